@@ -1,0 +1,1 @@
+"""Sovereign Classroom: opens virtual classes on European clouds and proves where they run."""
