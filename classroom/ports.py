@@ -26,13 +26,41 @@ class Port:
 
 PORTS: tuple[Port, ...] = (
     Port(name="ssh", protocol="tcp", first=22, last=22, group="all", source="ssh_from", why="administration"),
-    Port(name="http", protocol="tcp", first=80, last=80, group="front", source="world", why="sends browsers on to HTTPS"),
-    Port(name="https", protocol="tcp", first=443, last=443, group="front", source="world", why="page, signalling and TURN over TLS"),
+    Port(
+        name="http", protocol="tcp", first=80, last=80, group="front", source="world", why="sends browsers on to HTTPS"
+    ),
+    Port(
+        name="https",
+        protocol="tcp",
+        first=443,
+        last=443,
+        group="front",
+        source="world",
+        why="page, signalling and TURN over TLS",
+    ),
     Port(name="turn-udp", protocol="udp", first=3478, last=3478, group="media", source="world", why="STUN and TURN"),
     Port(name="ice-tcp", protocol="tcp", first=7881, last=7881, group="media", source="world", why="media over TCP"),
     Port(name="ice-udp", protocol="udp", first=7882, last=7882, group="media", source="world", why="media"),
-    Port(name="signal", protocol="tcp", first=7880, last=7880, group="media", source="front", shapes=("split",), why="signalling behind the front"),
-    Port(name="turn-tls", protocol="tcp", first=5349, last=5349, group="media", source="front", shapes=("split",), why="TURN over TLS behind the front's port 443"),
+    Port(
+        name="signal",
+        protocol="tcp",
+        first=7880,
+        last=7880,
+        group="media",
+        source="front",
+        shapes=("split",),
+        why="signalling behind the front",
+    ),
+    Port(
+        name="turn-tls",
+        protocol="tcp",
+        first=5349,
+        last=5349,
+        group="media",
+        source="front",
+        shapes=("split",),
+        why="TURN over TLS behind the front's port 443",
+    ),
 )
 
 

@@ -1,0 +1,53 @@
+# The commands of this project; `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install machine lock check unit roles rehearsal rehearsal-down test role role-down bench
+
+VENV := .venv/bin
+CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
+# What the rehearsal and its tests take from Debian; none of these starts a service. The product itself needs none.
+MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox libnss3-tools nmap nftables iproute2 openssh-client
+
+ROLE ?= base
+export CLASSROOM_PLUGIN := $(PLUGIN)
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## the Python environment, Pulumi's engine and plugin, LiveKit, the class page and the portal
+	@engine/install.sh
+	@$(VENV)/python -m engine.build
+
+machine: # Debian packages for the rehearsal, where they are missing
+	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(MACHINE_PACKAGES) 2>/dev/null \
+	  | awk '$$2 == "installed" {print $$1}' | sort | comm -13 - <(printf '%s\n' $(MACHINE_PACKAGES) | sort)); \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ]; then echo "error: the rehearsal runs as root only, and lacks: $$missing" >&2; exit 1; fi; \
+	  echo "Debian packages" $$missing "…"; mkdir -p $(CACHE)/logs; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } \
+	    > $(CACHE)/logs/apt.log 2>&1 || { tail -20 $(CACHE)/logs/apt.log >&2; exit 1; }; \
+	fi
+
+lock: ## pin the Python packages anew
+	@cd $(CURDIR) && for f in requirements engine/toolchain; do \
+	  $(VENV)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o $$f.lock $$f.in; \
+	done
+	@awk '/^uv==/ {p = 1} p && /^[a-z]/ && !/^uv==/ {exit} p' requirements.lock > engine/uv.lock
+
+check: install ## linters, types and unit tests
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@$(VENV)/yamllint --strict .
+	@if [ -d ansible/roles ]; then $(VENV)/ansible-lint --offline -q; fi
+	@if [ -d web ]; then $(VENV)/python -m engine.web check; fi
+	@$(VENV)/pytest -q tests/unit
+
+roles: install machine ## every role on systemd-nspawn hosts
+	@$(VENV)/pytest -q tests/roles
+
+rehearsal: install machine ## main job: a one-machine OpenStack, `pulumi up`, verified; leaves the class open
+	@$(VENV)/classroom rehearsal up
+
+rehearsal-down: ## end the rehearsal and drop its cloud
+	@$(VENV)/classroom rehearsal down --wipe

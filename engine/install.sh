@@ -1,0 +1,40 @@
+#!/bin/sh
+# Makes .venv from the lock file: needs Python 3.11 or newer, and the network only while the cache is not filled yet.
+set -eu
+cd "$(dirname -- "$0")/.."
+cache=${CLASSROOM_CACHE:-$HOME/.cache/sovereign-classroom}
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "error: $python is $("$python" --version); Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2
+  exit 1
+}
+lock=$(cat engine/uv.lock requirements.lock pyproject.toml | sha256sum | cut -c1-16)
+stamp=.venv/.lock
+here=$(pwd -P)
+if [ "$(cat "$stamp" 2>/dev/null)" = "$lock $here" ]; then exit 0; fi
+start=$(date +%s)
+echo "Python environment …"
+uv_home=$cache/uv-$(sha256sum < engine/uv.lock | cut -c1-16)
+if ! [ -x "$uv_home/bin/uv" ]; then
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || {
+    if [ "$(id -u)" = 0 ]; then
+      apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+    else
+      echo "error: $python lacks the module ensurepip: run \`sudo apt-get install python3-venv\`" >&2
+      exit 1
+    fi
+  }
+  rm -rf "$uv_home"
+  mkdir -p "$cache"
+  "$python" -m venv "$uv_home.new"
+  "$uv_home.new/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r engine/uv.lock
+  mv "$uv_home.new" "$uv_home"
+fi
+export UV_CACHE_DIR="$cache/uv" UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
+rm -rf .venv
+"$python" -m venv --without-pip .venv
+uv() { "$uv_home/bin/uv" pip "$@" --quiet --python .venv/bin/python; }
+uv sync --offline --require-hashes requirements.lock 2>/dev/null || uv sync --require-hashes requirements.lock
+uv install --offline --no-deps --no-build-isolation -C editable_mode=compat -e .
+echo "$lock $here" > "$stamp"
+echo "Python environment: done in $(($(date +%s) - start)) s"

@@ -1,0 +1,42 @@
+// The OpenStack resource plugin: Pulumi's Terraform bridge round the published OpenStack provider, both as pinned Go
+// modules. It maps just the resources that the classroom uses to the tokens of the published Python SDK.
+package main
+
+import (
+	"github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfbridge"
+	shimv2 "github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfshim/sdk-v2"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/terraform-provider-openstack/terraform-provider-openstack/openstack"
+)
+
+// The version of the Python SDK whose tokens are served; the engine asks plugins for it.
+const version = "5.5.3"
+
+var resources = map[string]string{
+	"openstack_compute_instance_v2":                "compute/instance:Instance",
+	"openstack_compute_keypair_v2":                 "compute/keypair:Keypair",
+	"openstack_compute_servergroup_v2":             "compute/serverGroup:ServerGroup",
+	"openstack_networking_floatingip_associate_v2": "networking/floatingIpAssociate:FloatingIpAssociate",
+	"openstack_networking_floatingip_v2":           "networking/floatingIp:FloatingIp",
+	"openstack_networking_network_v2":              "networking/network:Network",
+	"openstack_networking_port_v2":                 "networking/port:Port",
+	"openstack_networking_router_interface_v2":     "networking/routerInterface:RouterInterface",
+	"openstack_networking_router_v2":               "networking/router:Router",
+	"openstack_networking_secgroup_rule_v2":        "networking/secGroupRule:SecGroupRule",
+	"openstack_networking_secgroup_v2":             "networking/secGroup:SecGroup",
+	"openstack_networking_subnet_v2":               "networking/subnet:Subnet",
+}
+
+func main() {
+	info := tfbridge.ProviderInfo{
+		P:         shimv2.NewProvider(openstack.Provider()),
+		Name:      "openstack",
+		Version:   version,
+		Resources: map[string]*tfbridge.ResourceInfo{},
+	}
+	for name, token := range resources {
+		info.Resources[name] = &tfbridge.ResourceInfo{Tok: tokens.Type("openstack:" + token)}
+	}
+	schema := []byte(`{"name":"openstack","version":"` + version + `"}`)
+	tfbridge.Main("openstack", version, info, schema)
+}
