@@ -1,4 +1,4 @@
-"""What is built once on the operator's machine and copied to the hosts, or runs `pulumi up`; kept in the cache by digest."""
+"""What is built once on the operator's machine, for the hosts or for `pulumi up`; kept in the cache by digest."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ def root() -> None:
 def main() -> None:
     """Run the command line; a ClassroomError becomes its sentence on standard error and its exit status."""
     for area in AREAS:
-        if importlib.util.find_spec(area.rpartition('.')[0]) and importlib.util.find_spec(area):
+        if importlib.util.find_spec(area.rpartition(".")[0]) and importlib.util.find_spec(area):
             importlib.import_module(area).register(app)
     try:
         app()

@@ -10,7 +10,7 @@ Source = Literal["world", "ssh_from", "front", "media"]
 Shape = Literal["single", "split"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Port:
     """An open range of ports: `first` to `last`, on the machines of `group`, for packets that come from `source`."""
 
@@ -20,48 +20,22 @@ class Port:
     last: int
     group: Group
     source: Source
-    shapes: tuple[Shape, ...] = ("single", "split")
     why: str
+    shapes: tuple[Shape, ...] = ("single", "split")
 
 
+# fmt: off
 PORTS: tuple[Port, ...] = (
-    Port(name="ssh", protocol="tcp", first=22, last=22, group="all", source="ssh_from", why="administration"),
-    Port(
-        name="http", protocol="tcp", first=80, last=80, group="front", source="world", why="sends browsers on to HTTPS"
-    ),
-    Port(
-        name="https",
-        protocol="tcp",
-        first=443,
-        last=443,
-        group="front",
-        source="world",
-        why="page, signalling and TURN over TLS",
-    ),
-    Port(name="turn-udp", protocol="udp", first=3478, last=3478, group="media", source="world", why="STUN and TURN"),
-    Port(name="ice-tcp", protocol="tcp", first=7881, last=7881, group="media", source="world", why="media over TCP"),
-    Port(name="ice-udp", protocol="udp", first=7882, last=7882, group="media", source="world", why="media"),
-    Port(
-        name="signal",
-        protocol="tcp",
-        first=7880,
-        last=7880,
-        group="media",
-        source="front",
-        shapes=("split",),
-        why="signalling behind the front",
-    ),
-    Port(
-        name="turn-tls",
-        protocol="tcp",
-        first=5349,
-        last=5349,
-        group="media",
-        source="front",
-        shapes=("split",),
-        why="TURN over TLS behind the front's port 443",
-    ),
+    Port("ssh", "tcp", 22, 22, "all", "ssh_from", "administration"),
+    Port("http", "tcp", 80, 80, "front", "world", "sends browsers on to HTTPS"),
+    Port("https", "tcp", 443, 443, "front", "world", "page, signalling and TURN over TLS"),
+    Port("turn-udp", "udp", 3478, 3478, "media", "world", "STUN and TURN"),
+    Port("ice-tcp", "tcp", 7881, 7881, "media", "world", "media over TCP"),
+    Port("ice-udp", "udp", 7882, 7882, "media", "world", "media"),
+    Port("signal", "tcp", 7880, 7880, "media", "front", "signalling behind the front", ("split",)),
+    Port("turn-tls", "tcp", 5349, 5349, "media", "front", "TURN over TLS behind the front's port 443", ("split",)),
 )
+# fmt: on
 
 
 def ports_for(groups: Iterable[Group], shape: Shape) -> list[Port]:

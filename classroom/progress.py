@@ -18,7 +18,7 @@ def say(text: str) -> None:
 
 
 def run(
-    label: str, argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    label: str, argv: Sequence[object], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> None:
     """Run `argv` with its output in `log`, and say every ten seconds that `label` is still under way.
 

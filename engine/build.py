@@ -33,7 +33,7 @@ PULUMI = (3, 253, 0)
 
 @contextmanager
 def _arriving(target: Path) -> Iterator[Path]:
-    """Give a folder to build in, which becomes `target` at the end, so that a half-built one is never taken for whole."""
+    """Give a folder to build in, which becomes `target` at the end: a half-built one is never taken for whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
@@ -117,7 +117,7 @@ def build_engine(tools: Path) -> Path:
             sdk = "github.com/pulumi/pulumi/sdk/v3"
             host = f"{sdk}/python/cmd/pulumi-language-python"
             _go_build(tools, "language", host, folder / "pulumi-language-python")
-            asked = [tools / "go", "list", "-m", "-f", "{{.Dir}}", sdk]
+            asked = [str(tools / "go"), "list", "-m", "-f", "{{.Dir}}", sdk]
             found = subprocess.run(
                 asked, cwd=ENGINE / "language", env=_go_environment(tools), capture_output=True, text=True, check=True
             )
@@ -156,12 +156,12 @@ def build_page(tools: Path) -> Path:
 
 
 def build_portal() -> Path:
-    """Return the folder of the portal with its locked packages for the hosts' Python (3.13, x86-64), made if missing."""
+    """Return the folder of the portal with its packages for the hosts' Python (3.13, x86-64), made if missing."""
     target = portal_path()
     if not target.exists():
         source = REPO / "classroom" / "portal"
         with _arriving(target) as folder:
-            argv: list[str | Path] = [VENV_BIN / "uv", "pip", "install", "--quiet", "--no-config", "--require-hashes"]
+            argv: list[object] = [VENV_BIN / "uv", "pip", "install", "--quiet", "--no-config", "--require-hashes"]
             argv += ["--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28"]
             argv += ["--target", folder, "-r", source / "requirements.lock"]
             run("portal", argv, log=LOGS / "portal.log")
@@ -191,7 +191,7 @@ def suitable_engine() -> Path | None:
 
 
 def link(engine: Path, plugin: Path) -> None:
-    """Put `pulumi` (with settings that keep it from calling its vendor), its host and the plugin into the environment."""
+    """Put `pulumi` (which then never calls its vendor), its language host and the plugin into the environment."""
     for path in engine.glob("pulumi-*"):
         _symlink(VENV_BIN / path.name, path)
     _symlink(VENV_BIN / "pulumi-resource-openstack", plugin)
