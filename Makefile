@@ -40,7 +40,7 @@ check: install ## linters, types and unit tests
 	@$(VENV)/mypy
 	@$(VENV)/yamllint --strict .
 	@if [ -d ansible/roles ]; then $(VENV)/ansible-lint --offline -q; fi
-	@if [ -d web ]; then $(VENV)/python -m engine.web check; fi
+	@$(VENV)/python -m engine.check_page
 	@$(VENV)/pytest -q tests/unit
 
 roles: install machine ## every role on systemd-nspawn hosts

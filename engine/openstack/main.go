@@ -3,7 +3,11 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
+
 	"github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfbridge"
+	shim "github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfshim"
 	shimv2 "github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfshim/sdk-v2"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/terraform-provider-openstack/terraform-provider-openstack/openstack"
@@ -37,6 +41,38 @@ func main() {
 	for name, token := range resources {
 		info.Resources[name] = &tfbridge.ResourceInfo{Tok: tokens.Type("openstack:" + token)}
 	}
+	if len(os.Args) == 2 && os.Args[1] == "-properties" {
+		json.NewEncoder(os.Stdout).Encode(properties(info))
+		return
+	}
 	schema := []byte(`{"name":"openstack","version":"` + version + `"}`)
 	tfbridge.Main("openstack", version, info, schema)
+}
+
+// A property of a resource under its name in Pulumi, as this plugin serves it.
+type property struct {
+	Type     string `json:"type"`
+	Input    bool   `json:"input"`
+	Required bool   `json:"required"`
+	Replaces bool   `json:"replaces"`
+}
+
+// What every resource served here takes and gives, for a comparison with the published SDK.
+func properties(info tfbridge.ProviderInfo) map[string]map[string]property {
+	found := map[string]map[string]property{}
+	for name, resource := range info.Resources {
+		fields := info.P.ResourcesMap().Get(name).Schema()
+		served := map[string]property{}
+		fields.Range(func(key string, field shim.Schema) bool {
+			served[tfbridge.TerraformToPulumiNameV2(key, fields, resource.Fields)] = property{
+				Type:     field.Type().String(),
+				Input:    field.Optional() || field.Required(),
+				Required: field.Required(),
+				Replaces: field.ForceNew(),
+			}
+			return true
+		})
+		found[string(resource.Tok)] = served
+	}
+	return found
 }
