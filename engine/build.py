@@ -105,7 +105,8 @@ def _go_environment(tools: Path) -> Mapping[str, str]:
 
 def _go_build(tools: Path, module: str, package: str, binary: Path) -> None:
     environment = _go_environment(tools)
-    argv = [tools / "go", "build", "-ldflags", "-s -w", "-o", binary, package]
+    stamp = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{'.'.join(map(str, PULUMI))}"
+    argv = [tools / "go", "build", "-ldflags", f"-s -w {stamp}", "-o", binary, package]
     run(f"build {binary.name}", argv, log=LOGS / f"{module}.log", env=environment, cwd=ENGINE / module)
 
 
