@@ -1,0 +1,87 @@
+"""The rehearsal's own certificate authority, and the class's certificate by it. Keys stay in the state, for root alone."""
+
+import datetime
+import os
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from rehearsal.paths import STACK
+
+DAYS = 60
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(encoding, form, serialization.NoEncryption())
+
+
+def issue(
+    subject: str, names: list[str], issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None, days: int = DAYS
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Return a new certificate for `names` (or an authority's own, without an issuer) and its key; `days` may be negative."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    ends = now + datetime.timedelta(days=days)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer[0].subject if issuer else name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(min(now, ends) - datetime.timedelta(days=1))
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    signing = issuer[1] if issuer else key
+    usage = {name: False for name in ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")}
+    builder = builder.add_extension(
+        x509.KeyUsage(
+            digital_signature=issuer is not None,
+            key_cert_sign=issuer is None,
+            crl_sign=issuer is None,
+            encipher_only=False,
+            decipher_only=False,
+            **usage,
+        ),
+        critical=True,
+    ).add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
+    if issuer:
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(n) for n in names])
+        builder = builder.add_extension(alternatives, critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    return builder.sign(signing, hashes.SHA256()), key
+
+
+def ensure(domain: str) -> None:
+    """Make the authority and the class's certificate, with the names of up to nine TURN servers, if they are missing."""
+    root_file, key_file = STACK / "root.pem", STACK / "root.key"
+    if not root_file.exists():
+        certificate, key = issue("Sovereign Classroom rehearsal", [], None)
+        _write(key_file, _pem(key), 0o600)
+        _write(root_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    chain_file = STACK / "class.pem"
+    if not chain_file.exists() or not _fresh(chain_file):
+        root = x509.load_pem_x509_certificate(root_file.read_bytes())
+        root_key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+        assert isinstance(root_key, ec.EllipticCurvePrivateKey)
+        names = [domain, f"turn.{domain}", *(f"turn{n}.{domain}" for n in range(1, 10))]
+        certificate, key = issue(domain, names, (root, root_key), days=DAYS - 1)
+        _write(STACK / "class.key", _pem(key), 0o600)
+        _write(chain_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def _fresh(path: Path) -> bool:
+    ends = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    return ends - datetime.datetime.now(datetime.UTC) > datetime.timedelta(days=35)

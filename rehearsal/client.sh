@@ -1,0 +1,13 @@
+#!/bin/bash
+# The client's view of the machine: own processes, the outside's DNS, the rehearsal's authority trusted.
+# client.sh FOLDER COMMAND…, in a mount namespace of its own
+set -eu
+folder=$1
+shift
+mount -t proc proc /proc
+mount -t tmpfs -o mode=755 tmpfs /run/netns 2>/dev/null || { mkdir -p /run/netns && mount -t tmpfs -o mode=755 tmpfs /run/netns; }
+mount --bind "$folder/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+if [ -e "$folder/bundle.pem" ] && [ -e /etc/ssl/certs/ca-certificates.crt ]; then
+  mount --bind "$folder/bundle.pem" /etc/ssl/certs/ca-certificates.crt
+fi
+exec "$@"

@@ -1,0 +1,164 @@
+"""`classroom rehearsal …`: the one-machine OpenStack and the class on it."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from classroom.errors import ClassroomError
+from classroom.progress import say
+from rehearsal import authority, lab, outside, roots, stack
+from rehearsal.config import API, DOMAIN, admin_environment, member_environment, write_configuration
+from rehearsal.paths import CLOUD, STACK, STATE
+
+app = typer.Typer(
+    no_args_is_help=True, help="A real OpenStack on this machine, and a class on it, to try the whole way."
+)
+
+
+def register(root: typer.Typer) -> None:
+    """Add `rehearsal` to the command line."""
+    root.add_typer(app, name="rehearsal")
+
+
+def _cloud_environment() -> dict[str, str]:
+    return admin_environment() | {"LAB_API": API, "LAB_IMAGE": roots.guest_root().parent.name}
+
+
+def start_cloud() -> float:
+    """Build what is missing, start OpenStack and wait until it is ready; return the seconds that the start took."""
+    tools = roots.build_tools()
+    image = roots.build_guest()
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    STACK.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_configuration()
+    authority.ensure(DOMAIN)
+    key = STACK / "id_ed25519"
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", key], check=True)
+    passphrase = STACK / "passphrase"
+    if not passphrase.exists():
+        descriptor = os.open(passphrase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    there = CLOUD / "guest.qcow2"
+    if not there.exists() or there.stat().st_ino != image.stat().st_ino:
+        there.unlink(missing_ok=True)
+        try:
+            there.hardlink_to(image)
+        except OSError:  # the state stands on another file system
+            shutil.copyfile(image, there)
+    begin = time.monotonic()
+    lab.start(tools)
+    outside.furnish()
+    outside.start_package_proxy()
+    command = ["/opt/openstack/bin/python3", "/opt/rehearsal/inside/daemons.py", "start"]
+    status = subprocess.run(**lab.inside(command, _cloud_environment()), check=False).returncode  # type: ignore[call-overload]
+    if status:
+        raise ClassroomError(f"the cloud did not start (status {status}): `classroom rehearsal logs` shows its logs")
+    return time.monotonic() - begin
+
+
+@app.command()
+def up(
+    cloud_only: Annotated[bool, typer.Option("--cloud-only", help="Start the cloud; open no class.")] = False,
+) -> None:
+    """Build what is missing, start the cloud, open the class with `pulumi up`, verify it, and say how to look in."""
+    lab.check_machine() if lab.running() is None else None
+    with lab.OnlyOne():
+        begin = time.monotonic()
+        say("1/4 cloud")
+        took = start_cloud()
+        say(f"1/4 cloud: ready ({took:.0f} s)")
+        if cloud_only:
+            return
+        stack.open_class()
+        say(f"rehearsal: open after {time.monotonic() - begin:.0f} s")
+
+
+@app.command()
+def down(wipe: Annotated[bool, typer.Option("--wipe", help="Drop the cloud and the stack too.")] = False) -> None:
+    """End the rehearsal: nothing of it runs on; machines and state stay unless they are wiped."""
+    with lab.OnlyOne():
+        lab.stop()
+        if wipe:
+            for folder in (CLOUD, STACK):
+                shutil.rmtree(folder, ignore_errors=True)
+    say(
+        "the rehearsal is down"
+        + (", its cloud and stack are dropped" if wipe else "; `classroom rehearsal up` brings it back")
+    )
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show what runs: the cloud's daemons and the class."""
+    pid = lab.running()
+    daemons: dict[str, int | None] = {}
+    if pid:
+        command = ["/opt/openstack/bin/python3", "/opt/rehearsal/inside/daemons.py", "status"]
+        answer = subprocess.run(
+            **lab.inside(command, _cloud_environment()),  # type: ignore[call-overload]
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        daemons = json.loads(answer.stdout)
+    if as_json:
+        print(json.dumps({"running": pid is not None, "pid": pid, "state": str(STATE), "daemons": daemons}))
+        return
+    if pid is None:
+        say("no rehearsal runs")
+        return
+    table = Table(title=f"rehearsal (state in {STATE})")
+    table.add_column("daemon")
+    table.add_column("process")
+    for name, process in daemons.items():
+        table.add_row(name, str(process) if process else "[red]does not run")
+    Console().print(table)
+    if any(process is None for process in daemons.values()):
+        raise ClassroomError("a daemon of the cloud does not run: `classroom rehearsal logs NAME` tells why")
+
+
+@app.command()
+def logs(name: Annotated[str | None, typer.Argument(help="A daemon, as `status` names it.")] = None) -> None:
+    """Show the end of a daemon's log, or which logs there are."""
+    folder = CLOUD / "log"
+    files = sorted(p for p in folder.glob("*") if p.is_file()) if folder.is_dir() else []
+    if name is None:
+        for path in files:
+            say(f"{path.stem:24} {path}")
+        return
+    found = [p for p in files if p.stem == name]
+    if not found:
+        raise ClassroomError(f"no log of '{name}' in {folder}; there are: {', '.join(sorted({p.stem for p in files}))}")
+    for path in found:
+        sys.stdout.write("".join(f"{line}\n" for line in path.read_text(errors="replace").splitlines()[-100:]))
+
+
+@app.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def execute(command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="What to run.")]) -> None:
+    """Run a command as a client outside the cloud; its status is this command's own."""
+    raise typer.Exit(outside.run_as_client(command))
+
+
+@app.command()
+def env() -> None:
+    """Print the shell lines that make a shell the plain project member with which `pulumi up` runs."""
+    for name, value in stack.environment().items():
+        print(f"export {name}='{value}'")
+
+
+@app.command()
+def view(out: Annotated[Path, typer.Option("--out", help="PNG file to write.")]) -> None:
+    """Join the open class and save what a participant sees."""
+    stack.view(out)

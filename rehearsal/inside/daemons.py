@@ -1,0 +1,224 @@
+"""Starts the cloud's daemons, inside the lab: `daemons.py [start|status]`. The first start makes databases and accounts.
+
+Runs with the tools root's own Python. Prints a line for every step, with the seconds since its start.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+API = os.environ["LAB_API"]
+ETC, LOG, PIDS = pathlib.Path("/lab/etc"), pathlib.Path("/lab/log"), pathlib.Path("/run/daemons")
+NOVA = f"--config-file {ETC}/nova.conf"
+NEUTRON = f"--config-file {ETC}/neutron.conf"
+PYTHON = "/opt/openstack/bin/python3"
+RABBIT = (
+    "env HOME=/lab/rabbitmq RABBITMQ_NODENAME=rabbit@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1"
+    " RABBITMQ_MNESIA_BASE=/lab/rabbitmq/mnesia RABBITMQ_LOG_BASE=/lab/rabbitmq/log RABBITMQ_CONF_ENV_FILE=/dev/null"
+    " RABBITMQ_ENABLED_PLUGINS_FILE=/lab/rabbitmq/plugins ERL_EPMD_ADDRESS=127.0.0.1"
+    " /usr/lib/rabbitmq/bin/rabbitmq-server"
+)
+DAEMONS = {
+    "rabbitmq": RABBIT,
+    "mariadb": f"mariadbd --defaults-file={ETC}/my.cnf",
+    "libvirtd": "libvirtd --timeout 0 -f /etc/libvirt/libvirtd.conf",
+    "keystone": f"{PYTHON} /opt/rehearsal/inside/wsgi.py keystone",
+    "placement": f"{PYTHON} /opt/rehearsal/inside/wsgi.py placement",
+    "glance": f"glance-api --config-file {ETC}/glance-api.conf",
+    "nova-api": f"nova-api {NOVA}",
+    "nova-conductor": f"nova-conductor {NOVA}",
+    "nova-scheduler": f"nova-scheduler {NOVA}",
+    "nova-compute": f"nova-compute {NOVA}",
+    "neutron-server": f"neutron-server {NEUTRON} --config-file {ETC}/ml2.ini",
+    "linuxbridge-agent": f"neutron-linuxbridge-agent {NEUTRON} --config-file {ETC}/linuxbridge.ini",
+    "l3-agent": f"neutron-l3-agent {NEUTRON} --config-file {ETC}/l3.ini",
+    "dhcp-agent": f"neutron-dhcp-agent {NEUTRON} --config-file {ETC}/dhcp.ini",
+    "metadata-agent": f"neutron-metadata-agent {NEUTRON} --config-file {ETC}/metadata.ini",
+    "dns": f"dnsmasq --keep-in-foreground --conf-file={ETC}/dnsmasq.conf",
+    "package-relay": "socat TCP-LISTEN:3142,bind=192.0.2.20,fork,reuseaddr UNIX-CONNECT:/lab/outside/packages.sock",
+    "routes": f"{PYTHON} /opt/rehearsal/inside/routes.py",
+}
+START = time.time()
+
+
+def tell(text: str) -> None:
+    print(f"{time.time() - START:6.1f} s  {text}", flush=True)
+
+
+def pid_of(name: str) -> int | None:
+    try:
+        pid = int((PIDS / name).read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid
+
+
+def start(*names: str) -> None:
+    for name in names:
+        if pid_of(name):
+            continue
+        with (LOG / f"{name}.out").open("a") as out:
+            process = subprocess.Popen(
+                DAEMONS[name].split(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                cwd="/lab",
+            )
+        (PIDS / name).write_text(str(process.pid))
+
+
+def wait_port(name: str, host: str, port: int, limit: float = 120) -> None:
+    end = time.time() + limit
+    while time.time() < end:
+        try:
+            socket.create_connection((host, port), 1).close()
+        except OSError:
+            if not pid_of(name):
+                fail(f"{name} ended", name)
+            time.sleep(0.1)
+        else:
+            tell(name)
+            return
+    fail(f"{name} did not answer on {host}:{port} within {limit:.0f} s", name)
+
+
+def fail(text: str, name: str) -> None:
+    tail = (LOG / f"{name}.out").read_text(errors="replace").splitlines()[-12:]
+    print("\n".join(tail), file=sys.stderr)
+    sys.exit(f"{text}; its log stands in {LOG}/{name}.out of the lab")
+
+
+def run(log: str, *commands: str) -> "list[subprocess.Popen[bytes]]":
+    """Run commands one after the other in the background."""
+    with (LOG / log).open("a") as out:
+        return [subprocess.Popen(["sh", "-ec", " && ".join(commands)], stdout=out, stderr=out)]
+
+
+def finish(processes: "list[subprocess.Popen[bytes]]", what: str) -> None:
+    for process in processes:
+        if process.wait():
+            sys.exit(f"{what} failed with status {process.returncode}; see the logs db-*.log in {LOG} of the lab")
+    tell(what)
+
+
+def first_databases(secrets: "dict[str, str]") -> None:
+    password = secrets["database"]
+    names = ["keystone", "glance", "placement", "nova", "nova_api", "nova_cell0", "neutron"]
+    statements = [f"create database if not exists {name} character set utf8mb4;" for name in names]
+    for host in ("127.0.0.1", "localhost"):
+        statements.append(f"create user if not exists os@'{host}' identified by '{password}';")
+        statements.append(f"grant all on *.* to os@'{host}';")
+    subprocess.run(
+        ["mariadb", "-S", "/run/mysql.sock", "-u", "root"], input="\n".join(statements), text=True, check=True
+    )
+    url = f"http://{API}:5000/v3"
+    keystone = f"keystone-manage --config-file {ETC}/keystone.conf"
+    os.environ["OS_BOOTSTRAP_PASSWORD"] = secrets["admin"]
+    first = run(
+        "db-1.log",
+        f"{keystone} fernet_setup --keystone-user root --keystone-group root",
+        f"{keystone} credential_setup --keystone-user root --keystone-group root",
+        f"{keystone} db_sync",
+        f"{keystone} bootstrap --bootstrap-region-id {os.environ['OS_REGION_NAME']} --bootstrap-admin-url {url}"
+        f" --bootstrap-internal-url {url} --bootstrap-public-url {url}",
+        f"glance-manage --config-file {ETC}/glance-api.conf db_sync",
+        f"nova-manage {NOVA} api_db sync",
+        f"nova-manage {NOVA} cell_v2 map_cell0",
+        f"nova-manage {NOVA} cell_v2 create_cell --name cell1",
+    )
+    second = run(
+        "db-2.log",
+        f"OS_PLACEMENT_CONFIG_DIR={ETC} placement-manage --config-file {ETC}/placement.conf db sync",
+        f"neutron-db-manage --config-file {ETC}/neutron.conf --config-file {ETC}/ml2.ini upgrade heads",
+    )
+    finish(first, "databases of Keystone, Glance, Nova's API")
+    third = run("db-3.log", f"nova-manage {NOVA} db sync")
+    start("keystone")
+    finish(second, "databases of Placement, Neutron")
+    finish(third, "database of Nova")
+
+
+def ready() -> bool:
+    """Whether every agent and service has reported since this start: records of an earlier run look alive for a minute."""
+    import openstack
+
+    since = datetime.datetime.utcfromtimestamp(START).replace(microsecond=0)
+
+    def fresh(text: str | None) -> bool:
+        plain = (text or "1970-01-01").replace("T", " ").split(".")[0].rstrip("Z")
+        return datetime.datetime.fromisoformat(plain) >= since
+
+    cloud = openstack.connect()
+    agents = [a.is_alive and fresh(a.last_heartbeat_at) for a in cloud.network.agents()]
+    services = [s.state == "up" and fresh(s.updated_at) for s in cloud.compute.services()]
+    return (
+        len(agents) >= 4
+        and all(agents)
+        and len(services) == 3
+        and all(services)
+        and bool(list(cloud.compute.hypervisors()))
+    )
+
+
+def up() -> None:
+    secrets = json.loads((ETC / "secrets.json").read_text())
+    first = not pathlib.Path("/lab/bootstrapped").exists()
+    if first:
+        # What a start that was interrupted half-way has left is of no use.
+        for name in ("mysql", "keystone", "rabbitmq"):
+            shutil.rmtree(f"/lab/{name}", ignore_errors=True)
+        for name in ("mysql", "keystone/fernet", "keystone/cred", "rabbitmq/log"):
+            pathlib.Path(f"/lab/{name}").mkdir(parents=True)
+        install = ["mariadb-install-db", f"--defaults-file={ETC}/my.cnf", "--user=root", "--skip-test-db"]
+        with (LOG / "mariadb-install.out").open("a") as out:
+            subprocess.run([*install, "--auth-root-authentication-method=normal"], stdout=out, stderr=out, check=True)
+    plugins = pathlib.Path("/lab/rabbitmq/plugins")
+    if not plugins.exists():
+        plugins.write_text("[].")
+    start("rabbitmq", "mariadb", "libvirtd", "dns", "package-relay")
+    wait_port("mariadb", "127.0.0.1", 3306)
+    if first:
+        first_databases(secrets)
+    start("keystone")
+    wait_port("keystone", API, 5000)
+    if first:
+        subprocess.run([PYTHON, "/opt/rehearsal/inside/seed.py", "accounts"], check=True)
+        tell("accounts")
+    wait_port("rabbitmq", "127.0.0.1", 5672)
+    start("placement", "neutron-server", "nova-conductor", "nova-api", "glance", "nova-scheduler")
+    for name, port in (("placement", 8778), ("glance", 9292), ("neutron-server", 9696), ("nova-api", 8774)):
+        wait_port(name, API, port)
+    start("nova-compute", "linuxbridge-agent", "l3-agent", "dhcp-agent", "metadata-agent", "routes")
+    image = subprocess.Popen([PYTHON, "/opt/rehearsal/inside/seed.py", "cloud"])
+    end = time.time() + 240
+    while True:
+        try:
+            if ready():
+                break
+            last = "agents or services have not reported yet"
+        except Exception as error:  # a daemon that is still starting answers in many ways
+            last = str(error)
+        if time.time() > end:
+            sys.exit(f"the cloud was not ready after 240 s: {last}")
+        time.sleep(1)
+    tell("all agents and nova-compute")
+    if image.wait():
+        sys.exit("the image, flavours or networks could not be made")
+    tell("image, flavours, external network, member project")
+    pathlib.Path("/lab/bootstrapped").touch()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["status"]:
+        print(json.dumps({name: pid_of(name) for name in DAEMONS}))
+    else:
+        up()

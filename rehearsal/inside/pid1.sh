@@ -1,0 +1,49 @@
+#!/bin/bash
+# The lab's first process once it stands in the tools root: folders, networks, then nothing but to bury the dead.
+set -eu
+export PATH=/opt/openstack/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+mkdir -p /run/netns /run/lock /run/libvirt /run/daemons
+mkdir -p /lab/{log,lock,mysql,rabbitmq/log,keystone/{fernet,cred},glance/{images,tasks,staging},nova/instances,neutron,outside}
+mkdir -p /lab/libvirt/{etc,lib,cache} /etc/libvirt /var/lib/libvirt /var/cache/libvirt
+mount --bind /lab/libvirt/etc /etc/libvirt
+mount --bind /lab/libvirt/lib /var/lib/libvirt
+mount --bind /lab/libvirt/cache /var/cache/libvirt
+mkdir -p /etc/libvirt/hooks
+install -m 755 /opt/rehearsal/inside/lxc-hook /etc/libvirt/hooks/lxc
+install -m 600 /lab/etc/libvirtd.conf /etc/libvirt/libvirtd.conf
+printf '127.0.0.1 localhost rehearsal\n' > /etc/hosts
+: > /etc/resolv.conf
+# libvirtd insists on this user (the package that would make it also brings services)
+grep -q ^libvirt-qemu /etc/passwd || {
+  echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >> /etc/passwd
+  echo 'libvirt-qemu:x:64055:' >> /etc/group
+}
+touch /lab/outside/hosts
+ip link set lo up
+# The lab takes no address from the tenants' router advertisements on their bridges, or it goes round the security groups.
+# (Not default.disable_ipv6: from that Neutron's agents conclude that there is no IPv6 at all.)
+sysctl -qw net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.autoconf=0
+for address in 192.0.2.10 192.0.2.20 192.0.2.53; do ip address add "$address/32" dev lo; done
+ip link add br-ex type bridge
+ip address add 203.0.113.1/24 dev br-ex
+ip address add 2001:db8:f::1/64 dev br-ex nodad
+ip link set br-ex up
+# The client: a host out there, with a way to the provider's edge and to nothing else.
+ip netns add client
+ip link add to-client type veth peer name eth0 netns client
+ip address add 198.51.100.1/24 dev to-client
+ip address add 2001:db8:c::1/64 dev to-client nodad
+ip link set to-client up
+in_client() { ip netns exec client "$@"; }
+in_client ip link set lo up
+in_client ip link set eth0 up
+in_client ip address add 198.51.100.2/24 dev eth0
+in_client ip address add 2001:db8:c::2/64 dev eth0 nodad
+in_client ip route add default via 198.51.100.1
+in_client ip -6 route add default via 2001:db8:c::1
+# Between clients and edge the lab's first namespace is the internet: it forwards between these two and nowhere else.
+sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.to-client.forwarding=1 net.ipv4.conf.br-ex.forwarding=1
+sysctl -qw net.ipv6.conf.all.forwarding=1
+touch /run/ready /lab/ready
+trap 'exit 0' TERM
+while :; do sleep 86400 & wait $!; done

@@ -1,0 +1,233 @@
+"""The lab's namespaces: start them, run something in them, end them without a trace.
+
+The lab has its own cgroup, network, mount, PID, UTS and IPC namespaces. Its first process holds all of it: when that is
+killed, everything in the lab ends. Clients use the machine's own root file system, in the client's network.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from classroom.errors import ClassroomError
+from classroom.paths import CACHE
+from rehearsal.paths import CLOUD, HERE, LOGS, PACKAGES, STATE
+
+GROUP = "sovereign-classroom"
+CGROUPS = Path("/sys/fs/cgroup")
+MARK = Path("/run/lock/sovereign-classroom-lab")
+"""Says which lab runs on this machine: its first process and its state folder."""
+NAMESPACES = ["--cgroup", "--net", "--mount", "--uts", "--pid", "--ipc"]
+MEMORY_GIB, DISK_GIB = 8, 8
+
+
+def check_machine() -> None:
+    """Raise ClassroomError, naming the reason, where the rehearsal cannot run."""
+    if os.geteuid() != 0:
+        raise ClassroomError("the rehearsal makes namespaces and mounts: run it as root")
+    systems = Path("/proc/filesystems").read_text()
+    for system in ("overlay", "cgroup2", "ext4"):
+        if not any(line.split()[-1] == system for line in systems.splitlines() if line.split()):
+            raise ClassroomError(
+                f"this kernel has no {system} file system, which the rehearsal needs: use a kernel that has it"
+            )
+    available = next(
+        int(line.split()[1]) / 1024**2
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvail")
+    )
+    if available < MEMORY_GIB:
+        raise ClassroomError(
+            f"{available:.1f} GiB of memory are available, and the rehearsal needs {MEMORY_GIB}: free some"
+        )
+    CACHE.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(CACHE).free / 1024**3
+    if free < DISK_GIB:
+        raise ClassroomError(
+            f"{free:.1f} GiB are free under {CACHE}, and the rehearsal needs {DISK_GIB}: free some, or set CLASSROOM_CACHE"
+        )
+
+
+def running() -> int | None:
+    """Return the process number of the lab's first process, or None if no lab of this cache runs.
+
+    Raises ClassroomError when a lab of another cache runs on this machine: there is place for one.
+    """
+    try:
+        pid_text, state = MARK.read_text().split("\n", 1)
+        pid = int(pid_text)
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    if b"pid1.sh" not in command and b"init.sh" not in command:
+        return None
+    if Path(state.strip()) != STATE:
+        raise ClassroomError(
+            f"another rehearsal runs on this machine (its state: {state.strip()}): end it with"
+            f" `CLASSROOM_CACHE={Path(state.strip()).parent} make rehearsal-down`"
+        )
+    return pid
+
+
+def _controllers() -> list[str]:
+    names = [line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    return [name for name in names if name and "=" not in name]
+
+
+def _join(lines: Sequence[str], *, below: str = "") -> None:
+    """Put the calling process into the groups of `lines` (as /proc/PID/cgroup shows them), made if they are missing."""
+    for line in lines:
+        _, controller, path = line.split(":", 2)
+        folder = CGROUPS / (controller.removeprefix("name=") or "unified")
+        if not folder.is_dir():
+            folder = CGROUPS  # a machine with cgroup v2 alone
+        group = folder / path.strip().lstrip("/") / below
+        group.mkdir(parents=True, exist_ok=True)
+        if controller == "cpuset":
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if not (group / name).read_text().strip():
+                    (group / name).write_text((group.parent / name).read_text())
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def start(tools: Path) -> int:
+    """Start the lab's namespaces over the tools root, and return its first process; nothing is done if it runs."""
+    there = running()
+    if there:
+        return there
+    check_machine()
+    clean()
+    for folder in (CLOUD / "root", PACKAGES, LOGS):
+        folder.mkdir(parents=True, exist_ok=True)
+    STATE.chmod(0o700)
+    (CLOUD / "ready").unlink(missing_ok=True)
+    own = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if f"/{GROUP}" not in line]
+    with (LOGS / "lab.log").open("w") as log:
+        parent = subprocess.Popen(
+            [
+                "unshare",
+                *NAMESPACES,
+                "--fork",
+                "--mount-proc",
+                "--propagation",
+                "private",
+                "--",
+                "bash",
+                HERE / "inside/init.sh",
+            ]
+            + [str(a) for a in (tools, CLOUD, HERE, PACKAGES, " ".join(_controllers()))],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: _join(own, below=GROUP),  # noqa: PLW1509
+        )
+    end = time.monotonic() + 20
+    while not (CLOUD / "ready").exists():
+        if parent.poll() is not None or time.monotonic() > end:
+            parent.kill()
+            clean()
+            raise ClassroomError(
+                f"the lab's namespaces did not come up: {(LOGS / 'lab.log').read_text().strip()[-400:]}"
+            )
+        time.sleep(0.05)
+    pid = int(Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0])
+    MARK.parent.mkdir(parents=True, exist_ok=True)
+    MARK.write_text(f"{pid}\n{STATE}\n")
+    return pid
+
+
+def _pid() -> int:
+    pid = running()
+    if pid is None:
+        raise ClassroomError("no rehearsal runs: start it with `make rehearsal` or `classroom rehearsal up`")
+    return pid
+
+
+def _enter(argv: Sequence[object], flags: Sequence[str], env: Mapping[str, str]) -> dict[str, object]:
+    pid = _pid()
+    groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    command = ["nsenter", "--target", str(pid), *flags, "--", *map(str, argv)]
+    return {"args": command, "env": dict(env), "preexec_fn": lambda: _join(groups)}
+
+
+INSIDE_PATH = "/opt/openstack/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def inside(argv: Sequence[object], env: Mapping[str, str], *, machine_network: bool = False) -> dict[str, object]:
+    """Return the arguments for subprocess to run `argv` inside the lab, in the tools root.
+
+    With `machine_network` it keeps the machine's own network: for the package proxy alone, which has to reach a mirror.
+    """
+    flags = ["--mount", "--uts", "--ipc", "--pid", "--cgroup", *([] if machine_network else ["--net"]), "--wdns=/lab"]
+    return _enter(
+        argv, flags, {"PATH": INSIDE_PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "ignore", **env}
+    )
+
+
+def outside(argv: Sequence[object], env: Mapping[str, str]) -> dict[str, object]:
+    """Return the arguments for subprocess to run `argv` as a client: its network, the machine's root file system."""
+    pid = _pid()
+    net = f"--net=/proc/{pid}/root/run/netns/client"
+    script = ["unshare", "--mount", "--propagation", "private", "--", "bash", HERE / "client.sh", CLOUD / "outside"]
+    return _enter([*script, *argv], ["--pid", "--cgroup", "--ipc", net], env)
+
+
+def stop() -> None:
+    """End the lab and all that is in it; disks and databases stay."""
+    pid = running()
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + 20
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+    clean()
+
+
+def clean() -> None:
+    """Take away what a lab that ended leaves on the machine: loop devices, cgroups, mounts, its mark."""
+    for line in subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout.splitlines():
+        if str(STATE) in line or "(/lab/" in line:
+            subprocess.run(["losetup", "-d", line.split(":", 1)[0]], check=False)
+    for group in sorted(CGROUPS.rglob(GROUP)):
+        _end_group(group)
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = line.split()[4]
+        if point.startswith(f"{CLOUD}/"):
+            subprocess.run(["umount", "-l", point], check=False)
+    MARK.unlink(missing_ok=True)
+
+
+def _end_group(group: Path) -> None:
+    """Remove a control group and those below it; processes that have just been killed may need a moment to go."""
+    for folder in sorted((p for p in group.rglob("*") if p.is_dir()), reverse=True) + [group]:
+        for _ in range(100):
+            try:
+                folder.rmdir()
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.05)
+
+
+class OnlyOne:
+    """Holds the machine's one place for a command that starts, changes or ends a rehearsal."""
+
+    def __enter__(self) -> "OnlyOne":
+        """Take the place; ClassroomError if another command has it."""
+        STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = (STATE / "lock").open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ClassroomError("another `classroom rehearsal` command is at work: wait for it, or end it") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the place back."""
+        self._file.close()

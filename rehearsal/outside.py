@@ -1,0 +1,84 @@
+"""The outside round the cloud: what a client finds there (DNS, trusted authorities), and the guests' package proxy."""
+
+import os
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from rehearsal import lab
+from rehearsal.config import DNS
+from rehearsal.paths import CLOUD, LOGS, STACK
+from rehearsal.roots import mirrors
+
+OUTSIDE = CLOUD / "outside"
+BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+class DnsRecord(TypedDict):
+    """One record to be entered at the domain's DNS: `type` is A or AAAA, `value` an address."""
+
+    name: str
+    type: str
+    value: str
+
+
+def furnish() -> None:
+    """Write what a client sees: its DNS server, and the machine's authorities with the rehearsal's own among them."""
+    OUTSIDE.mkdir(parents=True, exist_ok=True)
+    (OUTSIDE / "resolv.conf").write_text(f"nameserver {DNS}\n")
+    root = (STACK / "root.pem").read_text()
+    bundle = OUTSIDE / "bundle.pem"
+    bundle.write_text((BUNDLE.read_text() if BUNDLE.exists() else "") + root)
+
+
+def client_environment() -> dict[str, str]:
+    """Return a client's environment: the caller's, with the rehearsal's authority trusted by all usual clients."""
+    bundle = str(OUTSIDE / "bundle.pem")
+    trust = {name: bundle for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+    kept = {k: v for k, v in os.environ.items() if k not in {"SSL_CERT_DIR"} and not k.lower().endswith("_proxy")}
+    path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
+    return kept | trust | {"CLASSROOM_EXTRA_CA": str(STACK / "root.pem"), "PATH": path}
+
+
+def publish_dns(records: Sequence[DnsRecord]) -> None:
+    """Let the outside's DNS answer with exactly these records, from now on."""
+    lines = [f"{record['value']} {record['name']}\n" for record in records]
+    (OUTSIDE / "hosts").write_text("".join(lines))
+    reload = 'kill -HUP "$(cat /run/dnsmasq-outside.pid)"'
+    subprocess.run(**lab.inside(["sh", "-c", reload], {}), check=True)  # type: ignore[call-overload]
+
+
+def start_package_proxy() -> None:
+    """Start the guests' package proxy: it alone keeps the machine's network, to reach Debian's mirrors and no other host."""
+    hosts = sorted({urllib.parse.urlsplit(m).hostname or "" for m in mirrors()})
+    pattern = "|".join(hosts).replace(".", r"\.")
+    script = (
+        "mount --bind /etc/resolv.conf.machine /etc/resolv.conf; mount --bind /etc/hosts.machine /etc/hosts;"
+        "exec 9>/run/lock/package-proxy; flock -n 9 || exit 0;"
+        "port=$(python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])');"
+        "/usr/sbin/apt-cacher-ng ForeGround=1 Port=$port BindAddress=127.0.0.1 CacheDir=/packages LogDir=/lab/log"
+        ' PidFile=/run/apt-cacher-ng.pid PassThroughPattern="$1" VerboseLog=0 ReportPage= SupportDir=/usr/lib/apt-cacher-ng &'
+        "exec socat UNIX-LISTEN:/lab/outside/packages.sock,fork,unlink-early TCP:127.0.0.1:$port"
+    )
+    with (LOGS / "package-proxy.log").open("a") as log:
+        subprocess.Popen(
+            **lab.inside(["unshare", "--mount", "sh", "-c", script, "sh", pattern], {}, machine_network=True),  # type: ignore[call-overload]
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def run_as_client(argv: Sequence[object], env: Mapping[str, str] | None = None) -> int:
+    """Run a command as a client in the outside, on this terminal, and return its status (128 + n if signal n ended it)."""
+    process = subprocess.Popen(**lab.outside(argv, client_environment() | dict(env or {})))  # type: ignore[call-overload]
+    while True:
+        try:
+            status: int = process.wait()
+            return status if status >= 0 else 128 - status
+        except KeyboardInterrupt:
+            continue  # the command got the signal too: let it end by itself

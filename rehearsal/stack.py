@@ -1,0 +1,137 @@
+"""The rehearsal's stack: its settings, `pulumi up` as a plain project member, its DNS, and a look into its class."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from classroom.errors import ClassroomError
+from classroom.paths import REPO
+from classroom.progress import say
+from rehearsal import outside
+from rehearsal.config import DOMAIN, REGION, member_environment
+from rehearsal.paths import STACK
+
+NAME = "rehearsal"
+SETTINGS = STACK / f"Pulumi.{NAME}.yaml"
+"""The stack's own settings file; the clone gets a copy, which git ignores."""
+
+
+def environment() -> dict[str, str]:
+    """Return what a shell needs to work on the rehearsal's stack by hand."""
+    return member_environment() | {
+        "PULUMI_BACKEND_URL": f"file://{STACK}/state",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(STACK / "passphrase"),
+        "PULUMI_HOME": str(STACK / "home"),
+        "CLASSROOM_SSH_KEY": str(STACK / "id_ed25519"),
+        "CLASSROOM_STACK": NAME,
+    }
+
+
+def _client(argv: list[object]) -> int:
+    return outside.run_as_client(["sh", "-c", 'cd "$0" && exec "$@"', REPO, *argv], environment())
+
+
+def settings(shape: str) -> dict[str, object]:
+    """Return the rehearsal's settings as the stack file holds them, the certificate's key apart."""
+    values: dict[str, object] = {
+        "region": REGION,
+        "image": "debian-13",
+        "flavor_front": "small",
+        "flavor_media": "small",
+        "external_network": "public",
+        "network_cidr": "10.30.0.0/24",
+        "ipv6": "2001:db8:30::/64",
+        "shape": shape,
+        "domain": DOMAIN,
+        "certificate": (STACK / "class.pem").read_text(),
+        "admins": [{"name": "rehearsal", "public_key": (STACK / "id_ed25519.pub").read_text().strip()}],
+        "ssh_from": ["0.0.0.0/0", "::/0"],
+        "classes": [{"name": "CM2", "size": 30}],
+    }
+    if shape == "split":
+        values["media_count"] = 1
+    return {f"classroom:{key}": value for key, value in values.items()}
+
+
+def write_settings(shape: str) -> None:
+    """Write the stack's settings; what Pulumi itself keeps in the file (its salt, the secret key) stays."""
+    (STACK / "state").mkdir(exist_ok=True)
+    there = yaml.safe_load(SETTINGS.read_text()) if SETTINGS.exists() else {}
+    kept = there.get("config", {})
+    config = settings(shape)
+    if "classroom:certificate_key" in kept and kept.get("classroom:certificate") == config["classroom:certificate"]:
+        config["classroom:certificate_key"] = kept["classroom:certificate_key"]
+    SETTINGS.write_text(yaml.safe_dump(there | {"config": config}, sort_keys=True, allow_unicode=True))
+    SETTINGS.chmod(0o600)
+    link()
+
+
+def link() -> None:
+    """Let the clone's Pulumi.rehearsal.yaml be the state's own, so that any clone works on the same stack."""
+    here = REPO / SETTINGS.name
+    if not here.is_symlink() or here.readlink() != SETTINGS:
+        here.unlink(missing_ok=True)
+        here.symlink_to(SETTINGS)
+
+
+def create(shape: str) -> None:
+    """Make the stack if it is missing, and set its settings; the certificate's key is encrypted by the passphrase."""
+    write_settings(shape)
+    if not list((STACK / "state").glob(f".pulumi/stacks/*/{NAME}.json")):
+        if _client(["pulumi", "--non-interactive", "stack", "init", NAME]):
+            raise ClassroomError("the rehearsal's stack could not be made")
+    if "classroom:certificate_key" not in yaml.safe_load(SETTINGS.read_text())["config"]:
+        put = 'pulumi --non-interactive config set --stack "$1" --secret certificate_key < "$2"'
+        if _client(["sh", "-c", put, "sh", NAME, STACK / "class.key"]):
+            raise ClassroomError("the certificate's key could not be put into the stack's settings")
+
+
+def output(name: str) -> object:
+    """Return one output of the stack, in clear."""
+    file = STACK / "output.json"
+    ask = 'umask 077; pulumi --non-interactive stack output --stack "$1" --json --show-secrets "$2" > "$3"'
+    try:
+        if _client(["sh", "-c", ask, "sh", NAME, name, file]):
+            raise ClassroomError(f"the stack '{NAME}' has no output '{name}': open the class with `make rehearsal`")
+        found: object = json.loads(file.read_text())
+        return found
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def provision(shape: str) -> None:
+    """Run `pulumi up` and tell the outside's DNS where the class is."""
+    create(shape)
+    status = _client(["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", NAME])
+    if status:
+        raise ClassroomError(f"`pulumi up` ended with status {status}: its message stands above")
+    records = output("dns_records")
+    assert isinstance(records, list)
+    outside.publish_dns(records)
+
+
+def open_class(shape: str = "single") -> None:
+    """Open the class, verify it, and say how to look in."""
+    say("2/4 pulumi up")
+    provision(shape)
+    say("3/4 verify")
+    if _client(["classroom", "verify", "--stack", NAME]):
+        raise ClassroomError("the class is open but did not pass its verification: the tests that failed stand above")
+    say("4/4 how to look in")
+    if _client(["classroom", "classes", "--stack", NAME]):
+        raise ClassroomError("the class's codes could not be shown")
+    say("A participant's view:  .venv/bin/classroom rehearsal view --out class.png")
+    say("A shell out there:     .venv/bin/classroom rehearsal exec -- bash")
+
+
+def view(out: Path) -> None:
+    """Join the class and save what a participant sees."""
+    raise ClassroomError(f"no view yet: {out}")
+
+
+def destroy() -> None:
+    """Take the class down: `pulumi destroy`."""
+    status = _client(["pulumi", "destroy", "--yes", "--skip-preview", "--non-interactive", "--stack", NAME])
+    if status:
+        raise ClassroomError(f"`pulumi destroy` ended with status {status}")
