@@ -1,0 +1,302 @@
+"""Debian 13 hosts under systemd-nspawn, in namespaces of their own: up in seconds, gone without a trace.
+
+A fleet is a handful of hosts on one bridge with documentation addresses and no way out; packages come through a proxy. Each
+host is the guest image's root file system under an overlay. `python -m tests.roles.fleet STATE` is the fleet's supervisor;
+everything else is its child and ends with it.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classroom.errors import ClassroomError
+from classroom.paths import CACHE, REPO
+from tests.roles import packages
+
+STATES = CACHE / "roles"
+CGROUPS = Path("/sys/fs/cgroup")
+PROXY = ("192.0.2.20", 3142)  # where the guest image looks for its packages
+BOOT_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """One host of a fleet, with its addresses."""
+
+    name: str
+    address4: str
+    address6: str
+
+
+def _roots() -> tuple[Path, Path]:
+    """Return the tools root, which has systemd-nspawn, and the guest's root file system; both are built if missing."""
+    from rehearsal import roots
+
+    return roots.build_tools(), roots.build_guest().parent / "rootfs"
+
+
+class Fleet:
+    """Hosts by name, their SSH settings, and a way into their network."""
+
+    def __init__(self, name: str) -> None:
+        """Name a fleet, running or not; its state stands below the cache."""
+        self.state = STATES / name
+        self.ssh_config = self.state / "ssh_config"
+
+    @property
+    def hosts(self) -> dict[str, Host]:
+        """Return the hosts by name; empty if the fleet was never started."""
+        spec = self.state / "hosts.json"
+        return {h["name"]: Host(**h) for h in json.loads(spec.read_text())} if spec.exists() else {}
+
+    def pid(self) -> int:
+        """Return the process in whose namespaces the hosts are, or 0 if the fleet is not up."""
+        try:
+            supervisor, inner = map(int, (self.state / "pid").read_text().split())
+            command = Path(f"/proc/{supervisor}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return 0
+        return inner if str(self.state).encode() in command else 0
+
+    def start(self, names: Sequence[str]) -> None:
+        """Start a fleet of the hosts `names` and wait until each can be logged in to.
+
+        ClassroomError says what failed; then nothing is left running.
+        """
+        if os.geteuid() != 0:
+            raise ClassroomError("hosts for role tests need root (systemd-nspawn, namespaces): run this as root")
+        self.stop()
+        tools, guest = _roots()
+        self.state.mkdir(parents=True)
+        self.state.chmod(0o700)
+        hosts = [Host(name=n, address4=f"203.0.113.{10 + i}", address6=f"2001:db8:30::{10 + i}") for i, n in enumerate(names)]
+        (self.state / "hosts.json").write_text(json.dumps([vars(h) for h in hosts]))
+        (self.state / "roots.json").write_text(json.dumps({"tools": str(tools), "guest": str(guest)}))
+        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "role-tests", "-f"]
+        subprocess.run([*keygen, str(self.state / "key")], check=True)
+        known = []
+        for host in hosts:
+            subprocess.run([*keygen, str(self.state / f"{host.name}.hostkey")], check=True)
+            public = " ".join((self.state / f"{host.name}.hostkey.pub").read_text().split()[:2])
+            known += [f"{host.name},{host.address4},{host.address6} {public}"]
+        (self.state / "known_hosts").write_text("\n".join(known) + "\n")
+        self.ssh_config.write_text(
+            "".join(f"Host {h.name} {h.address4}\n  HostName {h.address4}\n" for h in hosts)
+            + f"Host *\n  User debian\n  IdentityFile {self.state}/key\n  IdentitiesOnly yes\n  IdentityAgent none\n"
+            f"  UserKnownHostsFile {self.state}/known_hosts\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
+            f"  ControlMaster auto\n  ControlPersist 30s\n  ControlPath {self.state}/ssh-%C\n  LogLevel ERROR\n"
+        )
+        log = (self.state / "log").open("w")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.roles.fleet", str(self.state)],
+            cwd=REPO,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not (self.state / "ready").exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = (self.state / "log").read_text(errors="replace")[-2000:]
+                self.stop()
+                raise ClassroomError(f"the hosts {', '.join(names)} did not come up within {BOOT_SECONDS} s:\n{tail}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the fleet, if it is up, and drop its state; nothing of it stays."""
+        for control in self.state.glob("ssh-*"):
+            subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={control}", "-"], capture_output=True)
+        with contextlib.suppress(OSError, ValueError):
+            if self.pid():
+                supervisor = int((self.state / "pid").read_text().split()[0])
+                os.kill(supervisor, signal.SIGTERM)
+                deadline = time.monotonic() + 20
+                while Path(f"/proc/{supervisor}").exists() and time.monotonic() < deadline:
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(supervisor, os.WNOHANG)
+                    time.sleep(0.02)
+        _drop_cgroups(self.state.name)
+        if self.state.exists():
+            shutil.rmtree(self.state, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            STATES.rmdir()
+
+    @contextlib.contextmanager
+    def network(self) -> Iterator[None]:
+        """Be in the hosts' network while the context lasts: this thread, and the processes that it starts."""
+        home = os.getpid()
+        before = os.open(f"/proc/{home}/ns/net", os.O_RDONLY)
+        packages.enter_network(self.pid())
+        try:
+            yield
+        finally:
+            packages.enter_namespace(before)
+            os.close(before)
+
+
+def _drop_cgroups(name: str) -> None:
+    for hierarchy in ("unified", "systemd", "."):
+        top = CGROUPS / hierarchy / f"classroom-roles-{name}"
+        if top.is_dir():
+            deadline = time.monotonic() + 5
+            while top.is_dir() and time.monotonic() < deadline:
+                for path in sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True):
+                    with contextlib.suppress(OSError):
+                        path.rmdir()
+                with contextlib.suppress(OSError):
+                    top.rmdir()
+                time.sleep(0.02)
+
+
+def _run(*argv: object) -> None:
+    subprocess.run([str(a) for a in argv], check=True, stdin=subprocess.DEVNULL)
+
+
+def _prepare(root: Path, host: Host, state: Path) -> None:
+    """Do what the cloud and cloud-init do on a real machine: addresses, name, the first login and its key, host key."""
+    network = root / "etc/systemd/network/00-fleet.network"
+    network.write_text(
+        f"[Match]\nName=host0\n[Network]\nAddress={host.address4}/24\nAddress={host.address6}/64\n"
+        "Gateway=203.0.113.1\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n[IPv6AcceptRA]\n"
+    )
+    (root / "etc/hostname").write_text(host.name + "\n")
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n::1 localhost\n")
+    (root / "etc/cloud/cloud-init.disabled").touch()
+    (root / "etc/ssh/ssh_host_ed25519_key").write_bytes((state / f"{host.name}.hostkey").read_bytes())
+    (root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
+    (root / "etc/ssh/ssh_host_ed25519_key.pub").write_bytes((state / f"{host.name}.hostkey.pub").read_bytes())
+    _run("chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", "--groups", "adm,sudo", "debian")
+    rights = root / "etc/sudoers.d/90-first-login"
+    rights.write_text("debian ALL=(ALL) NOPASSWD:ALL\n")
+    rights.chmod(0o440)
+    keys = root / "home/debian/.ssh"
+    keys.mkdir(mode=0o700)
+    (keys / "authorized_keys").write_bytes((state / "key.pub").read_bytes())
+    owner = (root / "home/debian").stat()
+    for path in (keys, keys / "authorized_keys"):
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _join_cgroup(name: str, host: str) -> None:
+    """Move this process to a group of its own in every hierarchy that systemd-nspawn writes to."""
+    for hierarchy in ("unified", "systemd", "."):
+        top = CGROUPS / hierarchy
+        if (top / "cgroup.procs").exists():
+            group = top / f"classroom-roles-{name}" / host
+            group.mkdir(parents=True, exist_ok=True)
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def _inner(state: Path) -> None:
+    """Be the first process of the fleet's namespaces: mounts, bridge, hosts; then wait for their end."""
+    spec = json.loads((state / "roots.json").read_text())
+    tools, guest = Path(spec["tools"]), Path(spec["guest"])
+    hosts = list(Fleet(state.name).hosts.values())
+    _run("mount", "--make-rprivate", "/")
+    _run("mount", "-t", "proc", "proc", "/proc")
+    _run("ip", "link", "set", "lo", "up")
+    _run("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+    for address in ("203.0.113.1/24", f"{PROXY[0]}/24"):
+        _run("ip", "address", "add", address, "dev", "br0")
+    _run("ip", "-6", "address", "add", "2001:db8:30::1/64", "dev", "br0", "nodad")
+    _run("ip", "link", "set", "br0", "up")
+    (state / "network").touch()
+    _run("mount", "--bind", tools, tools)
+    for name in ("proc", "sys", "dev"):
+        _run("mount", "--rbind", f"/{name}", tools / name)
+    for name in ("run", "mnt", "tmp"):
+        _run("mount", "-t", "tmpfs", "tmpfs", tools / name)
+    # systemd-nspawn makes the addresses of its cards from the machine's id.
+    (state / "machine-id").write_text("5" * 32 + "\n")
+    _run("mount", "--bind", state / "machine-id", tools / "etc/machine-id")
+    processes = []
+    for host in hosts:
+        root = tools / "mnt" / host.name
+        root.mkdir()
+        own = state / "disks" / host.name
+        for part in ("upper", "work"):
+            (own / part).mkdir(parents=True)
+        layers = f"lowerdir={guest},upperdir={own}/upper,workdir={own}/work"
+        _run("mount", "-t", "overlay", "overlay", "-o", layers, root)
+        _prepare(root, host, state)
+        log = (state / f"{host.name}.log").open("w")
+        options = ["--boot", "--register=no", "--keep-unit", "--network-bridge=br0", "--console=pipe", "--resolv-conf=off"]
+        options += ["--timezone=off", "--link-journal=no", f"--machine={host.name}", f"--directory=/mnt/{host.name}"]
+        process = subprocess.Popen(
+            ["chroot", str(tools), "systemd-nspawn", *options],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda name=host.name: _join_cgroup(state.name, name),  # type: ignore[misc]
+        )
+        processes.append(process)
+    waiting = list(hosts)
+    while waiting:
+        if any(p.poll() is not None for p in processes):
+            sys.exit("a host ended: " + "".join((state / f"{h.name}.log").read_text()[-500:] for h in hosts))
+        waiting = [h for h in waiting if not _answers(h.address4)]
+        time.sleep(0.05)
+    (state / "ready").touch()
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
+def _answers(address: str) -> bool:
+    try:
+        with socket.create_connection((address, 22), timeout=0.5) as connection:
+            connection.settimeout(2)
+            return connection.recv(8).startswith(b"SSH-")
+    except OSError:
+        return False
+
+
+def _supervise(state: Path) -> None:
+    """Start the namespaces, serve packages to them, and end them with this process."""
+
+    def dying(*_: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, dying)
+    child = subprocess.Popen(
+        # The last process to hold the namespaces is the first one in them, and it dies with its parent.
+        ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL"]
+        + [sys.executable, "-m", "tests.roles.fleet", str(state), "inside"],
+        preexec_fn=_die_with_parent,
+    )
+    try:
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+        while not (inner := children.read_text().split()) or not (state / "network").exists():
+            if child.poll() is not None:
+                raise ClassroomError("the namespaces of the fleet could not be made")
+            time.sleep(0.02)
+        packages.serve(int(inner[0]), PROXY, CACHE / "packages" / "roles")
+        (state / "pid").write_text(f"{os.getpid()} {inner[0]}")
+        child.wait()
+    finally:
+        child.kill()
+        child.wait()
+        _drop_cgroups(state.name)
+
+
+def _die_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    (_inner if len(sys.argv) > 2 else _supervise)(Path(sys.argv[1]))

@@ -1,0 +1,87 @@
+"""A small caching proxy for Debian packages: listens in the hosts' network namespace, asks the mirror from the machine's.
+
+It answers `GET http://MIRROR/path` (as a proxy) and `GET /MIRROR/path`. A package that was fetched once is served from the
+cache; an index is asked for anew and served from the cache where the mirror cannot be reached.
+"""
+
+import concurrent.futures
+import ctypes
+import http.server
+import os
+import shutil
+import socket
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import quote
+
+CLONE_NEWNET = 0x40000000
+
+
+def enter_network(pid: int) -> None:
+    """Move the calling thread into the network namespace of process `pid`; OSError if that is not possible."""
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    try:
+        enter_namespace(namespace)
+    finally:
+        os.close(namespace)
+
+
+def enter_namespace(namespace: int) -> None:
+    """Move the calling thread into the network namespace that the file descriptor `namespace` stands for."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    cache: Path
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: what is fetched stands in apt's own output."""
+
+    def do_GET(self) -> None:
+        """Serve one file from the cache, fetched before where it is missing or may have changed."""
+        url = self.path if self.path.startswith("http://") else f"http:/{self.path}"
+        stored = self.cache / quote(url.removeprefix("http://"), safe="/._-+~")
+        lasting = url.endswith((".deb", ".udeb")) or "/by-hash/" in url
+        if ".." in url or not (lasting and stored.exists()):
+            error = self._fetch(url, stored) if ".." not in url else 400
+            if error:
+                self.send_error(error)
+                return
+        with stored.open("rb") as data:
+            self.send_response(200)
+            self.send_header("Content-Length", str(os.fstat(data.fileno()).st_size))
+            self.end_headers()
+            shutil.copyfileobj(data, self.wfile)
+
+    def _fetch(self, url: str, stored: Path) -> int:
+        """Fetch `url` to `stored`; return 0, or the status to answer with."""
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                stored.parent.mkdir(parents=True, exist_ok=True)
+                partial = stored.with_name(f".{stored.name}.{threading.get_ident()}")
+                with partial.open("wb") as out:
+                    shutil.copyfileobj(answer, out)
+                partial.replace(stored)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0 if stored.exists() else 502
+        return 0
+
+
+def serve(pid: int, address: tuple[str, int], cache: Path) -> None:
+    """Serve at `address` in the network namespace of process `pid`, in threads that end with this process."""
+    handler = type("Handler", (_Handler,), {"cache": cache})
+    with concurrent.futures.ThreadPoolExecutor(1) as other:
+        # A socket belongs for ever to the namespace that it was made in; the threads that serve it stay out here.
+        other.submit(enter_network, pid).result()
+        listening = other.submit(socket.create_server, address).result()
+    server = http.server.ThreadingHTTPServer(address, handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listening
+    threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,0 +1,239 @@
+"""What `pulumi up` gives to Ansible, made for hosts of a fleet: inventory, variables, certificate, artifacts; and runs."""
+
+import datetime
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from classroom import artifacts
+from classroom.paths import REPO
+from classroom.ports import PORTS, Shape
+from tests.roles.fleet import Fleet
+
+ANSIBLE = REPO / "ansible"
+DOMAIN = "class.example"
+CODES = {"teacher": "ABCDEFGHJKMNP", "pupil": "ABCD2345"}
+
+# What a role alone needs on its host before it.
+NEEDS = {"web": ["tls"]}
+
+
+@dataclass
+class Authority:
+    """A certificate authority of the tests' own."""
+
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    name: x509.Name = field(default_factory=lambda: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Role tests")]))
+
+    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int, *extensions: x509.ExtensionType) -> str:
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateBuilder(self.name, subject, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=400))
+        builder = builder.not_valid_after(now + datetime.timedelta(days=days, hours=1))
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+    @property
+    def pem(self) -> str:
+        """Return the authority's own certificate."""
+        return self._sign(self.name, self.key, 3650, x509.BasicConstraints(ca=True, path_length=None))
+
+    def issue(self, names: Sequence[str], days: int = 90) -> tuple[str, str]:
+        """Return a chain (leaf, authority) for host `names` that ends in `days`, and its private key, both PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        leaf = self._sign(subject, key, days, x509.SubjectAlternativeName([x509.DNSName(n) for n in names]))
+        return leaf + self.pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@dataclass
+class Run:
+    """One run of ansible-playbook: its status, its output, and the recap's numbers by host."""
+
+    status: int
+    output: str
+    seconds: float
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Return `{host: {"ok": n, "changed": n, "failed": n, …}}` from the last lines."""
+        found = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.M)
+        return {host: {k: int(v) for k, v in (pair.split("=") for pair in rest.split())} for host, rest in found}
+
+    @property
+    def changed(self) -> int:
+        """Return how many tasks changed something, over all hosts."""
+        return sum(numbers["changed"] for numbers in self.recap.values())
+
+    def good(self) -> "Run":
+        """Return itself; AssertionError with the output if the run failed or reached no host."""
+        assert self.status == 0 and self.recap, self.output
+        return self
+
+
+class Play:
+    """A classroom on a fleet's hosts: `single` is one host `class`; `split` is `front` and the others media."""
+
+    def __init__(self, fleet: Fleet, shape: Shape = "single", hosts: Sequence[str] = ("class",)) -> None:
+        """Make inventory, certificate and secrets below the fleet's state."""
+        self.fleet, self.shape, self.names = fleet, shape, list(hosts)
+        self.front = self.names[:1]
+        self.media = self.names if shape == "single" else self.names[1:]
+        self.authority = Authority()
+        key = (fleet.state / "key.pub").read_text().strip()
+        self.secret = secrets.token_urlsafe(32)
+        chain, private = self.authority.issue([DOMAIN, *self.turn_names.values()])
+        self.extra: dict[str, Any] = {
+            "classroom_secret_livekit": self.secret,
+            "classroom_secret_certificate_key": private,
+            "classroom_secret_codes": [
+                {"room": "cm2", "class": "CM2", "role": role, "sha256": sha256(code.encode()).hexdigest()}
+                for role, code in CODES.items()
+            ],
+            "classroom_livekit_binary": str(artifacts.livekit_binary()),
+            "classroom_page_dir": str(_page(fleet.state)),
+            "classroom_portal_dir": str(_portal(fleet.state)),
+        }
+        self.vars: dict[str, Any] = {
+            "classroom_stack": "roles",
+            "classroom_domain": DOMAIN,
+            "classroom_shape": shape,
+            "classroom_ipv6": True,
+            "classroom_ssh_from": ["0.0.0.0/0", "::/0"],
+            "classroom_admins": [{"name": "ada", "public_key": key}],
+            "classroom_classes": [{"name": "CM2", "size": 30, "room": "cm2"}],
+            "classroom_certificate": chain,
+            "classroom_network_cidr": "203.0.113.0/24",
+            "classroom_ports": [asdict(p) for p in PORTS if shape in p.shapes],
+        }
+
+    @property
+    def turn_names(self) -> dict[str, str]:
+        """Return the TURN name of each media host."""
+        if len(self.media) == 1:
+            return {self.media[0]: f"turn.{DOMAIN}"}
+        return {name: f"turn{i}.{DOMAIN}" for i, name in enumerate(self.media, 1)}
+
+    def inventory(self) -> dict[str, Any]:
+        """Return the inventory as `classroom inventory --json` gives it."""
+        hosts = self.fleet.hosts
+        variables = {
+            name: {
+                "ansible_host": hosts[name].address4,
+                "ansible_user": "debian",
+                "classroom_private4": hosts[name].address4,
+                "classroom_public4": hosts[name].address4,
+                "classroom_public6": hosts[name].address6,
+                **({"classroom_turn_name": self.turn_names[name]} if name in self.media else {}),
+            }
+            for name in self.names
+        }
+        return {
+            "front": {"hosts": self.front},
+            "media": {"hosts": self.media},
+            "all": {"vars": self.vars},
+            "_meta": {"hostvars": variables},
+        }
+
+    def run(self, *roles: str, check: bool = False, **extra: object) -> Run:
+        """Run `roles` (with what they need; none for the whole site.yml) and return what happened; `extra` are variables."""
+        state = self.fleet.state
+        inventory = state / "inventory"
+        inventory.write_text(f"#!/bin/sh\ncat {inventory}.json\n")
+        inventory.chmod(0o755)
+        (state / "inventory.json").write_text(json.dumps(self.inventory()))
+        variables = state / "vars.json"
+        variables.write_text(json.dumps(self.extra | extra))
+        book = ANSIBLE / "site.yml"
+        if roles:
+            # Beside site.yml in effect: the same variables, plugins and roles, by configuration.
+            wanted = list(dict.fromkeys(r for role in roles for r in [*NEEDS.get(role, []), role]))
+            book = state / "role.yml"
+            book.write_text(json.dumps([{"hosts": "all", "become": True, "gather_facts": False, "roles": wanted}]))
+            (state / "group_vars").unlink(missing_ok=True)
+            (state / "group_vars").symlink_to(ANSIBLE / "group_vars")
+        command = [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, "-e", f"@{variables}", book]
+        start = datetime.datetime.now()
+        with self.fleet.network():
+            process = subprocess.run(
+                [str(part) for part in command] + (["--check", "--diff"] if check else []),
+                env=self.environment(),
+                cwd=state,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        return Run(process.returncode, process.stdout, (datetime.datetime.now() - start).total_seconds())
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for Ansible: the project's configuration, the fleet's SSH settings."""
+        own = {
+            "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+            "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"),
+            "ANSIBLE_SSH_ARGS": f"-F {self.fleet.ssh_config}",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCAL_TEMP": str(self.fleet.state / "tmp"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        return {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")} | own
+
+
+def _page(state: Path) -> Path:
+    """Return the built class page, or one of a few files in its place where it is not built."""
+    built = artifacts.page_path()
+    if built.exists():
+        return built
+    folder = state / "page"
+    (folder / "assets").mkdir(parents=True, exist_ok=True)
+    (folder / "index.html").write_text("<!doctype html><title>Class</title><script src=/assets/app.js></script>\n")
+    (folder / "assets" / "app.js").write_text("document.title = 'Class'\n" * 100)
+    return folder
+
+
+def _portal(state: Path) -> Path:
+    """Return the built portal, or one that only answers in its place where it is not built."""
+    built = artifacts.portal_path()
+    if built.exists():
+        return built
+    package = state / "portal" / "classroom" / "portal"
+    package.mkdir(parents=True, exist_ok=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(
+        "import http.server, json\n"
+        "json.load(open('/etc/classroom/portal.json')), json.load(open('/etc/classroom/secrets/portal.json'))\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def log_message(self, *a): pass\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers(); self.wfile.write(b'{}')\n"
+        "http.server.ThreadingHTTPServer(('127.0.0.1', 8090), Handler).serve_forever()\n"
+    )
+    return state / "portal"
+
+
+@contextmanager
+def fleet(name: str, hosts: Sequence[str]) -> Iterator[Fleet]:
+    """Have a fleet while the context lasts."""
+    own = Fleet(name)
+    own.start(hosts)
+    try:
+        yield own
+    finally:
+        own.stop()
