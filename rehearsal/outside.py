@@ -58,7 +58,8 @@ def start_package_proxy() -> None:
     script = (
         "mount --bind /etc/resolv.conf.machine /etc/resolv.conf; mount --bind /etc/hosts.machine /etc/hosts;"
         "exec 9>/run/lock/package-proxy; flock -n 9 || exit 0;"
-        "port=$(python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])');"
+        # apt-cacher-ng takes no port above 32767
+        "port=$(python3 /opt/rehearsal/inside/free_port.py);"
         "/usr/sbin/apt-cacher-ng ForeGround=1 Port=$port BindAddress=127.0.0.1 CacheDir=/packages LogDir=/lab/log"
         ' PidFile=/run/apt-cacher-ng.pid PassThroughPattern="$1" VerboseLog=0 ReportPage= SupportDir=/usr/lib/apt-cacher-ng &'
         "exec socat UNIX-LISTEN:/lab/outside/packages.sock,fork,unlink-early TCP:127.0.0.1:$port"

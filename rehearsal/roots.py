@@ -123,8 +123,10 @@ def _folder(path: Path) -> Path:
 
 def _arrive(scratch: Path, target: Path) -> None:
     """Move what was built to where it belongs, at once and whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.mkdir()
+    try:
+        target.mkdir()
+    except FileExistsError:
+        return  # another build was faster
     for part in scratch.iterdir():
         part.rename(target / part.name)
 

@@ -28,8 +28,8 @@ DAEMONS = {
     "rabbitmq": RABBIT,
     "mariadb": f"mariadbd --defaults-file={ETC}/my.cnf",
     "libvirtd": "libvirtd --timeout 0 -f /etc/libvirt/libvirtd.conf",
-    "keystone": f"{PYTHON} /opt/rehearsal/inside/wsgi.py keystone",
-    "placement": f"{PYTHON} /opt/rehearsal/inside/wsgi.py placement",
+    "keystone": f"{PYTHON} /opt/rehearsal/inside/serve_api.py keystone",
+    "placement": f"{PYTHON} /opt/rehearsal/inside/serve_api.py placement",
     "glance": f"glance-api --config-file {ETC}/glance-api.conf",
     "nova-api": f"nova-api {NOVA}",
     "nova-conductor": f"nova-conductor {NOVA}",
@@ -42,7 +42,7 @@ DAEMONS = {
     "metadata-agent": f"neutron-metadata-agent {NEUTRON} --config-file {ETC}/metadata.ini",
     "dns": f"dnsmasq --keep-in-foreground --conf-file={ETC}/dnsmasq.conf",
     "package-relay": "socat TCP-LISTEN:3142,bind=192.0.2.20,fork,reuseaddr UNIX-CONNECT:/lab/outside/packages.sock",
-    "routes": f"{PYTHON} /opt/rehearsal/inside/routes.py",
+    "routes": f"{PYTHON} /opt/rehearsal/inside/announce_routes.py",
 }
 START = time.time()
 
@@ -54,10 +54,10 @@ def tell(text: str) -> None:
 def pid_of(name: str) -> int | None:
     try:
         pid = int((PIDS / name).read_text())
-        os.kill(pid, 0)
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, ValueError):
         return None
-    return pid
+    return None if state == "Z" else pid
 
 
 def start(*names: str) -> None:
@@ -177,7 +177,7 @@ def up() -> None:
         for name in ("mysql", "keystone", "rabbitmq"):
             shutil.rmtree(f"/lab/{name}", ignore_errors=True)
         for name in ("mysql", "keystone/fernet", "keystone/cred", "rabbitmq/log"):
-            pathlib.Path(f"/lab/{name}").mkdir(parents=True)
+            pathlib.Path(f"/lab/{name}").mkdir(parents=True, mode=0o700)
         install = ["mariadb-install-db", f"--defaults-file={ETC}/my.cnf", "--user=root", "--skip-test-db"]
         with (LOG / "mariadb-install.out").open("a") as out:
             subprocess.run([*install, "--auth-root-authentication-method=normal"], stdout=out, stderr=out, check=True)
@@ -194,8 +194,10 @@ def up() -> None:
         subprocess.run([PYTHON, "/opt/rehearsal/inside/seed.py", "accounts"], check=True)
         tell("accounts")
     wait_port("rabbitmq", "127.0.0.1", 5672)
-    start("placement", "neutron-server", "nova-conductor", "nova-api", "glance", "nova-scheduler")
-    for name, port in (("placement", 8778), ("glance", 9292), ("neutron-server", 9696), ("nova-api", 8774)):
+    start("placement", "neutron-server", "nova-api", "glance")
+    wait_port("placement", API, 8778)
+    start("nova-conductor", "nova-scheduler")  # they end at once if Placement does not answer
+    for name, port in (("glance", 9292), ("neutron-server", 9696), ("nova-api", 8774)):
         wait_port(name, API, port)
     start("nova-compute", "linuxbridge-agent", "l3-agent", "dhcp-agent", "metadata-agent", "routes")
     image = subprocess.Popen([PYTHON, "/opt/rehearsal/inside/seed.py", "cloud"])

@@ -1,4 +1,4 @@
-"""Serves Keystone or Placement under waitress, inside the lab: `wsgi.py keystone|placement`."""
+"""Serves Keystone or Placement under waitress, inside the lab: `serve_api.py keystone|placement`."""
 
 import os
 import sys
