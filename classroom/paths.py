@@ -11,7 +11,7 @@ REPO = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("CLASSROOM_CACHE") or Path.home() / ".cache" / "sovereign-classroom").expanduser().resolve()
 """Everything that is built or fetched, and the rehearsal's state; set CLASSROOM_CACHE to move it."""
 
-IGNORED = {"__pycache__", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+IGNORED = {"__pycache__", "node_modules", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
 def source_files(root: Path) -> list[Path]:

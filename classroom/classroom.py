@@ -1,0 +1,128 @@
+"""The classroom: network, access, machines, secrets, and Ansible on top of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi import Output, ResourceOptions
+
+from classroom.access import Access, AccessArgs
+from classroom.codes import digest_of, links
+from classroom.configure import CROCKFORD, LETTERS, Configure, Secret
+from classroom.inventory import dns_records, inventory, with_host_keys
+from classroom.machines import Machines, MachinesArgs, kinds_of, plans_for
+from classroom.network import Network, NetworkArgs
+from classroom.preflight import Cloud
+from classroom.settings import Settings
+
+TEACHER_CODE, PUPIL_CODE = 13, 8
+"""Characters of a code, five bits each: 65 bits for a teacher's, 40 for a pupil's."""
+
+
+class Classroom(pulumi.ComponentResource):
+    """A whole classroom; its outputs are what `__main__.py` exports."""
+
+    outputs: dict[str, Any]
+
+    def __init__(self, name: str, settings: Settings, cloud: Cloud, opts: ResourceOptions | None = None) -> None:
+        super().__init__("classroom:index:Classroom", name, {}, opts)
+        own = ResourceOptions(parent=self)
+        stack = pulumi.get_stack()
+        plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
+        network = Network(
+            "network",
+            NetworkArgs(
+                stack=stack,
+                external_network_id=cloud.external_network_id,
+                cidr=settings.network_cidr,
+                ipv6=settings.ipv6,
+                availability_zone=settings.availability_zone,
+            ),
+            own,
+        )
+        access = Access(
+            "access",
+            AccessArgs(
+                stack=stack,
+                shape=settings.shape,
+                machines=kinds_of(plans),
+                ssh_from=settings.ssh_from,
+                ipv6=settings.ipv6 is not None,
+                public_key=settings.admins[0].public_key,
+            ),
+            own,
+        )
+        machines = Machines(
+            "machines",
+            MachinesArgs(
+                stack=stack,
+                plans=plans,
+                image=settings.image,
+                availability_zone=settings.availability_zone,
+                external_network=settings.external_network,
+                network=network,
+                access=access,
+            ),
+            own,
+        ).machines
+        addresses = Output.all(
+            **{
+                name: Output.all(server=m.server_id, private4=m.private4, public4=m.public4, public6=m.public6)
+                for name, m in machines.items()
+            }
+        )
+        listed = addresses.apply(lambda found: inventory(stack, settings, plans, found))
+        codes = {
+            entry.room: {
+                "teacher": Secret(f"{entry.room}-teacher", length=TEACHER_CODE, alphabet=CROCKFORD, opts=own).value,
+                "pupil": Secret(f"{entry.room}-pupil", length=PUPIL_CODE, alphabet=CROCKFORD, opts=own).value,
+            }
+            for entry in settings.classes
+        }
+        livekit = Secret("livekit", length=43, alphabet=LETTERS, opts=own).value
+        configure = Configure(
+            "configure",
+            cloud=settings.cloud,
+            hosts={
+                name: {"server": m.server_id, "address": m.public4, "urn": m.parts[0].urn}
+                for name, m in machines.items()
+            },
+            inventory=listed,
+            secrets=Output.all(livekit=livekit, codes=codes).apply(
+                lambda found: secret_variables(settings, found["livekit"], found["codes"])
+            ),
+            opts=ResourceOptions(parent=self, depends_on=[part for m in machines.values() for part in m.parts]),
+        )
+        classes = Output.all(**codes).apply(lambda found: links(settings, found))
+        self.outputs = {
+            "class_url": f"https://{settings.domain}/",
+            "machines": addresses,
+            "dns_records": listed.apply(lambda found: dns_records(settings, found)),
+            "next_steps": next_steps(stack, settings),
+            "inventory": Output.all(listed, configure.keys).apply(lambda found: with_host_keys(found[0], found[1])),
+            "classes": Output.secret(classes),
+        }
+        self.register_outputs({})
+
+
+def secret_variables(settings: Settings, livekit: str, codes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return the variables that Ansible gets beside the inventory: the hosts hold codes as digests only."""
+    rows = [
+        {"room": entry.room, "class": entry.name, "role": role, "sha256": digest_of(codes[entry.room][role])}
+        for entry in settings.classes
+        for role in ("teacher", "pupil")
+    ]
+    return {
+        "classroom_secret_livekit": livekit,
+        "classroom_secret_certificate_key": settings.certificate_key.get_secret_value(),
+        "classroom_secret_codes": rows,
+    }
+
+
+def next_steps(stack: str, settings: Settings) -> list[str]:
+    """Return what to do once `pulumi up` has ended."""
+    return [
+        f"enter the dns_records at the DNS of {settings.domain}",
+        f"prove it: classroom verify --stack {stack}",
+        f"hand out what this shows: classroom classes --stack {stack}",
+    ]

@@ -1,0 +1,121 @@
+"""The classroom's machines: one with everything, or a front and its media machines, each with addresses of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_openstack as openstack
+from pulumi import Output, ResourceOptions
+
+from classroom.access import Access
+from classroom.network import Network, tag
+from classroom.ports import Group
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A machine to be: its name in the inventory, the groups it belongs to, its kind (security group) and flavour."""
+
+    name: str
+    kind: str
+    groups: Sequence[Group]
+    flavor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachinesArgs:
+    """What every machine shares, and the plans of all."""
+
+    stack: str
+    plans: Sequence[Plan]
+    image: str
+    availability_zone: str | None
+    external_network: str
+    network: Network
+    access: Access
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that is: its server, and its private and public addresses (`public6` is empty without IPv6)."""
+
+    plan: Plan
+    server_id: Output[str]
+    private4: Output[str]
+    public4: Output[str]
+    public6: Output[str]
+    parts: Sequence[pulumi.Resource] = field(default_factory=list)
+
+
+class Machines(pulumi.ComponentResource):
+    """All machines, spread over the cloud's hosts as far as it can."""
+
+    machines: dict[str, Machine]
+
+    def __init__(self, name: str, args: MachinesArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("classroom:machines:Machines", name, {}, opts)
+        own = ResourceOptions(parent=self)
+        spread = openstack.compute.ServerGroup(name, name=args.stack, policies="soft-anti-affinity", opts=own)
+        self.machines = {plan.name: self._machine(name, plan, args, spread) for plan in args.plans}
+        self.register_outputs({})
+
+    def _machine(self, name: str, plan: Plan, args: MachinesArgs, spread: openstack.compute.ServerGroup) -> Machine:
+        full, label, tags = f"{args.stack}-{plan.name}", f"{name}-{plan.name}", [tag(args.stack)]
+        fixed = [openstack.networking.PortFixedIpArgs(subnet_id=args.network.subnet4_id)]
+        if args.network.subnet6_id is not None:
+            fixed.append(openstack.networking.PortFixedIpArgs(subnet_id=args.network.subnet6_id))
+        port = openstack.networking.Port(
+            label,
+            name=full,
+            network_id=args.network.network_id,
+            admin_state_up=True,
+            security_group_ids=[args.access.group_ids[plan.kind]],
+            fixed_ips=fixed,
+            tags=tags,
+            opts=ResourceOptions(parent=self, depends_on=args.network.ready),
+        )
+        server = openstack.compute.Instance(
+            label,
+            name=full,
+            image_name=args.image,
+            flavor_name=plan.flavor,
+            key_pair=args.access.key_pair,
+            availability_zone=args.availability_zone,
+            config_drive=True,
+            networks=[openstack.compute.InstanceNetworkArgs(port=port.id)],
+            scheduler_hints=[openstack.compute.InstanceSchedulerHintArgs(group=spread.id)],
+            metadata={"classroom": args.stack},
+            tags=tags,
+            # Another key for the first administrator reaches machines that are there through the base role.
+            opts=ResourceOptions(parent=self, depends_on=args.access.rules, ignore_changes=["keyPair"]),
+        )
+        floating = openstack.networking.FloatingIp(
+            label, pool=args.external_network, description=full, tags=tags, opts=ResourceOptions(parent=self)
+        )
+        joined = openstack.networking.FloatingIpAssociate(
+            label,
+            floating_ip=floating.address,
+            port_id=port.id,
+            opts=ResourceOptions(parent=self, depends_on=[*args.network.ready, server]),
+        )
+        return Machine(
+            plan=plan,
+            server_id=server.id,
+            private4=port.all_fixed_ips.apply(lambda found: next(a for a in found if ":" not in a)),
+            public4=floating.address,
+            public6=port.all_fixed_ips.apply(lambda found: next((a for a in found if ":" in a), "")),
+            parts=[server, joined],
+        )
+
+
+def plans_for(shape: str, media_count: int, flavor_front: str, flavor_media: str | None) -> list[Plan]:
+    """Return the machines that a classroom of this shape consists of."""
+    if shape == "single":
+        return [Plan("class", "front", ("front", "media"), flavor_front)]
+    media = [Plan(f"media{n}", "media", ("media",), flavor_media or flavor_front) for n in range(1, media_count + 1)]
+    return [Plan("front", "front", ("front",), flavor_front), *media]
+
+
+def kinds_of(plans: Sequence[Plan]) -> Mapping[str, Sequence[Group]]:
+    """Return each kind of machine with its groups of the port table."""
+    return {plan.kind: plan.groups for plan in plans}

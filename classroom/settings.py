@@ -1,0 +1,232 @@
+"""Every setting of a classroom, and every rule between settings. Read from the stack's file, checked before anything else."""
+
+import datetime
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from classroom.errors import WrongUseError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
+ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,30}")
+LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+DOMAIN = re.compile(rf"{LABEL}(\.{LABEL})+")
+RESERVED_ACCOUNTS = {"root", "debian", "verifier", "livekit", "portal", "www-data"}
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError(
+            f"'{value}' is not a network; write an address and a prefix length, such as 10.20.0.0/24"
+        ) from None
+    return value
+
+
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Admin(_Section):
+    """An administrator: an account of this name on every machine, open to the holder of this key."""
+
+    name: str = Field(description="Account name: small letters, digits, hyphens.")
+    public_key: str = Field(description="Public key, as in an `id_ed25519.pub`.")
+
+    @field_validator("name")
+    @classmethod
+    def _account(cls, value: str) -> str:
+        if not ACCOUNT.fullmatch(value) or value in RESERVED_ACCOUNTS:
+            raise ValueError(
+                f"'{value}' cannot be an account; use small letters, digits and hyphens, and none of {', '.join(sorted(RESERVED_ACCOUNTS))}"
+            )
+        return value
+
+    @field_validator("public_key")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if "PRIVATE KEY" in value:
+            raise ValueError("this is a private key; give the public one, from the file that ends in .pub")
+        try:
+            serialization.load_ssh_public_key(value.encode())
+        except ValueError:
+            raise ValueError(
+                f"'{value[:30]}…' is no SSH public key; give a line such as `ssh-ed25519 AAAA… name`"
+            ) from None
+        return " ".join(value.split()[:2])
+
+
+class Class(_Section):
+    """A class: its name as people know it, and how many are expected at once."""
+
+    name: str = Field(description="Name that people know, up to 40 letters, digits, blanks, dots and hyphens.")
+    size: int = Field(ge=2, le=500, description="People expected at once, the teacher included.")
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError(
+                f"'{value}' cannot be a class's name; use up to 40 letters, digits, blanks, dots and hyphens"
+            )
+        return value
+
+    @property
+    def room(self) -> str:
+        """Name of the room on the media server: small letters, digits and hyphens."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+class Settings(_Section):
+    """The classroom, as the stack's file describes it."""
+
+    cloud: str | None = Field(default=None, description="Entry of clouds.yaml; without it the OS_* variables decide.")
+    region: str = Field(description="The cloud's region, as its catalogue names it.")
+    availability_zone: str | None = Field(default=None, description="Availability zone; without it the cloud chooses.")
+    image: str = Field(description="Name of a Debian 13 image with cloud-init.")
+    flavor_front: str = Field(
+        description="Flavour of the machine that serves the page (in shape single: of the one machine)."
+    )
+    flavor_media: str | None = Field(default=None, description="Flavour of the media machines; needed in shape split.")
+    external_network: str = Field(description="Network that gives floating IPs.")
+    network_cidr: Network = Field(default="10.20.0.0/24", description="The machines' own private IPv4 network.")
+    ipv6: Network | None = Field(default=None, description="An IPv6 /64 that the cloud routes to the project, or none.")
+    shape: Literal["single", "split"] = Field(default="single", description="One machine, or front and media apart.")
+    media_count: int = Field(default=1, ge=1, le=9, description="Number of media machines in shape split.")
+    domain: str = Field(description="Name of the class page, such as class.academy.example.")
+    certificate: str = Field(description="The certificate chain for domain and its TURN names, PEM, the leaf first.")
+    certificate_key: SecretStr = Field(description="The certificate's private key, PEM; keep it as a Pulumi secret.")
+    admins: list[Admin] = Field(min_length=1, description="Administrators; the first one's key opens new machines.")
+    ssh_from: list[Network] = Field(min_length=1, description="Networks from which SSH is allowed.")
+    classes: list[Class] = Field(min_length=1, description="The classes.")
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        if not DOMAIN.fullmatch(value):
+            raise ValueError(f"'{value}' is not a domain name in small letters, such as class.academy.example")
+        return value
+
+    @model_validator(mode="after")
+    def _between_keys(self) -> "Settings":
+        if self.shape == "split" and not self.flavor_media:
+            raise ValueError("flavor_media is missing, and shape 'split' needs it; name a flavour of the cloud")
+        if self.shape == "single" and self.media_count != 1:
+            raise ValueError(f"media_count is {self.media_count}, but shape 'single' has one machine; set shape: split")
+        private = ipaddress.ip_network(self.network_cidr)
+        if private.version != 4 or not private.is_private or private.prefixlen > 28:
+            raise ValueError(
+                f"network_cidr: '{private}' is not a private IPv4 network of at least a /28, such as 10.20.0.0/24"
+            )
+        if self.ipv6:
+            six = ipaddress.ip_network(self.ipv6)
+            if six.version != 6 or six.prefixlen != 64:
+                raise ValueError(f"ipv6: '{self.ipv6}' is not an IPv6 /64, such as 2001:db8:30::/64")
+        for source in map(ipaddress.ip_network, self.ssh_from):
+            # 0.0.0.0/0 holds everything and is meant so; any narrower one that lies in the classroom's own is a mistake.
+            if source.version == 4 and source.prefixlen and source.overlaps(private):
+                raise ValueError(
+                    f"ssh_from: '{source}' overlaps with network_cidr '{private}'; choose another network_cidr"
+                )
+        rooms: dict[str, str] = {}
+        for entry in self.classes:
+            if entry.room in rooms:
+                raise ValueError(f"classes: '{entry.name}' and '{rooms[entry.room]}' are too much alike; rename one")
+            rooms[entry.room] = entry.name
+        names = [admin.name for admin in self.admins]
+        if len(set(names)) != len(names):
+            raise ValueError(f"admins: a name stands twice in {', '.join(names)}; each needs its own")
+        check_certificate(self.certificate, self.certificate_key.get_secret_value(), [self.domain, *self.turn_names])
+        return self
+
+    @property
+    def turn_names(self) -> list[str]:
+        """Names of the TURN servers, one for each media machine."""
+        if self.shape == "single" or self.media_count == 1:
+            return [f"turn.{self.domain}"]
+        return [f"turn{n}.{self.domain}" for n in range(1, self.media_count + 1)]
+
+
+def check_certificate(chain_text: str, key_text: str, names: list[str]) -> None:
+    """Raise ValueError unless the chain is whole, in date, for all `names`, and of this key."""
+    try:
+        chain = x509.load_pem_x509_certificates(chain_text.encode())
+    except ValueError:
+        raise ValueError("certificate: no PEM certificate can be read; paste the whole chain, the leaf first") from None
+    try:
+        key = serialization.load_pem_private_key(key_text.encode(), None)
+    except (ValueError, TypeError):
+        raise ValueError(
+            "certificate_key: no PEM private key without a passphrase can be read; give the key in PEM"
+        ) from None
+    leaf = chain[0]
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(encoding, form) != leaf.public_key().public_bytes(encoding, form):
+        raise ValueError(
+            "certificate_key is not the key of certificate (the leaf must come first); give the two that belong together"
+        )
+    now = datetime.datetime.now(datetime.UTC)
+    for certificate in chain:
+        ends = certificate.not_valid_after_utc
+        if ends <= now:
+            raise ValueError(
+                f"certificate: it expired on {ends:%Y-%m-%d}; get a new one and set certificate and certificate_key"
+            )
+        if certificate.not_valid_before_utc > now:
+            raise ValueError(
+                f"certificate: it is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on only; check the clock"
+            )
+    held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    for name in names:
+        if name not in held and f"*.{name.split('.', 1)[1]}" not in held:
+            raise ValueError(
+                f"certificate: it is for {', '.join(held)} and not for '{name}'; get one that names {', '.join(names)}"
+            )
+    for below, above in zip(chain, chain[1:], strict=False):
+        try:
+            below.verify_directly_issued_by(above)
+        except (ValueError, TypeError, InvalidSignature):
+            raise ValueError(
+                f"certificate: '{below.subject.rfc4514_string()}' is not issued by the next one in the chain; paste the chain in order"
+            ) from None
+
+
+def load(values: dict[str, Any]) -> Settings:
+    """Return the settings made of `values`; WrongUseError with one sentence for each fault, naming key, value and fix."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise WrongUseError("\n".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    kind, message = fault["type"], fault["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        known = ", ".join(Settings.model_fields)
+        return f"{key}: there is no such key; remove it, or use one of: {known}"
+    if kind == "missing":
+        field = Settings.model_fields.get(key)
+        return f"{key}: it is missing; set it" + (f" ({field.description})" if field else "")
+    if kind == "value_error":
+        return f"{key}: {message}" if key else message
+    shown = "a secret" if key == "certificate_key" else repr(fault["input"])[:60]
+    return f"{key}: {shown} will not do: {message[0].lower()}{message[1:]}"
