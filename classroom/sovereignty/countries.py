@@ -1,0 +1,102 @@
+"""Country codes and how the law of the Union sees them: in the Union, in the EEA, adequate, third, or unknown."""
+
+import datetime
+import functools
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from classroom.errors import ClassroomError
+from classroom.sovereignty.facts import DATA, Mark, Record, first_error, read_yaml
+
+CountryClass = Literal["eu", "eea", "adequate", "third", "unknown"]
+ALIASES = {"UK": "GB", "EL": "GR"}
+
+
+class Page(Record):
+    """A page that was read."""
+
+    title: str = Field(min_length=4)
+    address: str = Field(min_length=4)
+
+
+class Group(Record):
+    """Codes of one class, with the fact that puts them there."""
+
+    class_: CountryClass = Field(alias="class")
+    codes: tuple[str, ...] = Field(min_length=1)
+    until: datetime.date | None = Field(default=None, description="Last day on which the class holds.")
+    fact: str = Field(min_length=10)
+    source: Page
+    date: datetime.date
+    mark: Mark
+
+
+class Countries(Record):
+    """The whole file: groups of codes, and the English names of all codes of ISO 3166-1."""
+
+    groups: tuple[Group, ...]
+    names: dict[str, str]
+
+
+class CountryVerdict(Record):
+    """How a country code is judged on a day. `source`, `date` and `mark` are None where no group names the code."""
+
+    code: str | None
+    name: str
+    verdict: CountryClass
+    fact: str
+    source: str | None = None
+    date: datetime.date | None = None
+    mark: Mark | None = None
+
+
+@functools.cache
+def load(path: Path = DATA / "countries.yaml") -> Countries:
+    """Return the country data; ClassroomError naming the key if it is unreadable or lacks a source."""
+    try:
+        return Countries.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ClassroomError(first_error(path.name, error)) from None
+
+
+def normalise(code: str) -> str:
+    """Return an ISO 3166-1 code in capitals, with the Union's own `UK` and `EL` turned into `GB` and `GR`."""
+    code = code.strip().upper()
+    return ALIASES.get(code, code)
+
+
+def country_name(code: str | None) -> str:
+    """Return the English name of a country code; the code itself if it has none, `unknown` for None."""
+    return load().names.get(normalise(code), code) if code else "unknown"
+
+
+def classify(code: str | None, as_of: datetime.date | None = None) -> CountryVerdict:
+    """Judge a two-letter country code on the day `as_of` (today if None).
+
+    Codes of overseas parts are judged by what Union law says of them, never by their mother country. A code that is in
+    ISO 3166-1 but in no group is a third country; any other code, and None, is unknown.
+    """
+    day = as_of or datetime.date.today()
+    if not code:
+        return CountryVerdict(code=None, name="unknown", verdict="unknown", fact="no country is known")
+    code, data = normalise(code), load()
+    name = country_name(code)
+    for group in data.groups:
+        if code in group.codes:
+            ended = group.until is not None and day > group.until
+            return CountryVerdict(
+                code=code,
+                name=name,
+                verdict="third" if ended else group.class_,
+                fact=f"{group.fact}; that ended on {group.until}" if ended else group.fact,
+                source=f"{group.source.title}, {group.source.address}",
+                date=group.date,
+                mark=group.mark,
+            )
+    if code in data.names:
+        return CountryVerdict(
+            code=code, name=name, verdict="third", fact="in neither the Union nor the EEA, and no adequacy decision"
+        )
+    return CountryVerdict(code=code, name=name, verdict="unknown", fact=f"'{code}' is no country code of ISO 3166-1")
