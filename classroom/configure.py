@@ -29,7 +29,6 @@ class Configure(pulumi.CustomResource):
     `hostKeys` maps each name to the machine's SSH host keys.
     """
 
-    host_keys: Output[dict[str, list[str]]]
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class Configure(pulumi.CustomResource):
     @property
     def keys(self) -> Output[Any]:
         """The machines' SSH host keys, by name."""
-        return Output.from_input(pulumi.get(self, "host_keys"))
+        return Output.from_input(pulumi.get(self, "hostKeys"))
 
 
 def roles_digest() -> str:

@@ -1,7 +1,6 @@
 """The inventory, in the form of Ansible's own dynamic inventories: what Ansible, the tests and people read."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from classroom.machines import Plan
@@ -32,7 +31,11 @@ def inventory(
         }
         if plan.name in turn:
             hostvars[plan.name]["classroom_turn_name"] = turn[plan.name]
-    ports = [asdict(p) | {"shapes": list(p.shapes)} for p in PORTS if settings.shape in p.shapes]
+    ports = [
+        {"name": p.name, "protocol": p.protocol, "first": p.first, "last": p.last, "group": p.group, "source": p.source}
+        for p in PORTS
+        if settings.shape in p.shapes
+    ]
     variables = {
         "classroom_stack": stack,
         "classroom_domain": settings.domain,

@@ -24,7 +24,7 @@ def raw_settings() -> dict[str, Any]:
     """Return the stack's configuration as it stands, structured values parsed."""
     prefix = f"{pulumi.get_project()}:"
     found: dict[str, Any] = {}
-    for key, text in CONFIG.items():
+    for key, text in CONFIG.get().items():
         if not key.startswith(prefix):
             continue
         name = key.removeprefix(prefix)

@@ -1,4 +1,4 @@
-"""The rehearsal's own certificate authority, and the class's certificate by it. Keys stay in the state, for root alone."""
+"""The rehearsal's own certificate authority, and the class's certificate by it; their keys are root's alone."""
 
 import datetime
 import os
@@ -28,7 +28,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def issue(
     subject: str, names: list[str], issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None, days: int = DAYS
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Return a new certificate for `names` (or an authority's own, without an issuer) and its key; `days` may be negative."""
+    """Return a new certificate for `names` and its key; without issuer an authority's own. `days` may be negative."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
@@ -45,7 +45,7 @@ def issue(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     signing = issuer[1] if issuer else key
-    usage = {name: False for name in ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")}
+    usage = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
     builder = builder.add_extension(
         x509.KeyUsage(
             digital_signature=issuer is not None,
@@ -65,7 +65,7 @@ def issue(
 
 
 def ensure(domain: str) -> None:
-    """Make the authority and the class's certificate, with the names of up to nine TURN servers, if they are missing."""
+    """Make the authority and the class's certificate, with names of up to nine TURN servers, if they are missing."""
     root_file, key_file = STACK / "root.pem", STACK / "root.key"
     if not root_file.exists():
         certificate, key = issue("Sovereign Classroom rehearsal", [], None)

@@ -17,7 +17,7 @@ from rich.table import Table
 from classroom.errors import ClassroomError
 from classroom.progress import say
 from rehearsal import authority, lab, outside, roots, stack
-from rehearsal.config import API, DOMAIN, admin_environment, member_environment, write_configuration
+from rehearsal.config import API, DOMAIN, admin_environment, write_configuration
 from rehearsal.paths import CLOUD, STACK, STATE
 
 app = typer.Typer(
@@ -73,7 +73,8 @@ def up(
     cloud_only: Annotated[bool, typer.Option("--cloud-only", help="Start the cloud; open no class.")] = False,
 ) -> None:
     """Build what is missing, start the cloud, open the class with `pulumi up`, verify it, and say how to look in."""
-    lab.check_machine() if lab.running() is None else None
+    if lab.running() is None:
+        lab.check_machine()
     with lab.OnlyOne():
         begin = time.monotonic()
         say("1/4 cloud")
@@ -146,9 +147,12 @@ def logs(name: Annotated[str | None, typer.Argument(help="A daemon, as `status` 
 
 
 @app.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def execute(command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="What to run.")]) -> None:
+def execute(
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="What to run.")],
+    client: Annotated[str, typer.Option("--client", help="As which client of the outside.")] = "client",
+) -> None:
     """Run a command as a client outside the cloud; its status is this command's own."""
-    raise typer.Exit(outside.run_as_client(command))
+    raise typer.Exit(outside.run_as_client(command, client=client))
 
 
 @app.command()

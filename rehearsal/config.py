@@ -1,4 +1,4 @@
-"""Addresses of the rehearsal's world, its secrets, and the configuration of its daemons (rendered from `templates/`)."""
+"""Addresses of the rehearsal's world, its secrets, and its daemons' configuration (rendered from `templates/`)."""
 
 import json
 import os

@@ -4,8 +4,11 @@ The lab has its own cgroup, network, mount, PID, UTS and IPC namespaces. Its fir
 killed, everything in the lab ends. Clients use the machine's own root file system, in the client's network.
 """
 
+import contextlib
 import fcntl
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,8 +22,6 @@ from rehearsal.paths import CLOUD, HERE, LOGS, PACKAGES, STATE
 
 GROUP = "sovereign-classroom"
 CGROUPS = Path("/sys/fs/cgroup")
-MARK = Path("/run/lock/sovereign-classroom-lab")
-"""Says which lab runs on this machine: its first process and its state folder."""
 NAMESPACES = ["--cgroup", "--net", "--mount", "--uts", "--pid", "--ipc"]
 MEMORY_GIB, DISK_GIB = 8, 8
 
@@ -48,29 +49,55 @@ def check_machine() -> None:
     free = shutil.disk_usage(CACHE).free / 1024**3
     if free < DISK_GIB:
         raise ClassroomError(
-            f"{free:.1f} GiB are free under {CACHE}, and the rehearsal needs {DISK_GIB}: free some, or set CLASSROOM_CACHE"
+            f"{free:.1f} GiB are free under {CACHE}, and the rehearsal needs {DISK_GIB}:"
+            " free some, or set CLASSROOM_CACHE"
         )
+
+
+def labs() -> dict[int, Path]:
+    """Return every lab on this machine: the process that holds its namespaces' first process, and its cloud's folder.
+
+    The processes themselves tell, not a file beside them: a start that was killed half-way is found too.
+    """
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0") if entry.name.isdigit() else []
+        except OSError:  # it ended meanwhile
+            continue
+        script = next((n for n, word in enumerate(argv) if word.endswith("/rehearsal/inside/init.sh")), None)
+        if argv and argv[0] == "unshare" and script is not None and len(argv) > script + 2:
+            found[int(entry.name)] = Path(argv[script + 2])
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """Return the child processes of a process."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _holder() -> int | None:
+    """Return the process that holds this cache's lab, or None; ClassroomError when a lab of another cache runs."""
+    found = labs()
+    for cloud in found.values():
+        if cloud != CLOUD:
+            raise ClassroomError(
+                f"another rehearsal runs on this machine (its state: {cloud.parent}): end it with"
+                f" `CLASSROOM_CACHE={cloud.parent.parent} make rehearsal-down`"
+            )
+    return next(iter(found), None)
 
 
 def running() -> int | None:
-    """Return the process number of the lab's first process, or None if no lab of this cache runs.
+    """Return the first process of this cache's lab, or None if it does not run.
 
     Raises ClassroomError when a lab of another cache runs on this machine: there is place for one.
     """
-    try:
-        pid_text, state = MARK.read_text().split("\n", 1)
-        pid = int(pid_text)
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return None
-    if b"pid1.sh" not in command and b"init.sh" not in command:
-        return None
-    if Path(state.strip()) != STATE:
-        raise ClassroomError(
-            f"another rehearsal runs on this machine (its state: {state.strip()}): end it with"
-            f" `CLASSROOM_CACHE={Path(state.strip()).parent} make rehearsal-down`"
-        )
-    return pid
+    holder = _holder()
+    return next(iter(children(holder)), None) if holder else None
 
 
 def _controllers() -> list[str]:
@@ -106,39 +133,26 @@ def start(tools: Path) -> int:
     STATE.chmod(0o700)
     (CLOUD / "ready").unlink(missing_ok=True)
     own = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if f"/{GROUP}" not in line]
+    unshare = ["unshare", *NAMESPACES, "--fork", "--mount-proc", "--propagation", "private", "--"]
+    arguments = (tools, CLOUD, HERE, PACKAGES, " ".join(_controllers()))
     with (LOGS / "lab.log").open("w") as log:
         parent = subprocess.Popen(
-            [
-                "unshare",
-                *NAMESPACES,
-                "--fork",
-                "--mount-proc",
-                "--propagation",
-                "private",
-                "--",
-                "bash",
-                HERE / "inside/init.sh",
-            ]
-            + [str(a) for a in (tools, CLOUD, HERE, PACKAGES, " ".join(_controllers()))],
+            [*unshare, "bash", *map(str, (HERE / "inside/init.sh", *arguments))],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: _join(own, below=GROUP),  # noqa: PLW1509
+            preexec_fn=lambda: _join(own, below=GROUP),
         )
     end = time.monotonic() + 20
     while not (CLOUD / "ready").exists():
         if parent.poll() is not None or time.monotonic() > end:
-            parent.kill()
-            clean()
+            stop()
             raise ClassroomError(
                 f"the lab's namespaces did not come up: {(LOGS / 'lab.log').read_text().strip()[-400:]}"
             )
         time.sleep(0.05)
-    pid = int(Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0])
-    MARK.parent.mkdir(parents=True, exist_ok=True)
-    MARK.write_text(f"{pid}\n{STATE}\n")
-    return pid
+    return _pid()
 
 
 def _pid() -> int:
@@ -169,42 +183,77 @@ def inside(argv: Sequence[object], env: Mapping[str, str], *, machine_network: b
     )
 
 
-def outside(argv: Sequence[object], env: Mapping[str, str]) -> dict[str, object]:
-    """Return the arguments for subprocess to run `argv` as a client: its network, the machine's root file system."""
+def outside(argv: Sequence[object], env: Mapping[str, str], client: str = "client") -> dict[str, object]:
+    """Return the arguments for subprocess to run `argv` as a client: its network, the machine's root file system.
+
+    `client` names the client's network namespace. Raises ClassroomError if there is no such client.
+    """
     pid = _pid()
-    net = f"--net=/proc/{pid}/root/run/netns/client"
+    clients = Path(f"/proc/{pid}/root/run/netns")
+    there = sorted(p.name for p in clients.iterdir() if not p.name.startswith(("qrouter-", "qdhcp-")))
+    if client not in there:
+        raise ClassroomError(f"no client '{client}' in the outside; there are: {', '.join(there)}")
+    # Who ends the command's caller ends the command, in the lab's process namespace too.
+    mortal = ["setpriv", "--pdeathsig", "TERM", "--"]
     script = ["unshare", "--mount", "--propagation", "private", "--", "bash", HERE / "client.sh", CLOUD / "outside"]
-    return _enter([*script, *argv], ["--pid", "--cgroup", "--ipc", net], env)
+    found = _enter([*mortal, *script, *argv], ["--pid", "--cgroup", "--ipc", f"--net={clients / client}"], env)
+    command = found["args"]
+    assert isinstance(command, list)
+    return found | {"args": [*mortal, *command]}
 
 
 def stop() -> None:
-    """End the lab and all that is in it; disks and databases stay."""
-    pid = running()
-    if pid:
-        os.kill(pid, signal.SIGKILL)
+    """End the lab and all that is in it, a start that was interrupted too; disks and databases stay."""
+    holder = _holder()
+    if holder:
+        # The first process takes its whole namespace with it, and its holder then ends by itself.
+        first = children(holder)
+        for pid in [*first, *([] if first else [holder])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         end = time.monotonic() + 20
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        while labs() and time.monotonic() < end:
             time.sleep(0.05)
     clean()
 
 
+def _own_loop_devices() -> list[str]:
+    """Return the loop devices of this cloud's disks, told by file number: the lab knew them by another name."""
+    listing = subprocess.run(
+        ["losetup", "--list", "--json", "--output", "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    disks = set()
+    for path in (CLOUD / "nova" / "instances").glob("*/disk*"):
+        about = path.stat()
+        disks.add((f"{os.major(about.st_dev)}:{os.minor(about.st_dev)}", about.st_ino))
+    devices = json.loads(listing)["loopdevices"] if listing.strip() else []
+    return [
+        device["name"]
+        for device in devices
+        if (device["back-maj:min"].strip(), int(device["back-ino"] or 0)) in disks
+        # a machine that was being deleted when the lab ended
+        or re.fullmatch(r"/lab/nova/instances/.* \(deleted\)", device["back-file"] or "")
+    ]
+
+
 def clean() -> None:
-    """Take away what a lab that ended leaves on the machine: loop devices, cgroups, mounts, its mark."""
-    for line in subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout.splitlines():
-        if str(STATE) in line or "(/lab/" in line:
-            subprocess.run(["losetup", "-d", line.split(":", 1)[0]], check=False)
+    """Take away what a lab that ended leaves on the machine: loop devices, cgroups, mounts."""
+    for device in _own_loop_devices():
+        subprocess.run(["losetup", "-d", device], check=False)
     for group in sorted(CGROUPS.rglob(GROUP)):
         _end_group(group)
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         point = line.split()[4]
         if point.startswith(f"{CLOUD}/"):
             subprocess.run(["umount", "-l", point], check=False)
-    MARK.unlink(missing_ok=True)
 
 
 def _end_group(group: Path) -> None:
     """Remove a control group and those below it; processes that have just been killed may need a moment to go."""
-    for folder in sorted((p for p in group.rglob("*") if p.is_dir()), reverse=True) + [group]:
+    for folder in [*sorted((p for p in group.rglob("*") if p.is_dir()), reverse=True), group]:
         for _ in range(100):
             try:
                 folder.rmdir()

@@ -1,6 +1,8 @@
 """The outside round the cloud: what a client finds there (DNS, trusted authorities), and the guests' package proxy."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import urllib.parse
@@ -37,7 +39,7 @@ def furnish() -> None:
 def client_environment() -> dict[str, str]:
     """Return a client's environment: the caller's, with the rehearsal's authority trusted by all usual clients."""
     bundle = str(OUTSIDE / "bundle.pem")
-    trust = {name: bundle for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+    trust = dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), bundle)
     kept = {k: v for k, v in os.environ.items() if k not in {"SSL_CERT_DIR"} and not k.lower().endswith("_proxy")}
     path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
     return kept | trust | {"CLASSROOM_EXTRA_CA": str(STACK / "root.pem"), "PATH": path}
@@ -52,7 +54,7 @@ def publish_dns(records: Sequence[DnsRecord]) -> None:
 
 
 def start_package_proxy() -> None:
-    """Start the guests' package proxy: it alone keeps the machine's network, to reach Debian's mirrors and no other host."""
+    """Start the guests' package proxy: it alone keeps the machine's network, to reach Debian's mirrors alone."""
     hosts = sorted({urllib.parse.urlsplit(m).hostname or "" for m in mirrors()})
     pattern = "|".join(hosts).replace(".", r"\.")
     script = (
@@ -61,7 +63,8 @@ def start_package_proxy() -> None:
         # apt-cacher-ng takes no port above 32767
         "port=$(python3 /opt/rehearsal/inside/free_port.py);"
         "/usr/sbin/apt-cacher-ng ForeGround=1 Port=$port BindAddress=127.0.0.1 CacheDir=/packages LogDir=/lab/log"
-        ' PidFile=/run/apt-cacher-ng.pid PassThroughPattern="$1" VerboseLog=0 ReportPage= SupportDir=/usr/lib/apt-cacher-ng &'
+        ' PidFile=/run/apt-cacher-ng.pid PassThroughPattern="$1" VerboseLog=0 ReportPage='
+        " SupportDir=/usr/lib/apt-cacher-ng &"
         "exec socat UNIX-LISTEN:/lab/outside/packages.sock,fork,unlink-early TCP:127.0.0.1:$port"
     )
     with (LOGS / "package-proxy.log").open("a") as log:
@@ -74,12 +77,27 @@ def start_package_proxy() -> None:
         )
 
 
-def run_as_client(argv: Sequence[object], env: Mapping[str, str] | None = None) -> int:
-    """Run a command as a client in the outside, on this terminal, and return its status (128 + n if signal n ended it)."""
-    process = subprocess.Popen(**lab.outside(argv, client_environment() | dict(env or {})))  # type: ignore[call-overload]
-    while True:
-        try:
-            status: int = process.wait()
-            return status if status >= 0 else 128 - status
-        except KeyboardInterrupt:
-            continue  # the command got the signal too: let it end by itself
+def run_as_client(argv: Sequence[object], env: Mapping[str, str] | None = None, client: str = "client") -> int:
+    """Run a command as a client in the outside, on this terminal, and return its status.
+
+    The status is 128 + n if signal n ended the command. Signals that are sent to this process reach the command.
+    """
+    process = subprocess.Popen(**lab.outside(argv, client_environment() | dict(env or {}), client))  # type: ignore[call-overload]
+
+    def pass_on(number: int, _: object) -> None:
+        # nsenter waits for the command and would not tell it: the command is its child
+        for pid in lab.children(process.pid) or [process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    # The terminal itself sends an interrupt to the command too: only wait for what it makes of it.
+    before = {n: signal.signal(n, pass_on) for n in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(
+        signal.SIGINT, lambda *_: None if os.isatty(0) else pass_on(signal.SIGINT, None)
+    )
+    try:
+        status: int = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status

@@ -78,9 +78,9 @@ def link() -> None:
 def create(shape: str) -> None:
     """Make the stack if it is missing, and set its settings; the certificate's key is encrypted by the passphrase."""
     write_settings(shape)
-    if not list((STACK / "state").glob(f".pulumi/stacks/*/{NAME}.json")):
-        if _client(["pulumi", "--non-interactive", "stack", "init", NAME]):
-            raise ClassroomError("the rehearsal's stack could not be made")
+    there = list((STACK / "state").glob(f".pulumi/stacks/*/{NAME}.json"))
+    if not there and _client(["pulumi", "--non-interactive", "stack", "init", NAME]):
+        raise ClassroomError("the rehearsal's stack could not be made")
     if "classroom:certificate_key" not in yaml.safe_load(SETTINGS.read_text())["config"]:
         put = 'pulumi --non-interactive config set --stack "$1" --secret certificate_key < "$2"'
         if _client(["sh", "-c", put, "sh", NAME, STACK / "class.key"]):
@@ -103,7 +103,7 @@ def output(name: str) -> object:
 def provision(shape: str) -> None:
     """Run `pulumi up` and tell the outside's DNS where the class is."""
     create(shape)
-    status = _client(["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", NAME])
+    status = _client(["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", NAME])
     if status:
         raise ClassroomError(f"`pulumi up` ended with status {status}: its message stands above")
     records = output("dns_records")

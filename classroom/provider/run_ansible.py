@@ -32,9 +32,11 @@ class Run:
         self._job, self._out = job, out
         self._private = Path(job["private"])
         self.stopped = threading.Event()
+        self._failures = 0
 
     def say(self, kind: str, **values: Any) -> None:
         """Write one event; a reader that is gone means that the run is over."""
+        self._failures += kind == "failed"
         try:
             self._out.write(json.dumps({"kind": kind, **values}) + "\n")
             self._out.flush()
@@ -133,7 +135,7 @@ class Run:
         result = ansible_runner.run(
             private_data_dir=str(self._private),
             playbook=str(playbooks / "site.yml"),
-            inventory=inputs["inventory"],
+            inventory=static(inputs["inventory"]),
             extravars=variables,
             envvars=environment,
             event_handler=self._event,
@@ -142,12 +144,16 @@ class Run:
         )
         if self.stopped.is_set():
             raise Stopped
-        changed = (result.stats or {}).get("changed", {})
+        stats = result.stats or {}
+        changed = stats.get("changed", {})
+        for name in inputs["hosts"]:
+            if name not in stats.get("ok", {}) and result.status == "successful":
+                self.say("failed", text=f"{name}: Ansible ran no task on this machine")
         counts = ", ".join(f"{name} changed={changed.get(name, 0)}" for name in inputs["hosts"])
         self.say("note", text=f"Ansible: {result.status} after {time.monotonic() - start:.0f} s ({counts})")
         if result.status == "successful":
             self.say("done")
-        else:
+        elif not self._failures:
             self.say("failed", text=f"Ansible ended with status '{result.status}'")
 
     def _event(self, event: dict[str, Any]) -> bool:
@@ -166,6 +172,13 @@ class Run:
             if kind != "runner_on_ok" and not ignored:
                 self.say("failed", text=f"{host}: task '{task}': {_reason(result)}")
         return True
+
+
+def static(dynamic: dict[str, Any]) -> dict[str, Any]:
+    """Return a dynamic inventory in the form of Ansible's inventory files, as ansible-runner wants it."""
+    hostvars = dynamic["_meta"]["hostvars"]
+    groups = {g: {"hosts": {h: {} for h in v["hosts"]}} for g, v in dynamic.items() if g not in {"all", "_meta"}}
+    return {"all": {"hosts": hostvars, "vars": dynamic["all"]["vars"], "children": groups}}
 
 
 def _reason(result: dict[str, Any]) -> str:

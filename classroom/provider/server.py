@@ -29,7 +29,9 @@ CONFIGURE, RANDOM = "classroom:index:Configure", "classroom:index:Secret"
 
 
 def plain(value: Any) -> Any:
-    """Return a property value with its secrets in clear."""
+    """Return a property value with its secrets in clear, and whole numbers as such: on the wire every number is a float."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, dict):
         return plain(value["value"]) if value.get(SIGNATURE) == SECRET else {k: plain(v) for k, v in value.items()}
     return [plain(v) for v in value] if isinstance(value, list) else value

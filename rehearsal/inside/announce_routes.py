@@ -1,4 +1,4 @@
-"""Tells the outside the way to the tenants' IPv6 networks, as a provider's routing does, inside the lab; runs until it is ended."""
+"""Tells the outside the way to the tenants' IPv6 networks, as a provider's routing does; runs inside the lab."""
 
 import subprocess
 import time
@@ -24,6 +24,7 @@ def announced(cloud: openstack.connection.Connection) -> dict[str, str]:
 
 
 def main() -> None:
+    """Compare what the cloud says with the routes there are, every two seconds."""
     there: dict[str, str] = {}
     cloud = None
     while True:

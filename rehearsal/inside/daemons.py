@@ -1,4 +1,4 @@
-"""Starts the cloud's daemons, inside the lab: `daemons.py [start|status]`. The first start makes databases and accounts.
+"""Starts the cloud's daemons, inside the lab: `daemons.py [start|status]`; the first start makes the databases.
 
 Runs with the tools root's own Python. Prints a line for every step, with the seconds since its start.
 """
@@ -48,10 +48,12 @@ START = time.time()
 
 
 def tell(text: str) -> None:
+    """Print one line with the seconds since the start."""
     print(f"{time.time() - START:6.1f} s  {text}", flush=True)
 
 
 def pid_of(name: str) -> int | None:
+    """Return a daemon's process number, or None if it does not run."""
     try:
         pid = int((PIDS / name).read_text())
         state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -61,6 +63,7 @@ def pid_of(name: str) -> int | None:
 
 
 def start(*names: str) -> None:
+    """Start these daemons, those that do not run."""
     for name in names:
         if pid_of(name):
             continue
@@ -77,6 +80,7 @@ def start(*names: str) -> None:
 
 
 def wait_port(name: str, host: str, port: int, limit: float = 120) -> None:
+    """Wait until a daemon answers; end with its log's last lines if it does not within `limit` seconds."""
     end = time.time() + limit
     while time.time() < end:
         try:
@@ -92,6 +96,7 @@ def wait_port(name: str, host: str, port: int, limit: float = 120) -> None:
 
 
 def fail(text: str, name: str) -> None:
+    """End with one sentence and the last lines of a daemon's log."""
     tail = (LOG / f"{name}.out").read_text(errors="replace").splitlines()[-12:]
     print("\n".join(tail), file=sys.stderr)
     sys.exit(f"{text}; its log stands in {LOG}/{name}.out of the lab")
@@ -104,6 +109,7 @@ def run(log: str, *commands: str) -> "list[subprocess.Popen[bytes]]":
 
 
 def finish(processes: "list[subprocess.Popen[bytes]]", what: str) -> None:
+    """Wait for background commands; end if one of them failed."""
     for process in processes:
         if process.wait():
             sys.exit(f"{what} failed with status {process.returncode}; see the logs db-*.log in {LOG} of the lab")
@@ -111,6 +117,7 @@ def finish(processes: "list[subprocess.Popen[bytes]]", what: str) -> None:
 
 
 def first_databases(secrets: "dict[str, str]") -> None:
+    """Make every service's database, in the order in which they need each other."""
     password = secrets["database"]
     names = ["keystone", "glance", "placement", "nova", "nova_api", "nova_cell0", "neutron"]
     statements = [f"create database if not exists {name} character set utf8mb4;" for name in names]
@@ -148,7 +155,7 @@ def first_databases(secrets: "dict[str, str]") -> None:
 
 
 def ready() -> bool:
-    """Whether every agent and service has reported since this start: records of an earlier run look alive for a minute."""
+    """Whether all agents and services have reported since this start: earlier records look alive for a minute."""
     import openstack
 
     since = datetime.datetime.utcfromtimestamp(START).replace(microsecond=0)
@@ -170,6 +177,7 @@ def ready() -> bool:
 
 
 def up() -> None:
+    """Start everything, in the order in which it is needed, and wait until it is ready."""
     secrets = json.loads((ETC / "secrets.json").read_text())
     first = not pathlib.Path("/lab/bootstrapped").exists()
     if first:

@@ -1,4 +1,4 @@
-"""Accounts, image, flavours, external network and the member project, inside the lab: `seed.py accounts|cloud`. Safe to run again."""
+"""Accounts, image, flavours, networks, member project, inside the lab: `seed.py accounts|cloud`; may run again."""
 
 import json
 import os
@@ -14,6 +14,7 @@ identity = cloud.identity
 
 
 def accounts() -> None:
+    """Accounts of the services, and the catalogue's endpoints."""
     project = identity.find_project("service") or identity.create_project(name="service", domain_id="default")
     admin = identity.find_role("admin")
     service_role = identity.find_role("service") or identity.create_role(name="service")
@@ -37,6 +38,7 @@ def accounts() -> None:
 
 
 def member() -> None:
+    """The project and the plain member as which `pulumi up` runs."""
     project = identity.find_project("rehearsal") or identity.create_project(name="rehearsal", domain_id="default")
     user = identity.find_user("deployer") or identity.create_user(
         name="deployer", password=SECRETS["deployer"], domain_id="default", default_project_id=project.id
@@ -46,6 +48,7 @@ def member() -> None:
 
 
 def flavours_and_network() -> None:
+    """Flavours, and the provider's external network with its IPv4 and IPv6 ranges."""
     for name, cpus, memory, disk in (("tiny", 1, 512, 3), ("small", 2, 1024, 4), ("medium", 2, 2048, 8)):
         if not cloud.compute.find_flavor(name):
             cloud.compute.create_flavor(name=name, vcpus=cpus, ram=memory, disk=disk)
