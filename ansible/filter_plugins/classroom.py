@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def address_in(address: str, networks: Sequence[str]) -> bool:
 
 
 def all_but(addresses: Sequence[str]) -> list[str]:
-    """Return the networks (CIDR) that together are every IPv4 and IPv6 address except `addresses`; empty ones are skipped."""
+    """Return the networks (CIDR) that are every IPv4 and IPv6 address but `addresses`; empty ones are skipped."""
     left: list[Network] = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
     for address in filter(None, addresses):
         hole: Network = ipaddress.ip_network(address)
@@ -65,7 +66,7 @@ def certificate_check(chain: str, key: str, names: Sequence[str]) -> dict[str, A
             faults.append(f"{subject} ended on {certificate.not_valid_after_utc.date()}: get a new one")
         if certificate.not_valid_before_utc > now:
             faults.append(f"{subject} begins on {certificate.not_valid_before_utc.date()}: check the clock, or wait")
-    for lower, upper in zip(certificates, certificates[1:], strict=False):
+    for lower, upper in itertools.pairwise(certificates):
         try:
             lower.verify_directly_issued_by(upper)
         except Exception:  # a wrong signature, a wrong name and an unknown algorithm all mean the same here

@@ -58,6 +58,7 @@ class Writer:
         self.diff: list[dict[str, str]] = []
 
     def note(self, path: Path, before: str, after: str) -> None:
+        """Remember a change, for the answer and for `--diff`."""
         self.written.append(str(path))
         self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
 
@@ -68,7 +69,8 @@ class Writer:
         except KeyError:
             if self.module.check_mode:
                 return 0, 0
-            self.module.fail_json(msg=f"{entry['path']}: no account {entry['owner']} or no group {entry['group']} on this host")
+            who = f"account {entry['owner']} or group {entry['group']}"
+            self.module.fail_json(msg=f"{entry['path']}: this host has no {who}")
             raise
 
     def rights(self, entry: dict[str, Any], path: Path) -> None:
@@ -82,6 +84,7 @@ class Writer:
         self.note(path, f"{state.st_uid}:{state.st_gid} {state.st_mode & 0o7777:o}\n", f"{uid}:{gid} {mode:o}\n")
 
     def folder(self, entry: dict[str, Any], path: Path) -> None:
+        """Make a folder, or set its rights."""
         if not path.is_dir():
             self.note(path, "", "(folder)\n")
             if self.module.check_mode:
@@ -93,11 +96,12 @@ class Writer:
             self.rights(entry, path)
 
     def link(self, entry: dict[str, Any], path: Path) -> None:
+        """Make a symbolic link, or turn it to another target in one step."""
         target = str(path.readlink()) if path.is_symlink() else ""
         if target == entry["link"]:
             return
         if path.exists() and not path.is_symlink():
-            self.module.fail_json(msg=f"{path} shall be a link to {entry['link']}, but something else stands there: move it away")
+            self.module.fail_json(msg=f"{path} shall be a link, but something else stands there: move it away")
         self.note(path, f"{target}\n" if target else "", f"{entry['link']}\n")
         if not self.module.check_mode:
             new = path.with_name(f".{path.name}.new")
@@ -106,6 +110,7 @@ class Writer:
             new.replace(path)
 
     def file(self, entry: dict[str, Any], path: Path, secret: bool) -> None:
+        """Write a file whole, validated before it lands, or set its rights."""
         data = entry["content"].encode()
         before = path.read_bytes() if path.is_file() and not path.is_symlink() else None
         if before == data:
@@ -119,7 +124,7 @@ class Writer:
         # A name with a dot in front and without an ending: no service takes it for one of its files.
         new = path.with_name(f".{path.name}.{os.getpid()}-new")
         try:
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
                 out.write(data)
             os.chown(new, *self.ids(entry))
             new.chmod(int(entry["mode"], 8))
@@ -127,12 +132,13 @@ class Writer:
                 status, told, why = self.module.run_command(entry["validate"].replace("%s", str(new)))
                 if status:
                     said = "" if secret else f": {(why or told).strip()}"
-                    self.module.fail_json(msg=f"{path} was left as it is, because the new one is refused by `{entry['validate']}`{said}")
+                    self.module.fail_json(msg=f"{path} stays as it is: `{entry['validate']}` refuses the new one{said}")
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
 
     def alone(self, folder: Path, wanted: set[Path]) -> None:
+        """Remove from `folder` what is not in `wanted`."""
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path not in wanted:
                 self.note(path, "(stands here, unasked)\n", "")
@@ -157,12 +163,17 @@ def main() -> None:
         return {"type": "list", "elements": "dict", "default": [], "options": options}
 
     module = AnsibleModule(
-        {"files": entries(False), "secrets": entries(True), "only": {"type": "list", "elements": "path", "default": []}},
+        {
+            "files": entries(False),
+            "secrets": entries(True),
+            "only": {"type": "list", "elements": "path", "default": []},
+        },
         supports_check_mode=True,
     )
     writer = Writer(module)
     wanted: set[Path] = set()
-    for secret, entry in [*((False, e) for e in module.params["files"]), *((True, e) for e in module.params["secrets"])]:
+    plain, secrets = ([(entry, kind == "secrets") for entry in module.params[kind]] for kind in ("files", "secrets"))
+    for entry, secret in plain + secrets:
         path = Path(entry["path"])
         wanted.add(path)
         if entry["link"] is not None:

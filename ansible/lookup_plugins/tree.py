@@ -8,9 +8,10 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible import constants
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+
+from ansible import constants
 
 DOCUMENTATION = """
 name: tree
@@ -31,16 +32,15 @@ class LookupModule(LookupBase):
     """Packs each folder that is asked for."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, str]]:
-        """Return `{"archive": path, "folder": name}` for each folder of `terms`; AnsibleLookupError if one is missing."""
+        """Return `{"archive": path, "folder": name}` for each folder; AnsibleLookupError if one is missing."""
         self.set_options(var_options=variables, direct=kwargs)
         return [self._pack(Path(term), str(self.get_option("name"))) for term in terms]
 
     def _pack(self, root: Path, name: str) -> dict[str, str]:
         if not root.is_dir():
             raise AnsibleLookupError(f"the folder {str(root)!r} is missing on this machine: run `make install`")
-        files = sorted(
-            path for path in root.rglob("*") if path.is_file() and not SKIPPED.intersection(path.relative_to(root).parts)
-        )
+        found = (path for path in root.rglob("*") if path.is_file())
+        files = sorted(path for path in found if not SKIPPED.intersection(path.relative_to(root).parts))
         seen = hashlib.sha256()
         contents = []
         for path in files:

@@ -1,8 +1,8 @@
 """Debian 13 hosts under systemd-nspawn, in namespaces of their own: up in seconds, gone without a trace.
 
-A fleet is a handful of hosts on one bridge with documentation addresses and no way out; packages come through a proxy. Each
-host is the guest image's root file system under an overlay. `python -m tests.roles.fleet STATE` is the fleet's supervisor;
-everything else is its child and ends with it.
+A fleet is a handful of hosts on one bridge with documentation addresses and no way out; packages come through a proxy.
+Each host is the guest image's root file system under an overlay. `python -m tests.roles.fleet STATE` is the fleet's
+supervisor; everything else is its child and ends with it.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from classroom.errors import ClassroomError
@@ -51,6 +52,8 @@ class Fleet:
         """Name a fleet, running or not; its state stands below the cache."""
         self.state = STATES / name
         self.ssh_config = self.state / "ssh_config"
+        # Sockets have short paths only, and the cache may stand anywhere.
+        self.sockets = Path("/run/classroom-roles") / sha256(str(self.state).encode()).hexdigest()[:8]
 
     @property
     def hosts(self) -> dict[str, Host]:
@@ -78,7 +81,11 @@ class Fleet:
         tools, guest = _roots()
         self.state.mkdir(parents=True)
         self.state.chmod(0o700)
-        hosts = [Host(name=n, address4=f"203.0.113.{10 + i}", address6=f"2001:db8:30::{10 + i}") for i, n in enumerate(names)]
+        self.sockets.mkdir(parents=True, mode=0o700)
+        hosts = [
+            Host(name=name, address4=f"203.0.113.{number}", address6=f"2001:db8:30::{number}")
+            for number, name in enumerate(names, 10)
+        ]
         (self.state / "hosts.json").write_text(json.dumps([vars(h) for h in hosts]))
         (self.state / "roots.json").write_text(json.dumps({"tools": str(tools), "guest": str(guest)}))
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "role-tests", "-f"]
@@ -92,8 +99,9 @@ class Fleet:
         self.ssh_config.write_text(
             "".join(f"Host {h.name} {h.address4}\n  HostName {h.address4}\n" for h in hosts)
             + f"Host *\n  User debian\n  IdentityFile {self.state}/key\n  IdentitiesOnly yes\n  IdentityAgent none\n"
-            f"  UserKnownHostsFile {self.state}/known_hosts\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
-            f"  ControlMaster auto\n  ControlPersist 30s\n  ControlPath {self.state}/ssh-%C\n  LogLevel ERROR\n"
+            f"  UserKnownHostsFile {self.state}/known_hosts\n  GlobalKnownHostsFile /dev/null\n"
+            "  StrictHostKeyChecking yes\n"
+            f"  ControlMaster auto\n  ControlPersist 30s\n  ControlPath {self.sockets}/%r@%n\n  LogLevel ERROR\n"
         )
         log = (self.state / "log").open("w")
         process = subprocess.Popen(
@@ -114,8 +122,8 @@ class Fleet:
 
     def stop(self) -> None:
         """End the fleet, if it is up, and drop its state; nothing of it stays."""
-        for control in self.state.glob("ssh-*"):
-            subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={control}", "-"], capture_output=True)
+        for control in self.sockets.glob("*"):
+            subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={control}", "host"], capture_output=True)
         with contextlib.suppress(OSError, ValueError):
             if self.pid():
                 supervisor = int((self.state / "pid").read_text().split()[0])
@@ -128,8 +136,10 @@ class Fleet:
         _drop_cgroups(self.state.name)
         if self.state.exists():
             shutil.rmtree(self.state, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            STATES.rmdir()
+        shutil.rmtree(self.sockets, ignore_errors=True)
+        for folder in (STATES, self.sockets.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
@@ -230,10 +240,19 @@ def _inner(state: Path) -> None:
         _run("mount", "-t", "overlay", "overlay", "-o", layers, root)
         _prepare(root, host, state)
         log = (state / f"{host.name}.log").open("w")
-        options = ["--boot", "--register=no", "--keep-unit", "--network-bridge=br0", "--console=pipe", "--resolv-conf=off"]
+        options = [
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--network-bridge=br0",
+            "--console=pipe",
+            "--resolv-conf=off",
+        ]
         options += ["--timezone=off", "--link-journal=no", f"--machine={host.name}", f"--directory=/mnt/{host.name}"]
+        inside = 'cd "$0" && pivot_root . . && umount -l . && exec systemd-nspawn "$@"'
         process = subprocess.Popen(
-            ["chroot", str(tools), "systemd-nspawn", *options],
+            # Not chroot: in what is made below one, the kernel refuses user namespaces, which services ask for.
+            ["unshare", "--mount", "sh", "-c", inside, str(tools), *options],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -273,8 +292,7 @@ def _supervise(state: Path) -> None:
     signal.signal(signal.SIGTERM, dying)
     child = subprocess.Popen(
         # The last process to hold the namespaces is the first one in them, and it dies with its parent.
-        ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL"]
-        + [sys.executable, "-m", "tests.roles.fleet", str(state), "inside"],
+        [*["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL"], *sys.orig_argv, "inside"],
         preexec_fn=_die_with_parent,
     )
     try:

@@ -1,7 +1,7 @@
-"""A small caching proxy for Debian packages: listens in the hosts' network namespace, asks the mirror from the machine's.
+"""A small caching proxy for Debian packages: listens in the hosts' network, asks the mirror from the machine's.
 
-It answers `GET http://MIRROR/path` (as a proxy) and `GET /MIRROR/path`. A package that was fetched once is served from the
-cache; an index is asked for anew and served from the cache where the mirror cannot be reached.
+It answers `GET http://MIRROR/path` (as a proxy) and `GET /MIRROR/path`. A package that was fetched once is served from
+the cache; an index is asked for anew and served from the cache where the mirror cannot be reached.
 """
 
 import concurrent.futures

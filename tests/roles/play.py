@@ -1,4 +1,4 @@
-"""What `pulumi up` gives to Ansible, made for hosts of a fleet: inventory, variables, certificate, artifacts; and runs."""
+"""What `pulumi up` gives to Ansible, made for hosts of a fleet: inventory, variables, artifacts; and runs."""
 
 import datetime
 import json
@@ -7,8 +7,8 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -40,7 +40,9 @@ class Authority:
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     name: x509.Name = field(default_factory=lambda: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Role tests")]))
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int, *extensions: x509.ExtensionType) -> str:
+    def _sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int, *extensions: x509.ExtensionType
+    ) -> str:
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder(self.name, subject, key.public_key(), x509.random_serial_number())
         builder = builder.not_valid_before(now - datetime.timedelta(days=400))
@@ -95,13 +97,17 @@ class Play:
         self.fleet, self.shape, self.names = fleet, shape, list(hosts)
         self.front = self.names[:1]
         self.media = self.names if shape == "single" else self.names[1:]
-        self.authority = Authority()
+        # A kept host meets the same class again: secret and certificate stay.
+        kept = fleet.state / "play.json"
+        if not kept.exists():
+            chain, private = Authority().issue([DOMAIN, *self.turn_names.values()])
+            kept.write_text(json.dumps({"secret": secrets.token_urlsafe(32), "chain": chain, "private": private}))
+        given = json.loads(kept.read_text())
         key = (fleet.state / "key.pub").read_text().strip()
-        self.secret = secrets.token_urlsafe(32)
-        chain, private = self.authority.issue([DOMAIN, *self.turn_names.values()])
+        self.secret: str = given["secret"]
         self.extra: dict[str, Any] = {
             "classroom_secret_livekit": self.secret,
-            "classroom_secret_certificate_key": private,
+            "classroom_secret_certificate_key": given["private"],
             "classroom_secret_codes": [
                 {"room": "cm2", "class": "CM2", "role": role, "sha256": sha256(code.encode()).hexdigest()}
                 for role, code in CODES.items()
@@ -118,7 +124,7 @@ class Play:
             "classroom_ssh_from": ["0.0.0.0/0", "::/0"],
             "classroom_admins": [{"name": "ada", "public_key": key}],
             "classroom_classes": [{"name": "CM2", "size": 30, "room": "cm2"}],
-            "classroom_certificate": chain,
+            "classroom_certificate": given["chain"],
             "classroom_network_cidr": "203.0.113.0/24",
             "classroom_ports": [asdict(p) for p in PORTS if shape in p.shapes],
         }
@@ -151,8 +157,11 @@ class Play:
             "_meta": {"hostvars": variables},
         }
 
-    def run(self, *roles: str, check: bool = False, **extra: object) -> Run:
-        """Run `roles` (with what they need; none for the whole site.yml) and return what happened; `extra` are variables."""
+    def run(self, *roles: str, check: bool = False, show: bool = False, **extra: object) -> Run:
+        """Run `roles` with what they need, or without any the whole site.yml, and return what happened.
+
+        `extra` are variables; `show` prints the output as it comes instead of keeping it.
+        """
         state = self.fleet.state
         inventory = state / "inventory"
         inventory.write_text(f"#!/bin/sh\ncat {inventory}.json\n")
@@ -162,25 +171,24 @@ class Play:
         variables.write_text(json.dumps(self.extra | extra))
         book = ANSIBLE / "site.yml"
         if roles:
-            # Beside site.yml in effect: the same variables, plugins and roles, by configuration.
             wanted = list(dict.fromkeys(r for role in roles for r in [*NEEDS.get(role, []), role]))
             book = state / "role.yml"
             book.write_text(json.dumps([{"hosts": "all", "become": True, "gather_facts": False, "roles": wanted}]))
             (state / "group_vars").unlink(missing_ok=True)
             (state / "group_vars").symlink_to(ANSIBLE / "group_vars")
         command = [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, "-e", f"@{variables}", book]
-        start = datetime.datetime.now()
+        start = time.monotonic()
         with self.fleet.network():
             process = subprocess.run(
                 [str(part) for part in command] + (["--check", "--diff"] if check else []),
                 env=self.environment(),
                 cwd=state,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=None if show else subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        return Run(process.returncode, process.stdout, (datetime.datetime.now() - start).total_seconds())
+        return Run(process.returncode, process.stdout or "", time.monotonic() - start)
 
     def environment(self) -> dict[str, str]:
         """Return the environment for Ansible: the project's configuration, the fleet's SSH settings."""
@@ -226,14 +234,3 @@ def _portal(state: Path) -> Path:
         "http.server.ThreadingHTTPServer(('127.0.0.1', 8090), Handler).serve_forever()\n"
     )
     return state / "portal"
-
-
-@contextmanager
-def fleet(name: str, hosts: Sequence[str]) -> Iterator[Fleet]:
-    """Have a fleet while the context lasts."""
-    own = Fleet(name)
-    own.start(hosts)
-    try:
-        yield own
-    finally:
-        own.stop()

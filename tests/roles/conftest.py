@@ -1,0 +1,41 @@
+"""Hosts for the role tests, each set in a network of its own, gone when its tests are over."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.roles.fleet import Fleet
+
+
+@pytest.fixture(scope="module")
+def fleet_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Fleet]]:
+    """Start a fleet of hosts by name; the module's tests are in its network from then on."""
+    with ExitStack() as stack:
+
+        def start(*names: str) -> Fleet:
+            fleet = Fleet(request.module.__name__.rpartition(".")[2].replace("_", "-"))
+            stack.callback(fleet.stop)
+            fleet.start(names)
+            stack.enter_context(fleet.network())
+            return fleet
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def login() -> Callable[..., Any]:
+    """Return Testinfra's view of a host of a fleet, as root unless `user` is given."""
+
+    def host(fleet: Fleet, name: str, user: str = "debian") -> Any:
+        found = testinfra.get_host(f"ssh://{user}@{name}", ssh_config=str(fleet.ssh_config), sudo=user == "debian")
+        assert found.check_output("hostname") == name
+        return found
+
+    return host

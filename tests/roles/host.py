@@ -1,0 +1,66 @@
+"""One kept host on which to try a role: `python -m tests.roles.host run ROLE | down`."""
+
+import subprocess
+import sys
+import time
+
+from classroom.errors import ClassroomError, WrongUseError
+from tests.roles.fleet import STATES, Fleet
+from tests.roles.play import ANSIBLE, Play
+
+KEPT = "kept"
+USE = "python -m tests.roles.host run ROLE [check] | shell [COMMAND…] | down"
+
+
+def run(role: str, check: bool = False) -> int:
+    """Run `role` on the kept host, started if need be, and return Ansible's status."""
+    roles = sorted(p.name for p in (ANSIBLE / "roles").iterdir())
+    if role not in [*roles, "site"]:
+        raise WrongUseError(f"ROLE: there is no role {role!r}; choose one of {', '.join(roles)}, or site for all")
+    start = time.monotonic()
+    fleet = Fleet(KEPT)
+    if not fleet.pid():
+        fleet.start(["class"])
+        print(f"host: up in {time.monotonic() - start:.1f} s", flush=True)
+    done = Play(fleet).run(*([] if role == "site" else [role]), check=check, show=True)
+    print(f"role {role}: {time.monotonic() - start:.0f} s; the host stays until `make role-down`; look at it with")
+    print(f"  {sys.executable} -m tests.roles.host shell")
+    return done.status
+
+
+def shell(command: list[str]) -> int:
+    """Log in to the kept host, or run `command` there, and return its status."""
+    fleet = Fleet(KEPT)
+    if not fleet.pid():
+        raise ClassroomError("no host is kept: start one with `make role ROLE=base`")
+    with fleet.network():
+        return subprocess.run(["ssh", "-F", str(fleet.ssh_config), "class", *command]).returncode
+
+
+def down() -> int:
+    """Remove the kept host, and hosts that killed test runs left."""
+    for state in sorted(STATES.iterdir()) if STATES.exists() else []:
+        Fleet(state.name).stop()
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Do what `arguments` ask."""
+    match arguments:
+        case ["run", role]:
+            return run(role)
+        case ["run", role, "check"]:
+            return run(role, check=True)
+        case ["shell", *command]:
+            return shell(command)
+        case ["down"]:
+            return down()
+    raise WrongUseError(f"use: {USE}")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ClassroomError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.status)

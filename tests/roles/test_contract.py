@@ -1,0 +1,105 @@
+"""What every role promises, read from its files: a contract, defaults, a table of contents, names."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ANSIBLE = Path(__file__).resolve().parents[2] / "ansible"
+ROLES = sorted(p.name for p in (ANSIBLE / "roles").iterdir() if p.is_dir())
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def tasks_of(role: str) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted((ANSIBLE / "roles" / role).glob("*/*.yml")):
+        if (path.parent.name in {"tasks", "handlers"} and path.name != "main.yml") or path.parent.name == "handlers":
+            found += read(path)
+    assert found, role
+    return found
+
+
+def test_these_are_the_roles() -> None:
+    assert ROLES == ["base", "firewall", "media", "portal", "tls", "valkey", "web"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_specification_and_defaults_agree(role: str) -> None:
+    options = read(ANSIBLE / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    defaults = read(ANSIBLE / "roles" / role / "defaults" / "main.yml")
+    assert {name: option["default"] for name, option in options.items()} == defaults
+    assert len(defaults) < 25
+    assert all(name.startswith(f"{role}_") for name in defaults)
+    assert all(option["description"] for option in options.values())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_main_is_a_table_of_contents(role: str) -> None:
+    for task in read(ANSIBLE / "roles" / role / "tasks" / "main.yml"):
+        assert set(task) == {"name", "ansible.builtin.import_tasks", "tags"}
+        assert role in task["tags"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_modules_are_ansibles_own_or_ours(role: str) -> None:
+    keywords = {
+        "name",
+        "register",
+        "when",
+        "loop",
+        "loop_control",
+        "notify",
+        "vars",
+        "tags",
+        "until",
+        "retries",
+        "delay",
+    }
+    keywords |= {"changed_when", "failed_when", "check_mode", "no_log", "become", "ignore_errors"}
+    for task in tasks_of(role):
+        (module,) = set(task) - keywords
+        assert module.startswith("ansible.builtin.") or module == "files", task["name"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_internal_names_are_the_roles_own(role: str) -> None:
+    for path in (ANSIBLE / "roles" / role).rglob("*.yml"):
+        for name in re.findall(r"\b__[a-z]\w*", path.read_text()):
+            assert name.startswith(f"__{role}_"), (path.name, name)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_templates_say_who_renders_them(role: str) -> None:
+    for path in (ANSIBLE / "roles" / role).rglob("*.j2"):
+        if not path.name.endswith(".json.j2"):  # JSON has no comments
+            assert any(f"Rendered by Ansible (role {role})" in line for line in path.read_text().splitlines()[:2]), (
+                path.name
+            )
+
+
+def test_variables_that_are_mapped_exist() -> None:
+    known = {name for role in ROLES for name in read(ANSIBLE / "roles" / role / "defaults" / "main.yml")}
+    mapped = {n for n in read(ANSIBLE / "group_vars" / "all.yml") if not n.startswith(("__", "ansible_"))}
+    assert mapped <= known
+
+
+def test_no_secret_in_a_template() -> None:
+    for path in ANSIBLE.rglob("*.j2"):
+        for expression in re.findall(r"{{.*?}}", path.read_text()):
+            assert not re.search(r"_(secret|password|codes|certificate_key)\b(?!_file)", expression), path
+
+
+def test_the_verifier_only_reads() -> None:
+    rights = (ANSIBLE / "roles" / "base" / "files" / "verifier-sudoers").read_text()
+    lines = [line for line in rights.splitlines() if not line.startswith("#")]
+    commands = [c.strip(" ,\\") for c in lines if c.startswith(" ")]
+    assert commands
+    for command in commands:
+        assert command.startswith("/"), command
+        assert not re.search(r"[*?\[!]", command), f"{command}: a pattern allows more than it shows"
+        assert " " in command, f"{command}: without arguments, any are allowed"

@@ -1,0 +1,162 @@
+"""Each role alone on a plain host: check mode, converge, nothing to change the second time, and what it left."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.roles.fleet import Fleet
+from tests.roles.play import DOMAIN, NEEDS, Play
+
+ROLES = ("base", "firewall", "tls", "media", "portal", "web", "valkey")
+
+
+@pytest.fixture(scope="module")
+def fleet(fleet_of: Callable[..., Fleet]) -> Fleet:
+    return fleet_of(*(f"on-{role}" for role in ROLES))
+
+
+@pytest.fixture(scope="module", params=ROLES)
+def role(request: pytest.FixtureRequest, fleet: Fleet, login: Callable[..., Any]) -> tuple[str, Play, Any]:
+    """Return a role's name, its play and its host, on which the role has run."""
+    name = request.param
+    play = Play(fleet, hosts=[f"on-{name}"])
+    play.run(name, check=True).good()
+    first = play.run(name).good()
+    assert first.changed > 0
+    return name, play, login(fleet, f"on-{name}")
+
+
+def test_second_run_changes_nothing(role: tuple[str, Play, Any]) -> None:
+    name, play, _ = role
+    second = play.run(name).good()
+    assert second.changed == 0, second.output
+    check = play.run(name, check=True).good()
+    assert check.changed == 0, check.output
+
+
+def test_what_the_role_left(role: tuple[str, Play, Any], fleet: Fleet, login: Callable[..., Any]) -> None:
+    name, play, host = role
+    {
+        "base": left_by_base,
+        "firewall": left_by_firewall,
+        "tls": left_by_tls,
+        "media": left_by_media,
+        "portal": left_by_portal,
+        "web": left_by_web,
+        "valkey": left_by_valkey,
+    }[name](play, host)
+    assert host.check_output("systemctl --failed --plain --no-legend") == ""
+
+
+def left_by_base(play: Play, host: Any) -> None:
+    for account, groups in {"ada": ["ada", "classroom-admins"], "verifier": ["verifier"]}.items():
+        assert sorted(host.user(account).groups) == groups
+        assert host.user(account).password.startswith(("!", "*"))
+        keys = host.file(f"/etc/ssh/authorized_keys.d/{account}")
+        assert (keys.user, keys.group, keys.mode) == ("root", "root", 0o644)
+        assert keys.content_string.strip() == play.vars["classroom_admins"][0]["public_key"]
+    settings = set(host.check_output("/usr/sbin/sshd -T").splitlines())
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no", "permitrootlogin no"} <= settings
+    assert "authenticationmethods publickey" in settings
+    assert host.package("unattended-upgrades").is_installed
+    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer"):
+        assert host.service(timer).is_enabled
+        assert host.service(timer).is_running
+    tried = host.check_output("unattended-upgrade --dry-run --debug 2>&1")
+    (allowed,) = (line for line in tried.splitlines() if line.startswith("Allowed origins are:"))
+    assert "trixie-security" in allowed
+    assert "trixie," not in allowed and "-updates" not in allowed
+    assert ":5355" not in host.check_output("ss -H -l -n -t -u")
+
+
+def left_by_firewall(play: Play, host: Any) -> None:
+    rules = json.loads(host.check_output("nft -j list table inet classroom"))["nftables"]
+    (chain,) = (r["chain"] for r in rules if "chain" in r)
+    assert (chain["hook"], chain["policy"], chain["type"]) == ("input", "drop", "filter")
+    counters = {r["counter"]["name"] for r in rules if "counter" in r}
+    assert counters == {"ssh", "http", "https", "turn_udp", "ice_tcp", "ice_udp", "invalid", "dropped"}
+    assert host.service("nftables").is_enabled
+
+
+def left_by_tls(play: Play, host: Any) -> None:
+    assert host.file("/etc/classroom/tls/fullchain.pem").content_string == play.vars["classroom_certificate"]
+    key = host.file("/etc/classroom/secrets/tls.key")
+    assert (key.user, key.group, key.mode) == ("root", "root", 0o640)
+    assert not login_can_read(host, "/etc/classroom/secrets/tls.key")
+
+
+def login_can_read(host: Any, path: str) -> bool:
+    return bool(host.run(f"su -s /bin/sh nobody -c 'cat {path}'").rc == 0)
+
+
+def left_by_media(play: Play, host: Any) -> None:
+    assert host.service("livekit").is_enabled
+    listening = listens(host, "livekit-server")
+    address4, address6 = (getattr(play.fleet.hosts["on-media"], f"address{v}") for v in (4, 6))
+    assert listening == {
+        ("tcp", "127.0.0.1:7880"),
+        ("tcp", "*:7881"),
+        *(("udp", f"{a}:{port}") for a in (address4, f"[{address6}]") for port in (3478, 7882)),
+        *(("tcp", f"{a}:5349") for a in (address4, f"[{address6}]")),
+    }
+    keys = host.file("/etc/classroom/secrets/livekit-keys")
+    assert (keys.user, keys.group, keys.mode) == ("root", "livekit", 0o640)
+    assert play.secret not in host.check_output("cat /etc/classroom/livekit.yaml /etc/systemd/system/livekit.service")
+    exposure = json.loads(host.check_output("systemd-analyze security --no-pager --json=short livekit"))
+    assert {e["name"]: e["set"] for e in exposure}["NoNewPrivileges="] is True
+
+
+def listens(host: Any, program: str) -> set[tuple[str, str]]:
+    lines = [line.split() for line in host.check_output("ss -H -l -n -t -u -p").splitlines()]
+    return {(line[0], line[4]) for line in lines if f'"{program}"' in line[-1]}
+
+
+def left_by_portal(play: Play, host: Any) -> None:
+    assert host.service("portal").is_enabled
+    assert listens(host, "python3") == {("tcp", "127.0.0.1:8090")}
+    secrets = host.file("/etc/classroom/secrets/portal.json")
+    assert (secrets.user, secrets.group, secrets.mode) == ("root", "portal", 0o640)
+    assert json.loads(secrets.content_string) == {
+        "livekit_secret": play.secret,
+        "codes": play.extra["classroom_secret_codes"],
+    }
+    assert json.loads(host.file("/etc/classroom/portal.json").content_string)["domain"] == DOMAIN
+    assert host.file("/usr/local/lib/classroom-portal").is_symlink
+
+
+def left_by_web(play: Play, host: Any) -> None:
+    assert NEEDS["web"] == ["tls"]
+    world = {("tcp", f"{address}:{port}") for address in ("0.0.0.0", "[::]") for port in (80, 443)}
+    assert listens(host, "nginx") == world | {("tcp", "127.0.0.1:8443"), ("tcp", "127.0.0.1:8444")}
+    here = f"--resolve {DOMAIN}:443:127.0.0.1 --resolve {DOMAIN}:80:127.0.0.1"
+    fetch = f"curl -s -i --cacert /etc/classroom/tls/fullchain.pem {here}"
+    page = host.check_output(f"{fetch} https://{DOMAIN}/").replace("\r", "")
+    assert page.startswith("HTTP/2 200")
+    for header in (
+        "content-security-policy: default-src 'none'",
+        "strict-transport-security:",
+        "referrer-policy: no-referrer",
+    ):
+        assert header in page
+    assert "unsafe" not in page
+    onward = host.check_output(f"{fetch} http://{DOMAIN}/x").replace("\r", "")
+    assert onward.startswith("HTTP/1.1 301") and f"Location: https://{DOMAIN}/x\n" in onward
+    assert host.run(f"{fetch} https://{DOMAIN}/.complete").stdout.startswith("HTTP/2 404")
+    assert host.run("curl -s --insecure --resolve other.example:443:127.0.0.1 https://other.example/").rc == 35
+    assert host.file("/var/log/nginx/access.log").size == 0  # the package's own start makes it
+
+
+def left_by_valkey(play: Play, host: Any) -> None:
+    assert host.service("valkey-server").is_enabled
+    address = play.fleet.hosts["on-valkey"].address4
+    assert listens(host, "valkey-server") == {("tcp", f"{address}:6379")}
+    assert "NOAUTH" in host.check_output(f"valkey-cli -h {address} ping")
+    secret = host.file("/etc/classroom/secrets/valkey.conf")
+    assert (secret.user, secret.group, secret.mode) == ("root", "valkey", 0o640)
+    password = secret.content_string.split()[1]
+    assert host.check_output(f"valkey-cli -h {address} --no-auth-warning -a {password} ping") == "PONG"
+    assert host.check_output(f"valkey-cli -h {address} --no-auth-warning -a {password} config get save").split() == [
+        "save"
+    ]
