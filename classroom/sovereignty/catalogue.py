@@ -1,7 +1,7 @@
-"""The catalogue of clouds: who runs each, who owns the operator, its Keystone addresses, its regions and where they stand.
+"""The catalogue of clouds: who runs each, who owns the operator, its Keystone addresses, its regions and their places.
 
-One file per cloud in `data/clouds/`. A fact names one of the sources that the same file lists (title, address, day it was
-read, mark); a fact that nobody read is left out, is listed under `missing`, and never lets anything pass.
+One file per cloud in `data/clouds/`. A fact names one of the sources that the same file lists (title, address, day of
+reading, mark); a fact that nobody read is left out, is listed under `missing`, and never lets anything pass.
 """
 
 import datetime
@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from classroom.errors import ClassroomError, WrongUseError
 from classroom.sovereignty.countries import classify, country_name, normalise
-from classroom.sovereignty.facts import DATA, Mark, Record, Source, first_error, read_yaml
+from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml, too_old
 
 About = Literal["soil", "operator", "parent"]
 Dpf = Literal["yes", "no", "unknown"]
@@ -58,7 +58,9 @@ class Party(Fact):
     @model_validator(mode="after")
     def _american(self) -> Self:
         if ("US" in (self.country, self.jurisdiction)) != (self.dpf is not None):
-            raise ValueError(f"dpf: write yes, no or unknown for a party of the United States, and for {self.name} only then")
+            raise ValueError(
+                f"dpf: write yes, no or unknown for a party of the United States, and for {self.name} only then"
+            )
         return self
 
 
@@ -178,7 +180,9 @@ def split_url(url: str) -> tuple[str, str, str]:
         port = None
         parts = urlsplit("")
     if parts.scheme not in PORTS or not parts.hostname or port is None or parts.username or parts.query:
-        raise WrongUseError(f"auth-url: '{url}' is no address of a Keystone; write one such as https://cloud.example:5000/v3")
+        raise WrongUseError(
+            f"auth-url: '{url}' is no address of a Keystone; write one such as https://cloud.example:5000/v3"
+        )
     return parts.scheme, f"{parts.hostname.lower()}:{port}", VERSION.sub("", parts.path.rstrip("/").lower())
 
 
@@ -196,7 +200,9 @@ def read_cloud(path: Path) -> Cloud:
     """Return the cloud that a data file describes; ClassroomError naming file and key if a fact lacks its source."""
     data = read_yaml(path)
     if not isinstance(data, dict):
-        raise ClassroomError(f"{path.name} describes no cloud: write the keys name, sources, operator, parent, keystone, regions")
+        raise ClassroomError(
+            f"{path.name} describes no cloud: write the keys name, sources, operator, parent, keystone, regions"
+        )
     try:
         sources = {key: Source.model_validate(value) for key, value in (data.pop("sources", None) or {}).items()}
         return Cloud.model_validate({"id": path.stem, **_resolve(data, sources)})
@@ -234,20 +240,17 @@ def load_catalogue(folder: Path = DATA / "clouds") -> Catalogue:
     """Return the catalogue; ClassroomError naming file and key if an entry is unreadable or lacks a source."""
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
-        raise ClassroomError(f"the catalogue of clouds is empty ({folder} has no .yaml file): restore it from the repository")
+        raise ClassroomError(
+            f"the catalogue of clouds is empty ({folder} has no .yaml file): restore it from the repository"
+        )
     try:
         return Catalogue(clouds=tuple(read_cloud(path) for path in paths))
     except ValidationError as error:
         raise ClassroomError(first_error(folder.name, error)) from None
 
 
-__all__ = ["ASPECTS", "About", "Catalogue", "Cloud", "Fact", "Keystone", "Mark", "Party", "Region", "load_catalogue"]
-
-
 def expired(clouds: Iterable[Cloud], as_of: datetime.date, months: int) -> list[tuple[str, str, Source]]:
     """Return (cloud, key, source) of every fact that is older than `months` months on the day `as_of`."""
-    from classroom.sovereignty.facts import too_old
-
     return [
         (cloud.id, key, fact.source)
         for cloud in clouds

@@ -1,0 +1,468 @@
+"""Which clouds a classroom may stand on: the policy, its named exceptions, declared clouds, and the judgement.
+
+Everything here is decided by settings and data alone: nothing asks the network, no name is resolved.
+"""
+
+import datetime
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from classroom.errors import RefusedError, UnknownError, WrongUseError
+from classroom.sovereignty.catalogue import (
+    ASPECTS,
+    About,
+    Catalogue,
+    Cloud,
+    Dpf,
+    Keystone,
+    Party,
+    Region,
+    load_catalogue,
+    split_url,
+)
+from classroom.sovereignty.countries import classify
+from classroom.sovereignty.facts import MAX_AGE_MONTHS, Mark, Record, Source, too_old
+
+Level = Literal["eu", "eea", "adequate"]
+LEVELS: tuple[Level, ...] = ("eu", "eea", "adequate")
+Verdict = Literal["allowed", "refused", "unknown"]
+
+
+class Policy(Record):
+    """How far from the Union soil, operator and parent may be: `eu`, `eea` or `adequate`, each including the former."""
+
+    soil: Level = "eu"
+    operator: Level = "eu"
+    parent: Level = "eu"
+
+    @classmethod
+    def of(cls, level: Level) -> Self:
+        """Return the policy that has the same level for all three."""
+        return cls(soil=level, operator=level, parent=level)
+
+    def admits(self, about: About, verdict: str) -> bool:
+        """Return whether a country of this class passes for soil, operator or parent; unknown and third never do."""
+        return verdict in LEVELS[: LEVELS.index(getattr(self, about)) + 1]
+
+
+class PolicyException(Record):
+    """A cloud, or another party, that is admitted by its name although the policy refuses it: why, and until when."""
+
+    name: str = Field(min_length=2, description="Name or id as in the catalogue, or as declared.")
+    reason: str = Field(min_length=10, description="Why, for the data protection officer; at least ten letters.")
+    until: datetime.date = Field(description="Last day of the exception.")
+
+    def covers(self, *names: str) -> bool:
+        """Return whether one of `names` is the exception's, capitals and small letters alike."""
+        return self.name.casefold() in {name.casefold() for name in names}
+
+
+def _prefix(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError(
+            f"'{value}' is no network; write an address and a prefix length, such as 192.0.2.0/24"
+        ) from None
+
+
+class DeclaredParty(Record):
+    """Operator or owner of a declared cloud."""
+
+    name: str = Field(min_length=2)
+    country: str = Field(description="Seat, ISO 3166-1 alpha-2, in quotes.")
+    jurisdiction: str = Field(default="", description="Country whose law binds it; its seat's if left out.")
+    dpf: Dpf | None = None
+
+
+class DeclaredRegion(Record):
+    """Region of a declared cloud."""
+
+    name: str = Field(min_length=1)
+    city: str = Field(min_length=2)
+    country: str
+
+
+class DeclaredCloud(Record):
+    """A private cloud, an academy's or a university's, that the stack's file describes, since no catalogue knows it."""
+
+    name: str = Field(min_length=2)
+    operator: DeclaredParty
+    parent: DeclaredParty
+    keystone: tuple[str, ...] = Field(min_length=1, description="Addresses of its Keystone.")
+    regions: tuple[DeclaredRegion, ...] = Field(min_length=1)
+    prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = Field(
+        min_length=1, description="Networks of its public addresses; none may stand in the public address tables."
+    )
+    source: str = Field(min_length=4, description="What the declaration rests on: a contract, a page, a register.")
+    date: datetime.date = Field(description="The day that was read.")
+    mark: Mark = "M"
+
+    @field_validator("keystone")
+    @classmethod
+    def _urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            try:
+                split_url(url)
+            except WrongUseError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        self.as_cloud()
+        return self
+
+    @property
+    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The declared prefixes."""
+        return tuple(ipaddress.ip_network(prefix) for prefix in self.prefixes)
+
+    def as_cloud(self) -> Cloud:
+        """Return the declaration in the catalogue's form; its facts say that they are declared."""
+        source = Source(
+            title=f"declared in the stack file: {self.source}", address="declared_cloud", date=self.date, mark=self.mark
+        )
+
+        def party(of: DeclaredParty, what: str) -> Party:
+            return Party(fact=f"declared as the {what} of {self.name}", source=source, **of.model_dump())
+
+        return Cloud(
+            id=self.name.casefold().replace(" ", "-"),
+            name=self.name,
+            basis="declared",
+            operator=party(self.operator, "operator"),
+            parent=party(self.parent, "owner"),
+            keystone=tuple(Keystone(fact="declared address", source=source, url=url) for url in self.keystone),
+            regions=tuple(
+                Region(
+                    fact="declared place", source=source, names=(region.name,), city=region.city, country=region.country
+                )
+                for region in self.regions
+            ),
+        )
+
+    def check(self, public: Callable[[str], str | None], catalogue: Catalogue | None = None) -> None:
+        """Raise WrongUseError if the declaration takes what is not its own: a Keystone or an address that is public.
+
+        `public` tells of a prefix whether the public address tables know any of its addresses: the owner that they
+        name, or None. The verdict engine gives it.
+        """
+        _own_keystone(self, catalogue or load_catalogue())
+        for prefix in self.prefixes:
+            if owner := public(prefix):
+                raise WrongUseError(
+                    f"declared_cloud.prefixes: '{prefix}' stands in the public address tables, as {owner}; "
+                    "declare only networks that no table knows"
+                )
+
+
+def _own_keystone(declared: DeclaredCloud, catalogue: Catalogue) -> None:
+    for url in declared.keystone:
+        if taken := catalogue.find(url):
+            raise WrongUseError(
+                f"declared_cloud.keystone: '{url}' is {taken.name}'s in the catalogue; "
+                "leave declared_cloud out to use that cloud"
+            )
+
+
+class Reason(Record):
+    """One of the three verdicts, and the fact that it rests on; without a source the fact says what is not known."""
+
+    about: About
+    verdict: Verdict
+    country_class: str
+    fact: str
+    source: str | None = None
+    date: datetime.date | None = None
+    mark: Mark | None = None
+
+
+class CheckResult(Record):
+    """The judgement on a cloud and region: `allowed` only if all three verdicts are, `refused` if one is."""
+
+    verdict: Verdict
+    auth_url: str
+    cloud: str | None
+    region: str
+    country: str | None
+    reasons: tuple[Reason, ...]
+    policy: Policy
+    as_of: datetime.date
+    basis: Literal["catalogue", "declared"] = "catalogue"
+    exceptions: tuple[PolicyException, ...] = Field(default=(), description="Exceptions that made it pass.")
+    notes: tuple[str, ...] = ()
+    message: str = Field(
+        description="What an operator reads: verdicts, facts and sources, allowed values, the line that would admit it."
+    )
+
+    def as_json(self) -> dict[str, object]:
+        """Return the judgement in the form of `classroom cloud check --json`."""
+        return {
+            "verdict": self.verdict,
+            "cloud": self.cloud,
+            "region": self.region,
+            "country": self.country,
+            "reasons": [
+                {
+                    "about": reason.about,
+                    "fact": reason.fact,
+                    "source": reason.source,
+                    "date": reason.date.isoformat() if reason.date else None,
+                    "mark": reason.mark,
+                }
+                for reason in self.reasons
+            ],
+        }
+
+
+def _fact(about: About, cloud: Cloud, region: Region | None, name: str) -> tuple[str | None, str, Source | None, str]:
+    """Return (country code, fact, source, remark on the Data Privacy Framework) for one of the three verdicts."""
+    if about == "soil":
+        if region is None:
+            return None, f"{cloud.name} has no region '{name}' in the catalogue", None, ""
+        return region.country, f"{name} stands in {region.place}: {region.fact}", region.source, ""
+    party: Party | None = getattr(cloud, about)
+    if party is None:
+        said = next((sentence for sentence in cloud.missing if about in sentence.lower()), "nobody has read it")
+        return None, f"the {about} of {cloud.name} is not known: {said}", None, ""
+    role = f"{cloud.name} is run by" if about == "operator" else f"{cloud.name} belongs to"
+    law = "" if party.jurisdiction == party.country else f", under the law of {classify(party.jurisdiction).name}"
+    code = party.country if law == "" else _worse(party.country, party.jurisdiction)
+    remark = f", Data Privacy Framework: {party.dpf}" if party.dpf else ""
+    return code, f"{role} {party.name}, {classify(party.country).name}{law}: {party.fact}", party.source, remark
+
+
+def _worse(*codes: str) -> str:
+    order = (*LEVELS, "third", "unknown")
+    return max(codes, key=lambda code: order.index(classify(code).verdict))
+
+
+def _reason(
+    about: About, cloud: Cloud, region: Region | None, name: str, policy: Policy, day: datetime.date, months: int
+) -> Reason:
+    code, fact, source, remark = _fact(about, cloud, region, name)
+    seen = classify(code, day)
+    if source is None or seen.verdict == "unknown":
+        return Reason(about=about, verdict="unknown", country_class="unknown", fact=fact)
+    word = "third country" if seen.verdict == "third" else seen.verdict
+    fact = f"{fact} ({word}{remark})"
+    verdict: Verdict = "allowed" if policy.admits(about, seen.verdict) else "refused"
+    if too_old(source.date, day, months):
+        fact = f"{fact}; read on {source.date}, more than {months} months before {day}, so it has to be read again"
+        verdict = "unknown" if verdict == "allowed" else verdict
+    return Reason(
+        about=about,
+        verdict=verdict,
+        country_class=seen.verdict,
+        fact=fact,
+        source=str(source),
+        date=source.date,
+        mark=source.mark,
+    )
+
+
+def judge(
+    cloud: Cloud,
+    region: str,
+    policy: Policy,
+    as_of: datetime.date,
+    *,
+    auth_url: str = "",
+    exceptions: Iterable[PolicyException] = (),
+    max_age_months: int = MAX_AGE_MONTHS,
+) -> CheckResult:
+    """Judge a region of a cloud under a policy on the day `as_of`.
+
+    A named exception that has not ended turns what the policy refuses into allowed, never what is not known. Facts
+    older than `max_age_months` let nothing pass.
+    """
+    found = cloud.region(region)
+    in_url = cloud.answers_at(auth_url) if auth_url else ""
+    astray = bool(in_url) and (cloud.region(in_url or "") != found or found is None)
+    reasons = [
+        _reason(about, cloud, None if about == "soil" and astray else found, region, policy, as_of, max_age_months)
+        for about in ASPECTS
+    ]
+    if astray and found is not None:
+        fact = f"the address {auth_url} is region {in_url}'s, not {region}'s"
+        reasons[0] = Reason(about="soil", verdict="unknown", country_class="unknown", fact=fact)
+    named = [exception for exception in exceptions if exception.covers(cloud.name, cloud.id)]
+    valid = tuple(exception for exception in named if as_of <= exception.until)
+    notes = [f"the exception for {gone.name} ended on {gone.until}" for gone in named if gone not in valid]
+    if valid:
+        reasons = [
+            reason.model_copy(
+                update={"verdict": "allowed", "fact": f"{reason.fact}; admitted by the exception for {cloud.name}"}
+            )
+            if reason.verdict == "refused"
+            else reason
+            for reason in reasons
+        ]
+    notes += [
+        f"{note.fact} (source: {note.source}, read {note.source.date}, {note.source.mark})" for note in cloud.notes
+    ]
+    verdicts = {reason.verdict for reason in reasons}
+    verdict: Verdict = "refused" if "refused" in verdicts else "unknown" if "unknown" in verdicts else "allowed"
+    known = found is not None and not astray
+    result = CheckResult(
+        verdict=verdict,
+        auth_url=auth_url,
+        cloud=cloud.name,
+        region=region,
+        country=found.country if found and known else None,
+        reasons=tuple(reasons),
+        policy=policy,
+        as_of=as_of,
+        basis=cloud.basis,
+        exceptions=valid if any("admitted by the exception" in reason.fact for reason in reasons) else (),
+        notes=tuple(notes),
+        message="-",
+    )
+    return result.model_copy(update={"message": _message(result, cloud)})
+
+
+def unknown_cloud(
+    auth_url: str, region: str, policy: Policy, as_of: datetime.date, catalogue: Catalogue
+) -> CheckResult:
+    """Return the judgement on a Keystone that neither the catalogue nor the stack file knows: unknown."""
+    fact = f"no cloud of the catalogue has its Keystone at {auth_url}"
+    result = CheckResult(
+        verdict="unknown",
+        auth_url=auth_url,
+        cloud=None,
+        region=region,
+        country=None,
+        reasons=tuple(Reason(about=about, verdict="unknown", country_class="unknown", fact=fact) for about in ASPECTS),
+        policy=policy,
+        as_of=as_of,
+        message="-",
+    )
+    allowed = ", ".join(
+        cloud.name
+        for cloud in catalogue.clouds
+        if any(judge(cloud, where.name, policy, as_of).verdict == "allowed" for where in cloud.regions)
+    )
+    message = (
+        f"auth-url: '{auth_url}' is no Keystone of the catalogue: where it stands, who runs it and who owns them is "
+        f"not known, and unknown never passes\nallowed under this policy: {allowed or 'none'}\n"
+        "a cloud of your own is described in the stack file, under classroom:declared_cloud"
+    )
+    return result.model_copy(update={"message": message})
+
+
+def widened(result: CheckResult) -> Policy | None:
+    """Return the narrowest policy that would admit what is refused, or None if no policy does."""
+    levels: dict[str, Level] = {}
+    for reason in result.reasons:
+        if reason.country_class not in LEVELS:
+            return None
+        now: Level = getattr(result.policy, reason.about)
+        levels[reason.about] = max(now, reason.country_class, key=LEVELS.index)
+    return Policy(**levels)
+
+
+def _message(result: CheckResult, cloud: Cloud) -> str:
+    lines = [f"{cloud.name}, region {result.region}: {result.verdict}"]
+    for reason in result.reasons:
+        lines.append(f"  {reason.about:<9} {reason.verdict:<8} {reason.fact}")
+        if reason.source and reason.date:
+            lines.append(f"  {'':<9} {'':<8} source: {reason.source}, read {reason.date}, {reason.mark}")
+    if result.verdict != "allowed":
+        lines += _why(result, cloud)
+    lines += [f"note: {note}" for note in result.notes]
+    return "\n".join(lines)
+
+
+def _why(result: CheckResult, cloud: Cloud) -> list[str]:
+    """Return the lines on a refusal: key and value, allowed values, and the line that would admit it."""
+    lines = []
+    for reason in result.reasons:
+        if reason.verdict == "allowed":
+            continue
+        level: Level = getattr(result.policy, reason.about)
+        wanted = "is not allowed" if reason.verdict == "refused" else "is not known, and unknown never passes"
+        key, value = (
+            ("region", result.region) if reason.about == "soil" else ("auth-url", result.auth_url or cloud.name)
+        )
+        lines.append(f"{key}: '{value}': its {reason.about} {wanted} under policy {reason.about}: {level}")
+    fitting = [
+        f"{where.name} ({where.place})"
+        for where in cloud.regions
+        if result.policy.admits("soil", classify(where.country, result.as_of).verdict)
+    ]
+    if result.reasons[0].verdict != "allowed":
+        lines.append(
+            f"allowed regions of {cloud.name} under policy soil: {result.policy.soil}: {', '.join(fitting) or 'none'}"
+        )
+    if (wider := widened(result)) is not None and result.verdict == "refused":
+        lines.append(
+            "the line of the stack file that would admit it: "
+            f"classroom:policy: {{soil: {wider.soil}, operator: {wider.operator}, parent: {wider.parent}}}"
+        )
+    elif result.verdict == "refused":
+        lines.append(
+            "no policy admits it; only an exception in the stack file that names it, with a reason and an end date: "
+            f"classroom:exceptions: [{{name: {cloud.name}, reason: …, until: YYYY-MM-DD}}]"
+        )
+    return lines
+
+
+def check(
+    auth_url: str,
+    region: str,
+    policy: Policy | None = None,
+    *,
+    exceptions: Iterable[PolicyException] = (),
+    declared_cloud: DeclaredCloud | None = None,
+    as_of: datetime.date | None = None,
+    max_age_months: int = MAX_AGE_MONTHS,
+    catalogue: Catalogue | None = None,
+) -> CheckResult:
+    """Judge the cloud whose Keystone answers at `auth_url`; WrongUseError if that is no address."""
+    day, policy, catalogue = as_of or datetime.date.today(), policy or Policy(), catalogue or load_catalogue()
+    split_url(auth_url)
+    if not region.strip():
+        raise WrongUseError("region: it is empty; write the region as the cloud's own catalogue names it")
+    if declared_cloud is not None:
+        _own_keystone(declared_cloud, catalogue)
+    own = declared_cloud.as_cloud() if declared_cloud else None
+    cloud = own if own and own.answers_at(auth_url) is not None else catalogue.find(auth_url)
+    if cloud is None:
+        return unknown_cloud(auth_url, region, policy, day, catalogue)
+    return judge(cloud, region, policy, day, auth_url=auth_url, exceptions=exceptions, max_age_months=max_age_months)
+
+
+def check_plan(
+    auth_url: str,
+    region: str,
+    policy: Policy | None = None,
+    *,
+    exceptions: Iterable[PolicyException] = (),
+    declared_cloud: DeclaredCloud | None = None,
+    as_of: datetime.date | None = None,
+    max_age_months: int = MAX_AGE_MONTHS,
+) -> CheckResult:
+    """Return the judgement on a plan that may go on; nothing is asked of the network.
+
+    RefusedError (status 3) with the whole message if the policy refuses cloud or region, or the cloud has no such
+    region; UnknownError (status 4) if the cloud, or one of the facts that it is judged by, is not known.
+    """
+    result = check(
+        auth_url,
+        region,
+        policy,
+        exceptions=exceptions,
+        declared_cloud=declared_cloud,
+        as_of=as_of,
+        max_age_months=max_age_months,
+    )
+    if result.verdict == "allowed":
+        return result
+    no_region = result.cloud is not None and result.country is None
+    if result.verdict == "refused" or no_region:
+        raise RefusedError(f"{result.message}\nnothing was created (status 3)")
+    raise UnknownError(f"{result.message}\nnothing was created (status 4)")
