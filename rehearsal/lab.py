@@ -82,13 +82,15 @@ def children(pid: int) -> list[int]:
 def _holder() -> int | None:
     """Return the process that holds this cache's lab, or None; ClassroomError when a lab of another cache runs."""
     found = labs()
+    for holder, cloud in found.items():
+        if cloud == CLOUD:
+            return holder
     for cloud in found.values():
-        if cloud != CLOUD:
-            raise ClassroomError(
-                f"another rehearsal runs on this machine (its state: {cloud.parent}): end it with"
-                f" `CLASSROOM_CACHE={cloud.parent.parent} make rehearsal-down`"
-            )
-    return next(iter(found), None)
+        raise ClassroomError(
+            f"another rehearsal runs on this machine (its state: {cloud.parent}): end it with"
+            f" `CLASSROOM_CACHE={cloud.parent.parent} make rehearsal-down`"
+        )
+    return None
 
 
 def running() -> int | None:
