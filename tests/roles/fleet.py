@@ -26,6 +26,7 @@ from tests.roles import packages
 STATES = CACHE / "roles"
 CGROUPS = Path("/sys/fs/cgroup")
 PROXY = ("192.0.2.20", 3142)  # where the guest image looks for its packages
+CLIENT4, CLIENT6 = "198.51.100.7", "2001:db8:c::7"  # participants of a class come from here
 BOOT_SECONDS = 60
 
 
@@ -177,7 +178,7 @@ def _prepare(root: Path, host: Host, state: Path) -> None:
     network = root / "etc/systemd/network/00-fleet.network"
     network.write_text(
         f"[Match]\nName=host0\n[Network]\nAddress={host.address4}/24\nAddress={host.address6}/64\n"
-        "Gateway=203.0.113.1\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n[IPv6AcceptRA]\n"
+        "Gateway=203.0.113.1\nGateway=2001:db8:30::1\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n[IPv6AcceptRA]\n"
     )
     (root / "etc/hostname").write_text(host.name + "\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n::1 localhost\n")
@@ -216,9 +217,10 @@ def _inner(state: Path) -> None:
     _run("mount", "-t", "proc", "proc", "/proc")
     _run("ip", "link", "set", "lo", "up")
     _run("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-    for address in ("203.0.113.1/24", f"{PROXY[0]}/24"):
+    for address in ("203.0.113.1/24", f"{PROXY[0]}/24", f"{CLIENT4}/24"):
         _run("ip", "address", "add", address, "dev", "br0")
-    _run("ip", "-6", "address", "add", "2001:db8:30::1/64", "dev", "br0", "nodad")
+    for address in ("2001:db8:30::1/64", f"{CLIENT6}/64"):
+        _run("ip", "-6", "address", "add", address, "dev", "br0", "nodad")
     _run("ip", "link", "set", "br0", "up")
     (state / "network").touch()
     _run("mount", "--bind", tools, tools)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,7 @@ class Play:
         given = json.loads(kept.read_text())
         key = (fleet.state / "key.pub").read_text().strip()
         self.secret: str = given["secret"]
+        (fleet.state / "authority.pem").write_text(given["chain"][given["chain"].rindex("-----BEGIN") :])
         self.extra: dict[str, Any] = {
             "classroom_secret_livekit": self.secret,
             "classroom_secret_certificate_key": given["private"],
@@ -157,11 +159,8 @@ class Play:
             "_meta": {"hostvars": variables},
         }
 
-    def run(self, *roles: str, check: bool = False, show: bool = False, **extra: object) -> Run:
-        """Run `roles` with what they need, or without any the whole site.yml, and return what happened.
-
-        `extra` are variables; `show` prints the output as it comes instead of keeping it.
-        """
+    def command(self, *roles: str, check: bool = False, **extra: object) -> list[str]:
+        """Write what Ansible is given, and return its command line; `run` says what the arguments are."""
         state = self.fleet.state
         inventory = state / "inventory"
         inventory.write_text(f"#!/bin/sh\ncat {inventory}.json\n")
@@ -177,18 +176,48 @@ class Play:
             (state / "group_vars").unlink(missing_ok=True)
             (state / "group_vars").symlink_to(ANSIBLE / "group_vars")
         command = [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, "-e", f"@{variables}", book]
+        return [str(part) for part in command] + (["--check", "--diff"] if check else [])
+
+    def run(self, *roles: str, check: bool = False, show: bool = False, **extra: object) -> Run:
+        """Run `roles` with what they need, or without any the whole site.yml, and return what happened.
+
+        `extra` are variables; `show` prints the output as it comes instead of keeping it.
+        """
         start = time.monotonic()
         with self.fleet.network():
             process = subprocess.run(
-                [str(part) for part in command] + (["--check", "--diff"] if check else []),
+                self.command(*roles, check=check, **extra),
                 env=self.environment(),
-                cwd=state,
+                cwd=self.fleet.state,
                 stdin=subprocess.DEVNULL,
                 stdout=None if show else subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
             )
         return Run(process.returncode, process.stdout or "", time.monotonic() - start)
+
+    def cut_off(self, task: str, **extra: object) -> str:
+        """Start the whole site.yml and kill Ansible as soon as `task` has changed something; return the output so far."""
+        with self.fleet.network():
+            process = subprocess.Popen(
+                self.command(**extra),
+                env=self.environment() | {"PYTHONUNBUFFERED": "1"},
+                cwd=self.fleet.state,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        output, within = "", False
+        assert process.stdout
+        for line in process.stdout:
+            output += line
+            within = task in line if line.startswith("TASK") else within
+            if within and line.startswith("changed:"):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return output
 
     def environment(self) -> dict[str, str]:
         """Return the environment for Ansible: the project's configuration, the fleet's SSH settings."""
