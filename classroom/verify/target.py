@@ -1,0 +1,95 @@
+"""The deployment under test: its inventory, and how to reach its machines over SSH with checked host keys."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classroom.errors import WrongUseError
+
+ACCOUNT = "verifier"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine: its name, its groups, its addresses (`public6` may be empty) and its SSH host keys."""
+
+    name: str
+    groups: frozenset[str]
+    public4: str
+    public6: str
+    private4: str
+    host_keys: tuple[str, ...]
+
+
+class Target:
+    """A deployment, as its inventory describes it."""
+
+    def __init__(self, inventory: dict[str, Any]) -> None:
+        self.inventory = inventory
+        self.vars: dict[str, Any] = inventory["all"]["vars"]
+        self.stack: str = self.vars["classroom_stack"]
+        self.domain: str = self.vars["classroom_domain"]
+        self.ipv6: bool = self.vars["classroom_ipv6"]
+        self.machines = tuple(
+            Machine(
+                name=name,
+                groups=frozenset(g for g in ("front", "media") if name in inventory[g]["hosts"]),
+                public4=values["classroom_public4"],
+                public6=values["classroom_public6"],
+                private4=values["classroom_private4"],
+                host_keys=tuple(values["classroom_host_keys"]),
+            )
+            for name, values in sorted(inventory["_meta"]["hostvars"].items())
+        )
+        self.turn_names = [
+            v["classroom_turn_name"] for v in inventory["_meta"]["hostvars"].values() if "classroom_turn_name" in v
+        ]
+
+    @classmethod
+    def read(cls, path: Path) -> "Target":
+        """Return the deployment of an inventory file; WrongUseError if it cannot be read, is empty or lacks host keys."""
+        try:
+            target = cls(json.loads(path.read_text()))
+        except OSError as error:
+            raise WrongUseError(f"--inventory: {path} cannot be read ({error.strerror})") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise WrongUseError(
+                f"--inventory: {path} is no inventory ({error!r}); make one with `classroom inventory --json`"
+            ) from None
+        if not target.machines:
+            raise WrongUseError(f"--inventory: {path} names no machine; has `pulumi up` ended?")
+        for machine in target.machines:
+            if not machine.host_keys:
+                raise WrongUseError(f"--inventory: {path} has no host key of '{machine.name}'; run `pulumi up` again")
+        return target
+
+    def write_ssh(self, folder: Path) -> Path:
+        """Write an SSH configuration into `folder` that knows exactly these machines, and return its path."""
+        known = folder / "known_hosts"
+        lines = [
+            f"{address} {key}\n"
+            for m in self.machines
+            for key in m.host_keys
+            for address in (m.public4, m.public6)
+            if address
+        ]
+        known.write_text("".join(lines))
+        common = [
+            f"  UserKnownHostsFile {known}",
+            "  GlobalKnownHostsFile /dev/null",
+            "  StrictHostKeyChecking yes",
+            "  BatchMode yes",
+            "  ConnectTimeout 10",
+            "  ControlMaster auto",
+            f"  ControlPath {folder}/cm-%C",
+            "  ControlPersist 60",
+        ]
+        key = os.environ.get("CLASSROOM_SSH_KEY")
+        if key:
+            common += [f"  IdentityFile {key}", "  IdentitiesOnly yes"]
+        config = folder / "ssh_config"
+        blocks = [f"Host {m.name}\n  HostName {m.public4}\n  HostKeyAlias {m.public4}\n" for m in self.machines]
+        config.write_text("".join(blocks) + "Host *\n" + "\n".join(common) + "\n")
+        return config
