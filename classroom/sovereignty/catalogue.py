@@ -36,6 +36,12 @@ class Fact(Record):
 
     fact: str = Field(min_length=10)
     source: Source
+    also: tuple[Source, ...] = Field(default=(), description="Further sources, where one page does not say it all.")
+
+    @property
+    def sources(self) -> str:
+        """All sources, for people."""
+        return "; ".join(str(source) for source in (self.source, *self.also))
 
 
 class Party(Fact):
@@ -190,7 +196,11 @@ def _resolve(data: Any, sources: dict[str, Any]) -> Any:
     """Put each source in the place of its short name; a name that is not listed stays, and fails the schema."""
     if isinstance(data, dict):
         return {
-            key: sources.get(value, value) if key == "source" and isinstance(value, str) else _resolve(value, sources)
+            key: sources.get(value, value)
+            if key == "source" and isinstance(value, str)
+            else [sources.get(name, name) for name in value]
+            if key == "also"
+            else _resolve(value, sources)
             for key, value in data.items()
         }
     return [_resolve(item, sources) for item in data] if isinstance(data, list) else data
@@ -252,8 +262,9 @@ def load_catalogue(folder: Path = DATA / "clouds") -> Catalogue:
 def expired(clouds: Iterable[Cloud], as_of: datetime.date, months: int) -> list[tuple[str, str, Source]]:
     """Return (cloud, key, source) of every fact that is older than `months` months on the day `as_of`."""
     return [
-        (cloud.id, key, fact.source)
+        (cloud.id, key, source)
         for cloud in clouds
         for key, fact in cloud.facts()
-        if too_old(fact.source.date, as_of, months)
+        for source in (fact.source, *fact.also)
+        if too_old(source.date, as_of, months)
     ]

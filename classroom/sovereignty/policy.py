@@ -17,6 +17,7 @@ from classroom.sovereignty.catalogue import (
     Catalogue,
     Cloud,
     Dpf,
+    Fact,
     Keystone,
     Party,
     Region,
@@ -219,12 +220,12 @@ class CheckResult(Record):
         }
 
 
-def _fact(about: About, cloud: Cloud, region: Region | None, name: str) -> tuple[str | None, str, Source | None, str]:
-    """Return (country code, fact, source, remark on the Data Privacy Framework) for one of the three verdicts."""
+def _fact(about: About, cloud: Cloud, region: Region | None, name: str) -> tuple[str | None, str, Fact | None, str]:
+    """Return (country code, words, fact, remark on the Data Privacy Framework) for one of the three verdicts."""
     if about == "soil":
         if region is None:
             return None, f"{cloud.name} has no region '{name}' in the catalogue", None, ""
-        return region.country, f"{name} stands in {region.place}: {region.fact}", region.source, ""
+        return region.country, f"{name} stands in {region.place}: {region.fact}", region, ""
     party: Party | None = getattr(cloud, about)
     if party is None:
         said = next((sentence for sentence in cloud.missing if about in sentence.lower()), "nobody has read it")
@@ -233,7 +234,7 @@ def _fact(about: About, cloud: Cloud, region: Region | None, name: str) -> tuple
     law = "" if party.jurisdiction == party.country else f", under the law of {classify(party.jurisdiction).name}"
     code = party.country if law == "" else _worse(party.country, party.jurisdiction)
     remark = f", Data Privacy Framework: {party.dpf}" if party.dpf else ""
-    return code, f"{role} {party.name}, {classify(party.country).name}{law}: {party.fact}", party.source, remark
+    return code, f"{role} {party.name}, {classify(party.country).name}{law}: {party.fact}", party, remark
 
 
 def _worse(*codes: str) -> str:
@@ -244,24 +245,26 @@ def _worse(*codes: str) -> str:
 def _reason(
     about: About, cloud: Cloud, region: Region | None, name: str, policy: Policy, day: datetime.date, months: int
 ) -> Reason:
-    code, fact, source, remark = _fact(about, cloud, region, name)
+    code, fact, ground, remark = _fact(about, cloud, region, name)
     seen = classify(code, day)
-    if source is None or seen.verdict == "unknown":
+    if ground is None or seen.verdict == "unknown":
         return Reason(about=about, verdict="unknown", country_class="unknown", fact=fact)
+    read = min(source.date for source in (ground.source, *ground.also))
+    mark: Mark = "M" if any(source.mark == "M" for source in (ground.source, *ground.also)) else "H"
     word = "third country" if seen.verdict == "third" else seen.verdict
     fact = f"{fact} ({word}{remark})"
     verdict: Verdict = "allowed" if policy.admits(about, seen.verdict) else "refused"
-    if too_old(source.date, day, months):
-        fact = f"{fact}; read on {source.date}, more than {months} months before {day}, so it has to be read again"
+    if too_old(read, day, months):
+        fact = f"{fact}; read on {read}, more than {months} months before {day}, so it has to be read again"
         verdict = "unknown" if verdict == "allowed" else verdict
     return Reason(
         about=about,
         verdict=verdict,
         country_class=seen.verdict,
         fact=fact,
-        source=str(source),
-        date=source.date,
-        mark=source.mark,
+        source=ground.sources,
+        date=read,
+        mark=mark,
     )
 
 
