@@ -217,7 +217,7 @@ def _features(teacher: Participant, pupil: Participant) -> dict[str, Any]:
     pupil.page.fill("[data-testid=chat-input]", "Bonjour Madame")
     pupil.page.click("[data-testid=chat-send]")
     done["chat"] = _appears(teacher, '[data-testid=chat-message]:has-text("Bonjour Madame")')
-    teacher.page.click("[data-testid=screen]")
+    teacher.page.click("[data-testid=screen]", timeout=4000)
     done["screen"] = pupil.shows('video[data-source="screen"][data-local="false"]', 10)
     done["pupil_may_share"] = pupil.page.locator("[data-testid=screen]").count() > 0
     return done

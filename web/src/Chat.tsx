@@ -6,7 +6,10 @@ export function Chat({ text }: { text: Texts }) {
   const { chatMessages, send, isSending } = useChat();
   const [draft, setDraft] = useState("");
   const end = useRef<HTMLLIElement>(null);
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [chatMessages.length]);
+  useEffect(() => {
+    // In braces: browsers have begun to return a promise here, and an effect may not.
+    void end.current?.scrollIntoView({ block: "end" });
+  }, [chatMessages.length]);
 
   async function submit(event: FormEvent) {
     event.preventDefault();
