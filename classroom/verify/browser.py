@@ -49,6 +49,9 @@ async () => { const found = {pairs: [], servers: []};
   return found; }
 """
 
+SETTLE = 2.0
+"""Seconds between the first picture and the count: sound starts a little later, and pictures sharpen."""
+
 
 def _trust(home: Path, authority: str | None) -> None:
     """Let Chromium trust one more authority: its own store in the user's home is where it looks."""
@@ -185,7 +188,7 @@ def meet(
                 result["first_frame_at"] = time.time()
                 if camera_off:
                     pupil.page.click("[data-testid=camera]")
-                    time.sleep(2)
+                time.sleep(SETTLE)
                 if screenshot:
                     teacher.page.screenshot(path=screenshot)
                 result["seen"] = _watch(people, seconds)

@@ -1,8 +1,11 @@
 """A client with less network than this machine: a namespace of its own, behind address translation."""
 
+import contextlib
 import itertools
 import json
 import os
+import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,12 +29,14 @@ def _run(*argv: object, input_text: str | None = None) -> str:
 class Client:
     """A namespace with IPv4 (`v4`) and IPv6 (`v6`) or one of them; with `only_443` all but TCP 443 is dropped.
 
+    `names` are looked up out here and known in there: a resolver of this machine may not be reachable from the namespace.
     Use it in a `with`: namespace, addresses and rules are gone afterwards. `exec` lists the words that run a command in it.
     """
 
     v4: bool
     v6: bool
     only_443: bool = False
+    names: Sequence[str] = ()
     name: str = field(default_factory=lambda: f"verify-{os.getpid()}-{next(_numbers)}")
 
     def __enter__(self) -> "Client":
@@ -66,11 +71,27 @@ class Client:
             _run(*inside, "-6", "route", "add", "default", "via", f"fd00:250:{n}::1")
             Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
             rules.append(f"ip6 saddr fd00:250:{n}::/64 masquerade")
-        body = "; ".join(rules)
-        table = f"table inet {self._table} {{ chain out {{ type nat hook postrouting priority srcnat; {body}; }} }}"
-        _run("nft", "-f", "-", input_text=table)
+        lines = ["type nat hook postrouting priority srcnat; policy accept;", *rules]
+        body = "\n".join(lines)
+        _run("nft", "-f", "-", input_text=f"table inet {self._table} {{\nchain out {{\n{body}\n}}\n}}\n")
+        self._write_hosts()
         if self.only_443:
             _run("ip", "netns", "exec", self.name, "nft", "-f", "-", input_text=ONLY_443)
+
+    def _write_hosts(self) -> None:
+        families = [socket.AF_INET] * self.v4 + [socket.AF_INET6] * self.v6
+        lines = ["127.0.0.1 localhost", "::1 localhost"]
+        for name in self.names:
+            found = {i[4][0] for i in socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM) if i[0] in families}
+            if not found:
+                raise ClassroomError(f"{name} has no address for a client with {'IPv6' if self.v6 else 'IPv4'} alone")
+            lines += [f"{address} {name}" for address in sorted(map(str, found))]
+        self._etc.mkdir(parents=True)
+        (self._etc / "hosts").write_text("\n".join(lines) + "\n")
+
+    @property
+    def _etc(self) -> Path:
+        return Path("/etc/netns") / self.name
 
     @property
     def _table(self) -> str:
@@ -83,6 +104,9 @@ class Client:
         for argv in (["nft", "delete", "table", "inet", self._table], ["ip", "netns", "del", self.name]):
             subprocess.run(argv, capture_output=True, check=False)
         subprocess.run(["ip", "link", "del", self._link], capture_output=True, check=False)
+        shutil.rmtree(self._etc, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others may have folders there
+            self._etc.parent.rmdir()
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the words that run `argv` in the namespace."""
@@ -98,15 +122,15 @@ class Client:
 # Names are still asked for: what is tested is the way of the media.
 ONLY_443 = """
 table inet only443 {
-  counter udp { }
-  counter tcp { }
+  counter dropped_udp { }
+  counter dropped_tcp { }
   chain out {
     type filter hook output priority 0; policy accept;
     oifname "lo" accept
     udp dport 53 accept
     tcp dport 443 accept
-    meta l4proto udp counter name udp drop
-    meta l4proto tcp counter name tcp drop
+    meta l4proto udp counter name dropped_udp drop
+    meta l4proto tcp counter name dropped_tcp drop
   }
 }
 """
