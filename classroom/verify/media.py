@@ -75,7 +75,8 @@ async ({seconds, tones}) => {
       return value; };
     return {sender: bits(1), number: bits(2), width: video.videoWidth, time: video.currentTime}; };
   const found = [];
-  for (let s = 0; s < seconds; s++) {
+  // The first second is the first with sound in it: that starts a little after the picture.
+  for (let s = -8; s < seconds; s++) {
     const heard = {}, end = performance.now() + 1000;
     while (performance.now() < end) { listen();
       for (const analyser of ears.values()) { const spectrum = new Float32Array(analyser.frequencyBinCount);
@@ -84,6 +85,7 @@ async ({seconds, tones}) => {
         const sorted = [...spectrum].filter(Number.isFinite).sort((a, b) => a - b); const floor = sorted[sorted.length >> 1] ?? -200;
         for (const [name, tone] of Object.entries(tones)) if (level(tone) > -70 && level(tone) > floor + 25) heard[name] = (heard[name] ?? 0) + 1; }
       await new Promise(r => setTimeout(r, 45)); }
+    if (s < 0) { if (Object.keys(heard).length) s = -1; continue; }
     found.push({videos: videos().filter(v => v.videoWidth > 0).map(read), heard});
   }
   await context.close();
