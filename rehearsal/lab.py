@@ -214,7 +214,7 @@ def stop() -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         end = time.monotonic() + 20
-        while labs() and time.monotonic() < end:
+        while holder in labs() and time.monotonic() < end:
             time.sleep(0.05)
     clean()
 

@@ -103,7 +103,8 @@ def output(name: str) -> object:
 def provision(shape: str) -> None:
     """Run `pulumi up` and tell the outside's DNS where the class is."""
     create(shape)
-    status = _client(["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", NAME])
+    options = ["--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", NAME]
+    status = _client(["pulumi", "up", *options])
     if status:
         raise ClassroomError(f"`pulumi up` ended with status {status}: its message stands above")
     records = output("dns_records")
