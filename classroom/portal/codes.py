@@ -33,8 +33,8 @@ class Admission:
 
 
 def normal(code: str) -> str:
-    """Return a code as it was made: capitals, no hyphens or blanks, letters that look like digits read as digits."""
-    return re.sub(r"[\s-]", "", code).upper().translate(LOOKALIKES)
+    """Return a code as it was made: capitals, no dashes or blanks, letters that look like digits read as digits."""
+    return re.sub(r"[\s\-\u2010-\u2015\u2212]", "", code).upper().translate(LOOKALIKES)
 
 
 class Codes:
@@ -50,7 +50,7 @@ class Codes:
         return self._entries.get(hashlib.sha256(written.encode()).hexdigest()) or self._verification(written)
 
     def verification(self, nonce: str) -> dict[str, str | int]:
-        """Return a teacher's and a pupil's code for a room of their own; `nonce` is 8 letters or digits of the alphabet.
+        """Return a teacher's and a pupil's code for a room of their own; `nonce` is 8 characters of the alphabet.
 
         They hold for a quarter of an hour and touch no class. Nothing is kept: the code carries its end and its proof.
         """

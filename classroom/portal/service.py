@@ -1,13 +1,13 @@
 """The join service's HTTP interface."""
 
+import asyncio
+import contextlib
 import datetime
 import json
-import re
 import secrets
+import sys
 import time
-import unicodedata
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -15,46 +15,19 @@ from livekit import api
 
 from classroom.portal.codes import Admission, Codes
 from classroom.portal.config import Config
+from classroom.portal.door import Door, network
+from classroom.portal.media import Media, Unreachable
+from classroom.portal.names import clean_name
+from classroom.portal.openapi import OPENAPI
 
-NAME_LENGTH = 40
-TOKEN_MINUTES = 10
-"""A token opens the door; who is inside stays, as the media server renews it."""
-WRONG_CODES, WRONG_SECONDS = 20, 60.0
-"""Wrong codes from one address in this time; a school behind one address joins with right codes as often as it likes."""
+TOKEN_SECONDS = 120
+"""A token opens the door; whoever is inside stays, as the media server renews it."""
+LESSON = datetime.timedelta(hours=12)
+"""So long the token with which somebody came in proves who asks, provided that they are in the room."""
 BODY_BYTES = 4096
+WATCH_SECONDS = 2.0
 
-
-@dataclass
-class Door:
-    """What is remembered while the service runs, and nowhere else: wrong codes by address, locked rooms, the removed."""
-
-    wrong: dict[str, deque[float]] = field(default_factory=dict)
-    locked: set[str] = field(default_factory=set)
-
-    def too_many(self, address: str) -> bool:
-        """Whether an address has tried too many wrong codes lately."""
-        now = time.monotonic()
-        for known in list(self.wrong):
-            times = self.wrong[known]
-            while times and now - times[0] > WRONG_SECONDS:
-                times.popleft()
-            if not times:
-                del self.wrong[known]
-        return len(self.wrong.get(address, ())) >= WRONG_CODES
-
-    def note_wrong(self, address: str) -> None:
-        """Remember a wrong code for a minute."""
-        self.wrong.setdefault(address, deque()).append(time.monotonic())
-
-
-def clean_name(value: Any) -> str | None:
-    """Return a pseudonym fit to be shown, or None: 1 to 40 characters, no control or direction characters."""
-    if not isinstance(value, str):
-        return None
-    name = re.sub(r"\s+", " ", unicodedata.normalize("NFC", value)).strip()
-    if not 1 <= len(name) <= NAME_LENGTH or any(unicodedata.category(c)[0] == "C" for c in name):
-        return None
-    return name
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def token_for(config: Config, admission: Admission, name: str) -> str:
@@ -69,50 +42,71 @@ def token_for(config: Config, admission: Admission, name: str) -> str:
         can_subscribe=True,
         can_publish_data=True,
         can_publish_sources=sources,
+        # Nobody changes their own name or role: hands are raised through this service.
         can_update_own_metadata=False,
     )
     identity = ("t-" if teacher else "p-") + secrets.token_hex(8)
     token = api.AccessToken(config.key, config.secret).with_identity(identity).with_name(name).with_grants(grants)
-    token = token.with_attributes({"role": admission.role}).with_ttl(datetime.timedelta(minutes=TOKEN_MINUTES))
+    token = token.with_attributes({"role": admission.role}).with_ttl(datetime.timedelta(seconds=TOKEN_SECONDS))
     return str(token.to_jwt())
+
+
+def is_locked(metadata: str) -> bool:
+    """Whether a room's metadata says that it is locked."""
+    try:
+        found = json.loads(metadata or "{}")
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("locked") is True
 
 
 class Portal:
     """The handlers, over one configuration."""
 
     def __init__(self, config: Config) -> None:
-        self._config, self._door = config, Door()
+        self._config, self._door, self._media = config, Door(), Media(config)
         self._codes = Codes(config.codes, config.secret)
+        self._strict = api.TokenVerifier(config.key, config.secret)
+        self._lenient = api.TokenVerifier(config.key, config.secret, leeway=LESSON)
 
     def application(self) -> web.Application:
         """Return the web application."""
-        app = web.Application(client_max_size=BODY_BYTES)
+        app = web.Application(client_max_size=BODY_BYTES, middlewares=[_plain_problems])
         app.add_routes(
             [
                 web.get("/api/health", self.health),
+                web.get("/api/openapi.json", self.openapi),
                 web.post("/api/join", self.join),
+                web.post("/api/hand", self.hand),
                 web.post("/api/mute-all", self.mute_all),
                 web.post("/api/remove", self.remove),
                 web.post("/api/lock", self.lock),
             ]
         )
+        app.cleanup_ctx.append(self._running)
         return app
 
     async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
         """Answer that the service runs."""
         return web.json_response({"status": "ok"})
 
+    async def openapi(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        """Answer with the description of this interface."""
+        return web.json_response(OPENAPI)
+
     async def join(self, request: web.Request) -> web.Response:
         """Give a token for a class code and a pseudonym: 403 wrong code, 422 bad name, 423 locked, 429 too many."""
-        address = request.headers.get("X-Real-IP", request.remote or "")
-        if self._door.too_many(address):
-            return _problem(429, "too_many")
+        address = network(request.headers.get("X-Real-IP", request.remote or ""))
         body = await _body(request)
         code, name = body.get("code"), clean_name(body.get("name"))
         admission = self._codes.admit(code) if isinstance(code, str) else None
+        # One who guesses is not told when a guess is right; but a class that comes from there already goes on coming.
+        if self._door.wrong.full(address) and not (admission and self._door.knows(address, admission.room)):
+            return _problem(429, "too_many")
         if admission is None:
-            self._door.note_wrong(address)
+            self._door.wrong.note(address)
             return _problem(403, "wrong_code")
+        self._door.opened(address, admission.room)
         if name is None:
             return _problem(422, "bad_name")
         if admission.role != "teacher" and await self._is_locked(admission.room):
@@ -120,84 +114,178 @@ class Portal:
         answer = {"token": token_for(self._config, admission, name), "url": self._config.url, "role": admission.role}
         return web.json_response(answer)
 
+    async def hand(self, request: web.Request) -> web.Response:
+        """Raise or lower one's own hand; a teacher lowers anybody's."""
+        claims = await self._claims(request)
+        body = await _body(request)
+        raised, identity = body.get("raised"), body.get("identity", claims.identity)
+        if not isinstance(raised, bool) or not isinstance(identity, str) or not identity:
+            return _problem(422, "bad_hand")
+        if identity != claims.identity and (raised or not claims.video.room_admin):
+            return _problem(403, "not_a_teacher")
+        if self._door.hands.full(claims.identity):
+            return _problem(429, "too_many")
+        self._door.hands.note(claims.identity)
+        attributes = {"hand": str(int(time.time() * 1000)) if raised else ""}
+        change = api.UpdateParticipantRequest(room=claims.video.room, identity=identity, attributes=attributes)
+        await self._media.ask(lambda rooms: rooms.update_participant(change))
+        return web.json_response({"raised": raised})
+
     async def mute_all(self, request: web.Request) -> web.Response:
-        """Mute every microphone but the teacher's own."""
-        claims = self._teacher(request)
-        room, own = claims.video.room, claims.identity
-        muted = 0
-        async with self._livekit() as livekit:
-            found = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
-            for person in found.participants:
-                for track in person.tracks:
-                    if person.identity != own and track.source == api.TrackSource.MICROPHONE and not track.muted:
-                        await livekit.room.mute_published_track(
-                            api.MuteRoomTrackRequest(
-                                room=room, identity=person.identity, track_sid=track.sid, muted=True
-                            )
-                        )
-                        muted += 1
-        return web.json_response({"muted": muted})
+        """Mute every microphone but the teacher's own; `muted` tells how many."""
+        claims = await self._claims(request, teacher=True)
+        room = claims.video.room
+        wanted = [
+            api.MuteRoomTrackRequest(room=room, identity=person.identity, track_sid=track.sid, muted=True)
+            for person in await self._people(room)
+            for track in person.tracks
+            if person.identity != claims.identity and track.source == api.TrackSource.MICROPHONE and not track.muted
+        ]
+
+        async def mute(track: Any) -> bool:
+            try:
+                await self._media.ask(lambda rooms: rooms.mute_published_track(track))
+            except api.TwirpError:  # gone in the meantime
+                return False
+            return True
+
+        return web.json_response({"muted": sum(await asyncio.gather(*map(mute, wanted)))})
 
     async def remove(self, request: web.Request) -> web.Response:
-        """Remove one participant from the room."""
-        claims = self._teacher(request)
+        """Remove one participant from the room; the token with which they came does not bring them back."""
+        claims = await self._claims(request, teacher=True)
         identity = (await _body(request)).get("identity")
         if not isinstance(identity, str) or not identity or identity == claims.identity:
             return _problem(422, "bad_identity")
-        async with self._livekit() as livekit:
-            try:
-                await livekit.room.remove_participant(
-                    api.RoomParticipantIdentity(room=claims.video.room, identity=identity)
-                )
-            except api.TwirpError:
-                return _problem(404, "not_there")
+        await self._show_out(claims.video.room, identity)
+        self._door.ban(claims.video.room, identity)
         return web.json_response({})
 
     async def lock(self, request: web.Request) -> web.Response:
-        """Keep pupils out of the room, or let them in again; the room itself remembers it until it is empty."""
-        claims = self._teacher(request)
-        locked = (await _body(request)).get("locked")
+        """Keep pupils out of the room, or let them in again; the room itself remembers it until everybody has left."""
+        claims = await self._claims(request, teacher=True)
+        room, locked = claims.video.room, (await _body(request)).get("locked")
         if not isinstance(locked, bool):
             return _problem(422, "bad_lock")
         metadata = json.dumps({"locked": locked})
-        async with self._livekit() as livekit:
-            await livekit.room.update_room_metadata(
-                api.UpdateRoomMetadataRequest(room=claims.video.room, metadata=metadata)
-            )
+        change = api.UpdateRoomMetadataRequest(room=room, metadata=metadata)
+        try:
+            await self._media.ask(lambda rooms: rooms.update_room_metadata(change))
+        except api.TwirpError:  # nobody is there yet
+            new = api.CreateRoomRequest(name=room, metadata=metadata)
+            await self._media.ask(lambda rooms: rooms.create_room(new))
+        self._door.locked[room] = locked
         return web.json_response({"locked": locked})
 
+    async def _running(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002
+        await self._media.open()
+        watch = asyncio.create_task(self._keep_out())
+        yield
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await self._media.close()
+
+    async def _keep_out(self) -> None:
+        """Show the removed out again when they come back with the token that they still hold.
+
+        The media server honours a token to its end, and nothing but asking tells who came in.
+        """
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for room, banned in self._door.banned().items():
+                with contextlib.suppress(api.TwirpError, Unreachable):
+                    for person in await self._people(room):
+                        if person.identity in banned:
+                            await self._show_out(room, person.identity)
+
+    async def _show_out(self, room: str, identity: str) -> None:
+        who = api.RoomParticipantIdentity(room=room, identity=identity)
+        await self._media.ask(lambda rooms: rooms.remove_participant(who))
+
+    async def _people(self, room: str) -> list[Any]:
+        found = await self._media.ask(lambda rooms: rooms.list_participants(api.ListParticipantsRequest(room=room)))
+        return list(found.participants)
+
     async def _is_locked(self, room: str) -> bool:
-        async with self._livekit() as livekit:
-            try:
-                found = await livekit.room.list_rooms(api.ListRoomsRequest(names=[room]))
-            except (api.TwirpError, OSError):
-                return False
-        return any('"locked": true' in r.metadata for r in found.rooms)
-
-    def _livekit(self) -> api.LiveKitAPI:
-        return api.LiveKitAPI(self._config.livekit[0], self._config.key, self._config.secret)
-
-    def _teacher(self, request: web.Request) -> Any:
-        """Return the claims of a teacher's token; 401 without a valid one, 403 for a pupil's."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        """Whether a room is locked: as it says itself, or, if nobody answers, as it was last."""
         try:
-            claims = api.TokenVerifier(self._config.key, self._config.secret).verify(token)
-        except Exception:  # whatever is wrong with a token, it opens nothing
-            claims = None
-        if scheme != "Bearer" or claims is None or claims.video is None:
-            raise web.HTTPUnauthorized(text='{"error": "no_token"}', content_type="application/json")
-        if not claims.video.room_admin:
-            raise web.HTTPForbidden(text='{"error": "not_a_teacher"}', content_type="application/json")
+            found = await self._media.ask(lambda rooms: rooms.list_rooms(api.ListRoomsRequest(names=[room])))
+        except (api.TwirpError, Unreachable):
+            return self._door.locked.get(room, False)
+        self._door.locked[room] = any(is_locked(r.metadata) for r in found.rooms)
+        return self._door.locked[room]
+
+    async def _claims(self, request: web.Request, *, teacher: bool = False) -> Any:
+        """Return the claims of the token of one who is or was just let in; 401 without one, 403 without the power."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        claims = _verified(self._strict, token)
+        if claims is None:
+            claims = _verified(self._lenient, token)
+            if claims is not None and not await self._is_inside(claims):
+                claims = None
+        if scheme.lower() != "bearer" or claims is None or self._door.is_banned(claims.video.room, claims.identity):
+            raise _refusal(web.HTTPUnauthorized, "no_token")
+        if teacher and not claims.video.room_admin:
+            raise _refusal(web.HTTPForbidden, "not_a_teacher")
         return claims
+
+    async def _is_inside(self, claims: Any) -> bool:
+        who = api.RoomParticipantIdentity(room=claims.video.room, identity=claims.identity)
+        try:
+            await self._media.ask(lambda rooms: rooms.get_participant(who))
+        except api.TwirpError:
+            return False
+        return True
+
+
+def _verified(verifier: Any, token: str) -> Any:
+    try:
+        claims = verifier.verify(token)
+    except Exception:  # whatever is wrong with a token, it opens nothing
+        return None
+    return claims if claims.video and claims.video.room and claims.identity else None
 
 
 def _problem(status: int, error: str) -> web.Response:
     return web.json_response({"error": error}, status=status)
 
 
+def _refusal(kind: type[web.HTTPException], error: str) -> web.HTTPException:
+    return kind(text=json.dumps({"error": error}), content_type="application/json")
+
+
+@web.middleware
+async def _plain_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every failure as JSON, and write nothing about who asked or what was sent."""
+    try:
+        return await handler(request)
+    except Unreachable:
+        return _problem(503, "unreachable")
+    except api.TwirpError as error:
+        return _problem(404, "not_there") if error.status < 500 else _problem(503, "unreachable")
+    except web.HTTPException as error:
+        if error.content_type == "application/json":
+            raise
+        problem = _problem(error.status, error.reason.lower().replace(" ", "_"))
+        if "Allow" in error.headers:
+            problem.headers["Allow"] = error.headers["Allow"]
+        return problem
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        # The kind and place of the fault alone: its text might hold what somebody wrote.
+        at = error.__traceback__
+        while at and at.tb_next:
+            at = at.tb_next
+        where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at else "?"
+        print(f"error: {type(error).__name__} at {where}", file=sys.stderr)
+        return _problem(500, "fault")
+
+
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
         found = await request.json()
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, UnicodeDecodeError, LookupError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,0 +1,127 @@
+"""A LiveKit server and the join service on the loopback address, as real processes on ports of their own."""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from classroom import artifacts
+from classroom.paths import REPO
+
+CODES = {"teacher": "TEACHERC0DE17", "pupil": "PVP11C0D"}
+ROOM = "cm2"
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the servers of one test run answer."""
+
+    livekit: int
+    portal: int
+    secret: str
+    folder: Path
+
+
+def settings(folder: Path) -> Settings:
+    return Settings(free_port(), free_port(), secrets.token_hex(24), folder)
+
+
+def codes(room: str = ROOM) -> list[dict[str, str]]:
+    return [
+        {"room": room, "class": "CM2", "role": role, "sha256": hashlib.sha256(code.encode()).hexdigest()}
+        for role, code in CODES.items()
+    ]
+
+
+@contextlib.contextmanager
+def livekit(at: Settings) -> Iterator[subprocess.Popen]:
+    stun = free_port(socket.SOCK_DGRAM)
+    configuration = {
+        "port": at.livekit,
+        "bind_addresses": ["127.0.0.1"],
+        "keys": {"classroom": at.secret},
+        "rtc": {
+            "udp_port": free_port(socket.SOCK_DGRAM),
+            "tcp_port": free_port(),
+            "use_external_ip": False,
+            "node_ip": "127.0.0.1",
+            "enable_loopback_candidate": True,
+            "ips": {"includes": ["127.0.0.1/32"]},
+            # Without one of its own the server would name its vendor's.
+            "stun_servers": [f"127.0.0.1:{stun}"],
+        },
+        "logging": {"level": "warn", "pion_level": "error"},
+    }
+    path = at.folder / "livekit.json"
+    path.write_text(json.dumps(configuration))
+    with running([str(artifacts.livekit_binary()), "--config", str(path)], at.folder / "livekit.log", at.livekit) as p:
+        yield p
+
+
+@contextlib.contextmanager
+def portal(at: Settings, url: str = "") -> Iterator[subprocess.Popen]:
+    (at.folder / "secrets").mkdir(exist_ok=True)
+    shown = {"domain": "class.example", "url": url or f"ws://127.0.0.1:{at.livekit}", "livekit_key": "classroom"}
+    shown["livekit"] = [f"http://127.0.0.1:{at.livekit}"]
+    (at.folder / "portal.json").write_text(json.dumps(shown))
+    hidden = {"livekit_secret": at.secret, "codes": codes()}
+    (at.folder / "secrets" / "portal.json").write_text(json.dumps(hidden))
+    with running(
+        [sys.executable, "-m", "classroom.portal"], at.folder / "portal.log", at.portal, **environment(at)
+    ) as p:
+        yield p
+
+
+def environment(at: Settings) -> dict[str, str]:
+    return {"PORTAL_CONFIG": str(at.folder), "PORTAL_PORT": str(at.portal), "PYTHONPATH": str(REPO)}
+
+
+@contextlib.contextmanager
+def running(argv: list[str], log: Path, port: int, **extra: str) -> Iterator[subprocess.Popen]:
+    """Run a server until the context ends; it is there when it takes connections on its port."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(argv, stdout=out, stderr=out, env=os.environ | extra)
+    try:
+        end = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert process.poll() is None and time.monotonic() < end, log.read_text()[-2000:]
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def post(at: Settings, path: str, body: object, token: str = "", address: str = "198.51.100.7") -> tuple[int, dict]:
+    """POST as JSON to the join service, as from `address`; return the status and what was answered."""
+    headers = {"Content-Type": "application/json", "X-Real-IP": address}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{at.portal}/api/{path}", data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read() or b"{}")

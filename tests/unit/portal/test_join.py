@@ -1,0 +1,165 @@
+"""The join service alone: codes, names, limits, and what it does not write down."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from classroom.portal import codes as codes_module
+from classroom.portal.codes import ALPHABET, Codes, normal
+from classroom.portal.config import ConfigError, load
+from classroom.portal.door import Limit, network
+from classroom.portal.names import clean_name
+from tests.page.server import CODES, Settings, codes, environment, post
+
+
+@pytest.fixture
+def address() -> str:
+    """An address of a school that has not been seen before."""
+    return f"2001:db8:c:{secrets.randbelow(65536):x}::1"
+
+
+@pytest.mark.parametrize("written", ["PVP11C0D", "pvp1-1c0d", " PVPI LCOD ", "PVP1\u20131C0D"])
+def test_a_code_is_read_as_people_write_it(at: Settings, written: str) -> None:
+    status, answer = post(at, "join", {"code": written, "name": "Ada"})
+    assert (status, answer["role"]) == (200, "pupil")
+    assert set(answer) == {"token", "url", "role"}
+
+
+@pytest.mark.parametrize(
+    "body", [{"code": "NOSUCH", "name": "A"}, {"code": 7, "name": "A"}, {}, [], b"no json", b"\xff"]
+)
+def test_a_wrong_code_opens_nothing(at: Settings, body: object, address: str) -> None:
+    assert post(at, "join", body, address=address) == (403, {"error": "wrong_code"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "  ", None, 7, "x" * 41, "a\u202eb", "a\u0000b", "\u200b", "\u3164", "a" + "\u0301" * 9, "\u0301", "x" * 5000],
+)
+def test_a_name_that_cannot_be_shown_is_refused(at: Settings, name: object) -> None:
+    assert post(at, "join", {"code": CODES["pupil"], "name": name})[0] in {422, 413}
+    assert clean_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [(" Léa  B ", "Léa B"), ("e\u0301", "é"), ("山田", "山田"), ("👩‍🏫", "👩‍🏫"), ("نور", "نور"), ("3", "3")],
+)
+def test_names_of_all_scripts_are_welcome(written: str, shown: str) -> None:
+    assert clean_name(written) == shown
+
+
+def test_a_guesser_is_stopped_and_the_class_of_the_same_school_is_not(at: Settings, address: str) -> None:
+    right = {"code": CODES["pupil"], "name": "Ada"}
+    assert all(post(at, "join", right, address=address)[0] == 200 for _ in range(40))
+    statuses = [post(at, "join", {"code": f"WRONG{n}", "name": "x"}, address=address)[0] for n in range(40)]
+    assert statuses == [403] * 30 + [429] * 10
+    assert post(at, "join", right, address=address)[0] == 200
+    teacher = {"code": CODES["teacher"], "name": "x"}
+    assert post(at, "join", teacher, address=address)[0] == 200  # the same room, known from there
+    elsewhere = address.replace(":c:", ":d:")
+    assert post(at, "join", {"code": "WRONG", "name": "x"}, address=elsewhere)[0] == 403
+
+
+def test_a_guesser_is_not_told_that_a_guess_is_right(at: Settings, address: str) -> None:
+    for n in range(30):
+        post(at, "join", {"code": f"WRONG{n}", "name": "x"}, address=address)
+    assert post(at, "join", {"code": CODES["pupil"], "name": "x"}, address=address)[0] == 429
+
+
+def test_a_limit_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit, now = Limit(2, 60), 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    limit.note("a")
+    limit.note("a")
+    assert limit.full("a") and not limit.full("b")
+    now += 61
+    assert not limit.full("a")
+
+
+def test_one_place_is_one_address_or_one_network() -> None:
+    assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") != network("2001:db8:1:3::9")
+    assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("192.0.2.2")
+    assert network("unix:") == ""
+
+
+def test_verification_codes_open_a_room_of_their_own_for_a_quarter_of_an_hour(
+    at: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-m", "classroom.portal.verification"]
+    found = json.loads(
+        subprocess.run(command, env=os.environ | environment(at), check=True, capture_output=True).stdout
+    )
+    assert set(found) == {"room", "teacher_code", "pupil_code", "expires"}
+    assert 840 < found["expires"] - time.time() <= 900
+    for role in ("teacher", "pupil"):
+        status, answer = post(at, "join", {"code": found[f"{role}_code"], "name": "verif"})
+        assert (status, answer["role"]) == (200, role)
+    known = Codes(codes(), at.secret)
+    admission = known.admit(found["pupil_code"])
+    assert admission and admission.room == found["room"] != "cm2"
+    # A pupil's code made a teacher's, another end, another server's secret: none opens anything.
+    assert known.admit(found["pupil_code"].replace("VP", "VT", 1)) is None
+    longer = found["teacher_code"][:10] + "ZZZZZZ" + found["teacher_code"][16:]
+    assert known.admit(longer) is None
+    assert Codes([], "another").admit(found["teacher_code"]) is None
+    monkeypatch.setattr(codes_module.time, "time", lambda: found["expires"] + 61)
+    assert known.admit(found["teacher_code"]) is None
+
+
+def test_the_alphabet_survives_being_normalised() -> None:
+    assert normal(ALPHABET) == ALPHABET
+
+
+def test_no_pseudonym_no_code_and_no_address_is_written(at: Settings) -> None:
+    """Everything in the service's folder and output; what is sought was first sent."""
+    name, wrong = f"Canari{secrets.token_hex(4)}", f"CANARY{secrets.token_hex(4)}"
+    place = "203.0.113.99"
+    assert post(at, "join", {"code": CODES["pupil"], "name": name}, address=place)[0] == 200
+    assert post(at, "join", {"code": wrong, "name": name}, address=place)[0] == 403
+    assert post(at, "join", {"code": CODES["pupil"], "name": name + "\u202e"}, address=place)[0] == 422
+    written = b"".join(p.read_bytes() for p in at.folder.rglob("*") if p.is_file())
+    assert b"livekit_secret" in written  # the search reads what there is
+    for sought in (name, wrong, place, CODES["pupil"], CODES["teacher"]):
+        assert sought.encode() not in written
+
+
+def test_a_bad_configuration_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTAL_CONFIG", str(tmp_path))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load()
+    (tmp_path / "portal.json").write_text('{"domain": "class.example"}')
+    with pytest.raises(ConfigError, match="`url` is missing or empty"):
+        load()
+    extra = {"PORTAL_CONFIG": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "classroom.portal"], env=os.environ | extra, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_too_much_is_refused(at: Settings) -> None:
+    assert post(at, "join", {"code": "x" * 5000, "name": "x"})[0] == 413
+
+
+@pytest.mark.parametrize("role", ["teacher", "pupil", ""])
+def test_the_interface_is_as_it_describes_itself(at: Settings, role: str, address: str, tmp_path: Path) -> None:
+    """A generator of good and bad requests finds no fault and no answer that the description lacks."""
+    base = f"http://127.0.0.1:{at.portal}"
+    command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{base}/api/openapi.json", "--url", base]
+    command += ["--phases", "examples,coverage,fuzzing", "-n", "8", "--seed", "1", "-H", f"X-Real-IP: {address}"]
+    command += ["--exclude-checks", "ignored_auth,positive_data_acceptance", "--generation-database", ":memory:"]
+    if role:
+        token = post(at, "join", {"code": CODES[role], "name": "x"})[1]["token"]
+        command += ["-H", f"Authorization: Bearer {token}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    if role == "teacher":
+        post(at, "lock", {"locked": False}, token)  # it may have locked the room, as a teacher may
+    assert done.returncode == 0, done.stdout[-3000:]
