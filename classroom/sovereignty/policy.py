@@ -249,7 +249,8 @@ def _reason(
     seen = classify(code, day)
     if ground is None or seen.verdict == "unknown":
         return Reason(about=about, verdict="unknown", country_class="unknown", fact=fact)
-    read = min(source.date for source in (ground.source, *ground.also))
+    days = [source.date for source in (ground.source, *ground.also)]
+    read = min([*days, seen.date] if seen.date else days)  # the country's class is a fact with a limit too
     mark: Mark = "M" if any(source.mark == "M" for source in (ground.source, *ground.also)) else "H"
     word = "third country" if seen.verdict == "third" else seen.verdict
     fact = f"{fact} ({word}{remark})"
