@@ -6,6 +6,6 @@ from classroom import preflight, program
 from classroom.classroom import Classroom
 
 settings = program.settings()
-cloud = program.checked(preflight.check, settings)
+cloud = program.checked(preflight.check, settings, pulumi.get_stack())
 for name, value in Classroom("classroom", settings, cloud).outputs.items():
     pulumi.export(name, value)

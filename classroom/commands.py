@@ -51,7 +51,7 @@ def inventory(stack: Stack, as_json: Json = False) -> None:
             name,
             groups,
             values["classroom_public4"],
-            values["classroom_public6"] or "–",
+            values["classroom_public6"] or "-",
             values["classroom_private4"],
             keys,
         )

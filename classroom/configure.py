@@ -29,7 +29,6 @@ class Configure(pulumi.CustomResource):
     `hostKeys` maps each name to the machine's SSH host keys.
     """
 
-
     def __init__(
         self,
         name: str,

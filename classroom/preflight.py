@@ -26,7 +26,7 @@ class Cloud:
     external_network_id: str
 
 
-def check(settings: Settings) -> Cloud:
+def check(settings: Settings, stack: str) -> Cloud:
     """Return what the program needs to know; ClassroomError with one sentence for the first thing that is in the way."""
     livekit_binary(), page_dir(), portal_dir()
     free = shutil.disk_usage(CACHE).free // 1024**2
@@ -46,7 +46,28 @@ def check(settings: Settings) -> Cloud:
     if settings.availability_zone:
         zones = [zone.name for zone in cloud.compute.availability_zones()]
         _one_of("availability_zone", settings.availability_zone, zones)
+    _quota(cloud, [(f"{stack}-{plan.name}", flavors[plan.flavor]) for plan in plans])
     return Cloud(external_network_id=networks[settings.external_network])
+
+
+def _quota(cloud: Any, machines: list[tuple[str, Any]]) -> None:
+    """Compare what the machines that are not there yet need with what the project has left."""
+    there = {server.name for server in cloud.compute.servers()}
+    new = [flavor for name, flavor in machines if name not in there]
+    if not new:
+        return
+    limits = cloud.compute.get_limits().absolute
+    wanted = (
+        ("machines", len(new), limits.instances, limits.instances_used),
+        ("processors", sum(f.vcpus for f in new), limits.total_cores, limits.total_cores_used),
+        ("MiB of memory", sum(f.ram for f in new), limits.total_ram, limits.total_ram_used),
+    )
+    for what, needed, most, used in wanted:
+        if most is not None and most >= 0 and needed > most - (used or 0):
+            raise ClassroomError(
+                f"quota: {needed} {what} are needed and {max(0, most - (used or 0))} of {most} are left in the project;"
+                " ask the cloud's operator for more, or choose a smaller flavour"
+            )
 
 
 def _connect(settings: Settings) -> Any:

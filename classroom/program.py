@@ -17,7 +17,7 @@ NUMBERS = {"media_count"}
 
 def settings() -> Settings:
     """Return the stack's settings; ends the program with one sentence for each fault."""
-    return checked(lambda values: load(values), raw_settings())
+    return checked(load, raw_settings())
 
 
 def raw_settings() -> dict[str, Any]:
@@ -37,10 +37,10 @@ def raw_settings() -> dict[str, Any]:
     return found
 
 
-def checked(step: Callable[[Any], Result], value: Any) -> Result:
-    """Return `step(value)`; a ClassroomError ends the program with its sentences and no traceback."""
+def checked(step: Callable[..., Result], *values: Any) -> Result:
+    """Return `step(*values)`; a ClassroomError ends the program with its sentences and no traceback."""
     try:
-        return step(value)
+        return step(*values)
     except ClassroomError as error:
         _end(error)
 

@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import itertools
 import re
 from typing import Annotated, Any, Literal
 
@@ -200,7 +201,7 @@ def check_certificate(chain_text: str, key_text: str, names: list[str]) -> None:
             raise ValueError(
                 f"certificate: it is for {', '.join(held)} and not for '{name}'; get one that names {', '.join(names)}"
             )
-    for below, above in zip(chain, chain[1:], strict=False):
+    for below, above in itertools.pairwise(chain):
         try:
             below.verify_directly_issued_by(above)
         except (ValueError, TypeError, InvalidSignature):

@@ -177,7 +177,9 @@ class Run:
 def static(dynamic: dict[str, Any]) -> dict[str, Any]:
     """Return a dynamic inventory in the form of Ansible's inventory files, as ansible-runner wants it."""
     hostvars = dynamic["_meta"]["hostvars"]
-    groups = {g: {"hosts": {h: {} for h in v["hosts"]}} for g, v in dynamic.items() if g not in {"all", "_meta"}}
+    groups: dict[str, Any] = {
+        g: {"hosts": {h: {} for h in v["hosts"]}} for g, v in dynamic.items() if g not in {"all", "_meta"}
+    }
     return {"all": {"hosts": hostvars, "vars": dynamic["all"]["vars"], "children": groups}}
 
 
