@@ -294,7 +294,11 @@ def _supervise(state: Path) -> None:
     signal.signal(signal.SIGTERM, dying)
     child = subprocess.Popen(
         # The last process to hold the namespaces is the first one in them, and it dies with its parent.
-        [*["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL"], *sys.orig_argv, "inside"],
+        [
+            *["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL"],
+            *sys.orig_argv,
+            "inside",
+        ],
         preexec_fn=_die_with_parent,
     )
     try:

@@ -1,7 +1,8 @@
 """One participant as the network sees it: asks the portal for a token and holds a place in the class by signalling.
 
 `python -m tests.roles.pupil AUTHORITY ADDRESS FROM CODE NAME` prints one line of JSON when it is in, and stays until its
-standard input ends; then it prints how it went and leaves.
+standard input ends; then it prints how it went and leaves. No media flow, and LiveKit shows such a participant out after
+a minute: it goes before that, when it has come in a second time.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from livekit.protocol.rtc import Ping, SignalRequest, SignalResponse
+from livekit.protocol.rtc import JoinResponse, Ping, SignalRequest, SignalResponse
 
 from classroom.paths import REPO
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.play import CODES, DOMAIN
+
+PLACE_SECONDS = 45
 
 
 class _Resolver(AbstractResolver):
@@ -29,43 +32,62 @@ class _Resolver(AbstractResolver):
     def __init__(self, address: str) -> None:
         self.address = address
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
         return [ResolveResult(hostname=host, host=self.address, port=port, family=family, proto=0, flags=0)]
 
     async def close(self) -> None:
         return None
 
 
+async def _sit(session: aiohttp.ClientSession, code: str, name: str, entered: asyncio.Future[JoinResponse]) -> bool:
+    """Come in and stay for `PLACE_SECONDS`; return False if the place was lost before."""
+    async with session.post(f"https://{DOMAIN}/api/join", json={"code": code, "name": name}) as answer:
+        assert answer.status == 200, await answer.text()
+        token = (await answer.json())["token"]
+    url = f"wss://{DOMAIN}/rtc?access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0"
+    async with session.ws_connect(url) as place:
+        entered.set_result(SignalResponse.FromString((await place.receive()).data).join)
+        end = asyncio.get_running_loop().time() + PLACE_SECONDS
+        while asyncio.get_running_loop().time() < end:
+            try:
+                await place.send_bytes(SignalRequest(ping_req=Ping(timestamp=1, rtt=1)).SerializeToString())
+                message = await place.receive(timeout=1)
+            except TimeoutError:
+                continue
+            except OSError:
+                return False
+            if message.type != aiohttp.WSMsgType.BINARY or SignalResponse.FromString(message.data).HasField("leave"):
+                return False
+    return True
+
+
 async def _attend(authority: str, address: str, source: str, code: str, name: str) -> None:
     trust = ssl.create_default_context(cafile=authority)
     connector = aiohttp.TCPConnector(ssl=trust, resolver=_Resolver(address), local_addr=(source, 0))
+    loop = asyncio.get_running_loop()
+    leaving = loop.run_in_executor(None, sys.stdin.read)
+    stayed, told = True, False
     async with aiohttp.ClientSession(connector=connector) as session:
-        async with session.post(f"https://{DOMAIN}/api/join", json={"code": code, "name": name}) as answer:
-            assert answer.status == 200, await answer.text()
-            token = (await answer.json())["token"]
-        url = f"wss://{DOMAIN}/rtc?access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0"
-        async with session.ws_connect(url) as place:
-            first = SignalResponse.FromString((await place.receive()).data)
-            servers = [url for server in first.join.ice_servers for url in server.urls]
-            others = [other.name for other in first.join.other_participants]
-            print(json.dumps({"room": first.join.room.name, "servers": servers, "others": others}), flush=True)
-            leaving = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(None, sys.stdin.read))
-            while not leaving.done() and not place.closed:
-                await place.send_bytes(SignalRequest(ping_req=Ping(timestamp=1, rtt=1)).SerializeToString())
-                try:
-                    message = await place.receive(timeout=1)
-                except TimeoutError:
-                    continue
-                if message.type != aiohttp.WSMsgType.BINARY:
-                    break
-                if SignalResponse.FromString(message.data).HasField("leave"):
-                    break
-            print(json.dumps({"stayed": leaving.done()}), flush=True)
+        places: list[asyncio.Task[bool]] = []
+        while stayed and not leaving.done():
+            entered: asyncio.Future[JoinResponse] = loop.create_future()
+            places.append(loop.create_task(_sit(session, code, name, entered)))
+            await asyncio.wait([entered, places[-1]], return_when=asyncio.FIRST_COMPLETED)
+            if not told and entered.done():
+                told, first = True, entered.result()
+                servers = [url for server in first.ice_servers for url in server.urls]
+                others = [other.name for other in first.other_participants]
+                print(json.dumps({"room": first.room.name, "servers": servers, "others": others}), flush=True)
+            await asyncio.wait([leaving, places[-1]], timeout=PLACE_SECONDS / 2, return_when=asyncio.FIRST_COMPLETED)
+            stayed = all(place.result() for place in places if place.done())
+        for place in places:
+            place.cancel()
+    print(json.dumps({"stayed": stayed}), flush=True)
 
 
 @contextmanager
-def pupil(fleet: Fleet, host: str, name: str = "Ada", role: str = "pupil", source: str = CLIENT4) -> Iterator[dict[str, Any]]:
-    """Have a participant in the class while the context lasts; yields what it was told on entry.
+def pupil(fleet: Fleet, host: str, name: str = "Ada", role: str = "pupil", source: str = CLIENT4) -> Iterator[Any]:
+    """Have a participant in the class while the context lasts; yields what it was told on entry, as a dictionary.
 
     After the context the dictionary has `stayed`, whether it kept its place to the end.
     """

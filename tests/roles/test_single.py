@@ -1,0 +1,316 @@
+"""The whole site.yml on one host: an open class, and what later runs do to it while it is live."""
+
+import json
+import re
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
+from tests.roles.play import ANSIBLE, DOMAIN, Authority, Play
+from tests.roles.pupil import pupil
+
+TURN = f"turn.{DOMAIN}"
+STUN_MAGIC = 0x2112A442
+
+
+@pytest.fixture(scope="module")
+def play(fleet_of: Callable[..., Fleet]) -> Play:
+    """Return the play of one host, on which check mode was tried first and the class then opened."""
+    play = Play(fleet_of("class"))
+    play.run(check=True).good()
+    opened = play.run().good()
+    assert opened.changed > 20
+    return play
+
+
+@pytest.fixture(scope="module")
+def host(play: Play, login: Callable[..., Any]) -> Any:
+    return login(play.fleet, "class")
+
+
+def listening(host: Any) -> set[tuple[str, str]]:
+    lines = [line.split() for line in host.check_output("ss -H -l -n -t -u").splitlines()]
+    return {(line[0], line[4]) for line in lines}
+
+
+def served(play: Play, name: str) -> ssl.SSLSocket:
+    """Connect to port 443 of the host by TLS for `name`, with checks on."""
+    trust = ssl.create_default_context(cafile=str(play.fleet.state / "authority.pem"))
+    trust.check_hostname = True
+    raw = socket.create_connection((play.fleet.hosts["class"].address4, 443), timeout=5)
+    return trust.wrap_socket(raw, server_hostname=name)
+
+
+def stun(message_id: bytes = b"0123456789ab") -> bytes:
+    return struct.pack("!HHI", 1, 0, STUN_MAGIC) + message_id
+
+
+def mapped_address(answer: bytes) -> str:
+    """Return the address that a STUN answer (binding success) says the question came from."""
+    assert struct.unpack("!HHI", answer[:8])[0] == 0x0101 and answer[8:20] == b"0123456789ab"
+    rest = answer[20:]
+    while rest:
+        kind, length = struct.unpack("!HH", rest[:4])
+        value = rest[4 : 4 + length]
+        if kind == 0x0020:  # XOR-MAPPED-ADDRESS
+            mask = struct.pack("!I", STUN_MAGIC) + b"0123456789ab"
+            data = bytes(a ^ b for a, b in zip(value[4:], mask, strict=False))
+            return socket.inet_ntop(socket.AF_INET if value[1] == 1 else socket.AF_INET6, data)
+        rest = rest[4 + (length + 3) // 4 * 4 :]
+    raise AssertionError("no mapped address in the answer")
+
+
+def test_nothing_to_change(play: Play) -> None:
+    again = play.run().good()
+    assert again.changed == 0, again.output
+    check = play.run(check=True).good()
+    assert check.changed == 0, check.output
+
+
+def test_exactly_these_ports_listen(play: Play, host: Any) -> None:
+    address4, address6 = play.fleet.hosts["class"].address4, f"[{play.fleet.hosts['class'].address6}]"
+    own = {("tcp", f"127.0.0.1:{port}") for port in (7880, 8090, 8443, 8444)}
+    resolver = {(protocol, a) for protocol in ("tcp", "udp") for a in ("127.0.0.53%lo:53", "127.0.0.54:53")}
+    world = {("tcp", f"{a}:{port}") for a in ("0.0.0.0", "[::]") for port in (22, 80, 443)} | {("tcp", "*:7881")}
+    media = {
+        (kind, f"{a}:{port}")
+        for a in (address4, address6)
+        for kind, port in (("udp", 3478), ("udp", 7882), ("tcp", 5349))
+    }
+    assert listening(host) == own | resolver | world | media
+
+
+def test_the_firewall_counts_what_it_drops(play: Play, host: Any) -> None:
+    def dropped() -> int:
+        rules = json.loads(host.check_output("nft -j list counter inet classroom dropped"))["nftables"]
+        return int(next(r["counter"]["packets"] for r in rules if "counter" in r))
+
+    for target in (play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6):
+        before = dropped()
+        with pytest.raises(TimeoutError):
+            socket.create_connection((target, 5349), timeout=0.5)
+        assert dropped() > before
+
+
+@pytest.mark.parametrize("source", [CLIENT4, CLIENT6])
+def test_stun_answers_by_udp(play: Play, source: str) -> None:
+    host = play.fleet.hosts["class"]
+    six = ":" in source
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(5)
+        asking.bind((source, 0))
+        asking.sendto(stun(), (host.address6 if six else host.address4, 3478))
+        assert mapped_address(asking.recv(1500)) == source
+
+
+def test_turn_shares_port_443_by_name(play: Play) -> None:
+    with served(play, TURN) as connection:
+        connection.sendall(stun())
+        # LiveKit sees nginx, not the participant: the address in the answer is the host's own.
+        assert mapped_address(connection.recv(1500)) == play.fleet.hosts["class"].address4
+    with served(play, DOMAIN) as connection:
+        connection.sendall(b"GET /api/health HTTP/1.1\r\nHost: " + DOMAIN.encode() + b"\r\nConnection: close\r\n\r\n")
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    with pytest.raises(ssl.SSLError):
+        served(play, "other.example")
+
+
+def test_a_class_meets(play: Play) -> None:
+    with pupil(play.fleet, "class", "Zebulon") as first, pupil(play.fleet, "class", "Xanthippe", "teacher") as second:
+        assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
+    assert first["stayed"] and second["stayed"]
+    address4, address6 = play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6
+    own = {f"turn:{address4}:3478?transport=udp", f"turn:[{address6}]:3478?transport=udp"}
+    assert set(first["servers"]) == own | {f"turns:{TURN}:443?transport=tcp"}
+
+
+def test_no_log_knows_who_was_there(play: Play, host: Any) -> None:
+    """After the class above, neither a participant's address nor a pseudonym stands in any log."""
+    everything = "{ journalctl --no-pager --output=verbose --all; tar -c -f - /var/log --exclude=/var/log/journal; }"
+    host.check_output(f"logger 'planted: {CLIENT4} Nebuchadnezzar'")
+    assert int(host.check_output(f"{everything} 2>/dev/null | grep --text --count -e Nebuchadnezzar")) >= 1
+    for trace in (CLIENT4, CLIENT6, "Zebulon", "Xanthippe"):
+        found = host.run(
+            f"{everything} 2>/dev/null | grep --text -e '{trace}' | grep --text --invert-match -e planted: -e COMMAND= -e Invoked"
+        )
+        assert found.stdout == "", trace
+
+
+def test_livekit_cannot_log_an_address(host: Any) -> None:
+    patterns = host.check_output("systemctl cat livekit | grep ^LogFilterPatterns=").splitlines()
+    said = ["plain words", f"from {CLIENT4}:50000", f"from [{CLIENT6}]:50000", "from fe80::1%eth0"]
+    options = " ".join(f"-p '{pattern}'" for pattern in patterns)
+    script = "; ".join(f"echo {line!r}" for line in said)
+    host.check_output(f"systemd-run --wait --unit=filter-check {options} sh -c {json.dumps(script)}")
+    kept = host.check_output(
+        "journalctl --sync; journalctl --no-pager --output=cat --unit=filter-check _TRANSPORT=stdout"
+    )
+    assert kept.splitlines() == ["plain words"]
+
+
+def test_secrets_are_read_by_their_services_alone(play: Play, host: Any) -> None:
+    places = "/etc /home /opt /root /run /srv /tmp /usr/local /var"
+    # The secret is no argument of a command here: sudo writes those to its log.
+    host.check_output("sed 's/.*: //' /etc/classroom/secrets/livekit-keys | install -m 644 /dev/stdin /run/sought")
+    assert host.file("/run/sought").content_string.strip() == play.secret
+    search = f"grep -r --files-with-matches --devices=skip -f /run/sought {places} --exclude=sought 2>/dev/null"
+    assert sorted(host.run(search).stdout.split()) == [
+        "/etc/classroom/secrets/livekit-keys",
+        "/etc/classroom/secrets/portal.json",
+    ]
+    as_nobody = f"setpriv --reuid=nobody --regid=nogroup --clear-groups {search}"
+    assert host.run(as_nobody).stdout == ""
+    for source in ("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ", "journalctl --no-pager --all --output=verbose"):
+        assert host.run(f"{source} 2>/dev/null | grep --text --count -f /run/sought").stdout.strip() == "0"
+    host.check_output("rm /run/sought")
+
+
+def test_a_live_class_is_not_interrupted(play: Play, host: Any) -> None:
+    def state() -> tuple[str, str]:
+        return host.check_output("systemctl show --value -p MainPID livekit"), host.check_output(
+            "sha256sum /etc/classroom/livekit.yaml"
+        )
+
+    before = state()
+    with pupil(play.fleet, "class") as attending:
+        assert play.run().good().changed == 0
+        refused = play.run(media_relay_last=31000)
+        assert refused.status == 2
+        assert "class serves cm2 now (" in refused.output
+        assert "wait until it is over, or force it" in refused.output
+        assert state() == before
+    assert attending["stayed"]
+    with pupil(play.fleet, "class") as attending:
+        play.run(media_relay_last=31000, classroom_force="true").good()
+        assert state()[0] != before[0]
+    assert not attending["stayed"]
+    play.run().good()
+
+
+def test_a_new_certificate_drops_nobody(play: Play, host: Any) -> None:
+    def number(name: str) -> str:
+        with served(play, name) as connection:
+            certificate = connection.getpeercert()
+            assert certificate
+            return str(certificate["serialNumber"])
+
+    before = number(DOMAIN)
+    assert number(TURN) == before
+    authority = Authority()
+    chain, key = authority.issue([DOMAIN, TURN], days=20)
+    old = play.vars["classroom_certificate"]
+    old_key = play.extra["classroom_secret_certificate_key"]
+    with pupil(play.fleet, "class") as attending, served(play, TURN) as relayed:
+        play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = chain, key
+        changed = play.run().good()
+        assert re.search(r"WARNING: the certificate ends on \d{4}-\d\d-\d\d, in 20 days", changed.output)
+        (play.fleet.state / "authority.pem").write_text(authority.pem)
+        assert number(DOMAIN) != before
+        assert number(TURN) == number(DOMAIN)
+        relayed.sendall(stun())
+        assert mapped_address(relayed.recv(1500))
+    assert attending["stayed"]
+    play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = old, old_key
+    (play.fleet.state / "authority.pem").write_text(old[old.rindex("-----BEGIN") :])
+    play.run().good()
+    assert number(DOMAIN) == before
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "sentence"),
+    [
+        ([DOMAIN], 90, f"certificate: it does not cover {TURN} (it covers {DOMAIN})"),
+        ([DOMAIN, TURN], -2, "ended on"),
+    ],
+)
+def test_a_bad_certificate_is_refused_first(play: Play, host: Any, names: list[str], days: int, sentence: str) -> None:
+    good = play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"]
+    play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = Authority().issue(names, days)
+    refused = play.run("tls")
+    play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = good
+    assert refused.status == 2 and sentence in refused.output, refused.output
+    assert host.file("/etc/classroom/tls/fullchain.pem").content_string == good[0]
+
+
+def test_nobody_locks_themselves_out(play: Play, host: Any) -> None:
+    before = host.check_output("nft list ruleset | grep -v packets")
+    refused = play.run("firewall", firewall_ssh_from=["198.51.100.0/24"])
+    assert refused.status == 2
+    assert (
+        "ssh_from (198.51.100.0/24) leaves out 203.0.113.1, the address from which this very login comes"
+        in refused.output
+    )
+    assert host.check_output("nft list ruleset | grep -v packets") == before
+
+
+def test_ssh_only_from_where_it_may(play: Play, host: Any) -> None:
+    play.run("firewall", firewall_ssh_from=["203.0.113.0/24", "2001:db8:30::/64"]).good()
+    for source, target in (
+        (CLIENT4, play.fleet.hosts["class"].address4),
+        (CLIENT6, play.fleet.hosts["class"].address6),
+    ):
+        with pytest.raises(TimeoutError):
+            socket.create_connection((target, 22), timeout=0.5, source_address=(source, 0))
+    for source, target in (
+        ("203.0.113.1", play.fleet.hosts["class"].address4),
+        ("2001:db8:30::1", play.fleet.hosts["class"].address6),
+    ):
+        socket.create_connection((target, 22), timeout=2, source_address=(source, 0)).close()
+    play.run("firewall").good()
+
+
+def test_the_verifier_may_do_exactly_this(play: Play, login: Callable[..., Any]) -> None:
+    verifier = login(play.fleet, "class", user="verifier")
+    listed = (ANSIBLE / "roles" / "base" / "files" / "verifier-sudoers").read_text()
+    commands = re.findall(r"^    (/.*?),? ?\\?$", listed, re.M)
+    assert len(commands) >= 5
+    for command in commands:
+        done = verifier.run(f"sudo -n {command} > /dev/null")
+        assert done.rc == 0, (command, done.stderr)
+    codes = json.loads(verifier.check_output("sudo -n -u portal /usr/local/bin/classroom-verification-codes"))
+    assert {"room", "teacher_code", "pupil_code", "expires"} <= set(codes)
+    for command in (
+        "/bin/sh",
+        "/usr/sbin/nft flush ruleset",
+        "/usr/bin/cat /etc/shadow",
+        "/usr/bin/journalctl",
+        "-u portal /bin/sh",
+    ):
+        assert verifier.run(f"sudo -n {command}").rc != 0, command
+    for path in ("/etc/classroom/secrets/tls.key", "/etc/classroom/secrets/portal.json", "/etc/shadow"):
+        assert verifier.run(f"cat {path}").rc != 0, path
+
+
+def test_a_former_administrator_is_out(play: Play, host: Any, tmp_path: Path) -> None:
+    ada = play.vars["classroom_admins"]
+    play.vars["classroom_admins"] = [*ada, {"name": "bob", "public_key": ada[0]["public_key"]}]
+    play.run("base").good()
+    assert host.file("/etc/ssh/authorized_keys.d/bob").exists
+    play.vars["classroom_admins"] = ada
+    play.run("base").good()
+    assert not host.file("/etc/ssh/authorized_keys.d/bob").exists
+    assert host.file("/etc/ssh/authorized_keys.d/ada").exists
+
+
+def test_a_run_that_was_cut_off_is_finished(play: Play, host: Any) -> None:
+    """Ansible dies after it wrote the portal's unit and before the portal was started anew: the next run does it."""
+    play.cut_off("portal : Program, settings, secrets and unit", portal_port=8095)
+    assert ("tcp", "127.0.0.1:8095") not in listening(host)
+    play.run(portal_port=8095, web_portal="127.0.0.1:8095").good()
+    assert {a for _, a in listening(host)} >= {"127.0.0.1:8095"}
+    play.run().good()
+    assert play.run().good().changed == 0
+
+
+def test_livekit_is_started_anew_after_a_run_that_was_cut_off(play: Play, host: Any) -> None:
+    play.cut_off("media : Settings, secrets and unit", media_relay_last=31000)
+    before = host.check_output("systemctl show --value -p MainPID livekit")
+    play.run(media_relay_last=31000).good()
+    assert host.check_output("systemctl show --value -p MainPID livekit") != before
+    play.run().good()
