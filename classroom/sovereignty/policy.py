@@ -296,7 +296,10 @@ def judge(
         reasons[0] = Reason(about="soil", verdict="unknown", country_class="unknown", fact=fact)
     named = [exception for exception in exceptions if exception.covers(cloud.name, cloud.id)]
     valid = tuple(exception for exception in named if as_of <= exception.until)
-    notes = [f"the exception for {gone.name} ended on {gone.until}" for gone in named if gone not in valid]
+    notes = [
+        f"the exception for {one.name} {'holds until' if one in valid else 'ended on'} {one.until}: {one.reason}"
+        for one in named
+    ]
     if valid:
         reasons = [
             reason.model_copy(
