@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import ssl
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import pytest
 
 from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
 from tests.roles.play import ANSIBLE, DOMAIN, Authority, Play
+from tests.roles.probes import listening, mapped_address, served, stun
 from tests.roles.pupil import pupil
 
 TURN = f"turn.{DOMAIN}"
-STUN_MAGIC = 0x2112A442
 
 
 @pytest.fixture(scope="module")
@@ -32,38 +31,6 @@ def play(fleet_of: Callable[..., Fleet]) -> Play:
 @pytest.fixture(scope="module")
 def host(play: Play, login: Callable[..., Any]) -> Any:
     return login(play.fleet, "class")
-
-
-def listening(host: Any) -> set[tuple[str, str]]:
-    lines = [line.split() for line in host.check_output("ss -H -l -n -t -u").splitlines()]
-    return {(line[0], line[4]) for line in lines}
-
-
-def served(play: Play, name: str) -> ssl.SSLSocket:
-    """Connect to port 443 of the host by TLS for `name`, with checks on."""
-    trust = ssl.create_default_context(cafile=str(play.fleet.state / "authority.pem"))
-    trust.check_hostname = True
-    raw = socket.create_connection((play.fleet.hosts["class"].address4, 443), timeout=5)
-    return trust.wrap_socket(raw, server_hostname=name)
-
-
-def stun(message_id: bytes = b"0123456789ab") -> bytes:
-    return struct.pack("!HHI", 1, 0, STUN_MAGIC) + message_id
-
-
-def mapped_address(answer: bytes) -> str:
-    """Return the address that a STUN answer (binding success) says the question came from."""
-    assert struct.unpack("!HHI", answer[:8])[0] == 0x0101 and answer[8:20] == b"0123456789ab"
-    rest = answer[20:]
-    while rest:
-        kind, length = struct.unpack("!HH", rest[:4])
-        value = rest[4 : 4 + length]
-        if kind == 0x0020:  # XOR-MAPPED-ADDRESS
-            mask = struct.pack("!I", STUN_MAGIC) + b"0123456789ab"
-            data = bytes(a ^ b for a, b in zip(value[4:], mask, strict=False))
-            return socket.inet_ntop(socket.AF_INET if value[1] == 1 else socket.AF_INET6, data)
-        rest = rest[4 + (length + 3) // 4 * 4 :]
-    raise AssertionError("no mapped address in the answer")
 
 
 def test_nothing_to_change(play: Play) -> None:

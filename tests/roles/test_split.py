@@ -1,0 +1,107 @@
+"""The whole site.yml on a front and two media hosts: one address for 443, TURN behind it, classes spread over hosts."""
+
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.roles.fleet import CLIENT4, Fleet
+from tests.roles.play import DOMAIN, Play
+from tests.roles.probes import listening, mapped_address, served, stun
+from tests.roles.pupil import pupil
+
+MEDIA = ("media1", "media2")
+
+
+@pytest.fixture(scope="module")
+def play(fleet_of: Callable[..., Fleet]) -> Play:
+    play = Play(fleet_of("front", *MEDIA), "split", ["front", *MEDIA])
+    play.run(check=True).good()
+    opened = play.run().good()
+    assert set(opened.recap) == {"front", *MEDIA}
+    return play
+
+
+@pytest.fixture(scope="module")
+def hosts(play: Play, login: Callable[..., Any]) -> dict[str, Any]:
+    return {name: login(play.fleet, name) for name in ("front", *MEDIA)}
+
+
+def counted(host: Any, counter: str) -> int:
+    rules = json.loads(host.check_output(f"nft -j list counter inet classroom {counter}"))["nftables"]
+    return int(next(r["counter"]["packets"] for r in rules if "counter" in r))
+
+
+def test_nothing_to_change(play: Play) -> None:
+    again = play.run().good()
+    assert again.changed == 0, again.output
+
+
+def test_exactly_these_ports_listen(play: Play, hosts: dict[str, Any]) -> None:
+    ssh = {("tcp", "0.0.0.0:22"), ("tcp", "[::]:22")}
+    resolver = {(protocol, a) for protocol in ("tcp", "udp") for a in ("127.0.0.53%lo:53", "127.0.0.54:53")}
+    front = {("tcp", f"{a}:{port}") for a in ("0.0.0.0", "[::]") for port in (80, 443)}
+    front |= {("tcp", f"127.0.0.1:{port}") for port in (8090, 8443, 8444, 8445)}
+    front |= {("tcp", f"{play.fleet.hosts['front'].address4}:6379")}
+    assert listening(hosts["front"]) == ssh | resolver | front
+    for name in MEDIA:
+        address4, address6 = play.fleet.hosts[name].address4, f"[{play.fleet.hosts[name].address6}]"
+        media = {("tcp", "*:7881"), ("tcp", f"{address4}:7880")}
+        for address in (address4, address6):
+            media |= {("udp", f"{address}:3478"), ("udp", f"{address}:7882"), ("tcp", f"{address}:5349")}
+        assert listening(hosts[name]) == ssh | resolver | media
+
+
+def test_each_host_has_what_it_needs_and_no_more(play: Play, hosts: dict[str, Any]) -> None:
+    secrets = {name: set(host.check_output("ls /etc/classroom/secrets").split()) for name, host in hosts.items()}
+    assert secrets["front"] == {"portal.json", "tls.key", "valkey.conf"}
+    for name in MEDIA:
+        assert secrets[name] == {"livekit-keys", "livekit-valkey"}
+        assert not hosts[name].package("nginx").is_installed
+    assert not hosts["front"].file("/usr/local/bin/livekit-server").exists
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_turn_by_name_reaches_its_host(play: Play, hosts: dict[str, Any], number: int) -> None:
+    before = {name: counted(hosts[name], "turn_tls") for name in MEDIA}
+    with served(play, f"turn{number}.{DOMAIN}") as connection:
+        connection.sendall(stun())
+        assert mapped_address(connection.recv(1500)) == play.fleet.hosts["front"].address4
+    grown = {name for name in MEDIA if counted(hosts[name], "turn_tls") > before[name]}
+    assert grown == {f"media{number}"}
+
+
+@pytest.mark.parametrize("name", MEDIA)
+@pytest.mark.parametrize("port", [7880, 5349])
+def test_media_hosts_answer_only_the_front(play: Play, name: str, port: int) -> None:
+    with pytest.raises(TimeoutError):
+        socket.create_connection((play.fleet.hosts[name].address4, port), timeout=0.5, source_address=(CLIENT4, 0))
+
+
+def test_valkey_answers_only_media_hosts(play: Play, hosts: dict[str, Any]) -> None:
+    with pytest.raises(TimeoutError):
+        socket.create_connection((play.fleet.hosts["front"].address4, 6379), timeout=0.5)
+    nodes = "valkey-cli --no-auth-warning -a $(cut -d' ' -f2 /etc/classroom/secrets/valkey.conf)"
+    known = hosts["front"].check_output(
+        f"{nodes} -h {play.fleet.hosts['front'].address4} --raw hvals nodes | wc --chars"
+    )
+    count = hosts["front"].check_output(f"{nodes} -h {play.fleet.hosts['front'].address4} hlen nodes")
+    assert (int(count), int(known) > 0) == (2, True)
+
+
+def test_a_class_meets_and_is_guarded_on_each_host(play: Play) -> None:
+    with pupil(play.fleet, "front", "Zebulon") as first, pupil(play.fleet, "front", "Xanthippe", "teacher") as second:
+        assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
+        number = next(n for n in (1, 2) if f"turns:turn{n}.{DOMAIN}:443?transport=tcp" in first["servers"])
+        host = play.fleet.hosts[f"media{number}"]
+        assert f"turn:{host.address4}:3478?transport=udp" in first["servers"]
+        refused = play.run(media_relay_last=31000)
+        assert refused.status == 2
+        assert {name: numbers["failed"] for name, numbers in refused.recap.items()} == {
+            "front": 0,
+            "media1": 1,
+            "media2": 1,
+        }
+    assert first["stayed"] and second["stayed"]
