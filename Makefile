@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check unit roles rehearsal rehearsal-down test role role-down bench
+.PHONY: help install machine lock check unit roles rehearsal rehearsal-down test closed role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
@@ -28,6 +28,22 @@ machine: # Debian packages for the rehearsal, where they are missing
 	    > $(CACHE)/logs/apt.log 2>&1 || { tail -20 $(CACHE)/logs/apt.log >&2; exit 1; }; \
 	fi
 
+test: closed install machine ## every test, the whole rehearsal included
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory roles
+	@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/rehearsal
+
+closed: # no rehearsal may be open: its class would be lost
+	@if grep -qs "inside/init.sh.*$(CACHE)/rehearsal" /proc/[0-9]*/cmdline; then \
+	  echo "error: a rehearsal is open; end it first: make rehearsal-down" >&2; exit 2; \
+	fi
+
+role: install machine ## one role on a kept systemd-nspawn host: make role ROLE=web
+	@$(VENV)/python -m tests.roles.host run $(ROLE)
+
+role-down: ## remove that host
+	@$(VENV)/python -m tests.roles.host down
+
 lock: ## pin the Python packages anew
 	@cd $(CURDIR) && for f in requirements engine/toolchain; do \
 	  $(VENV)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o $$f.lock $$f.in; \
@@ -39,7 +55,7 @@ check: install ## linters, types and unit tests
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 	@$(VENV)/yamllint --strict .
-	@if [ -d ansible/roles ]; then $(VENV)/ansible-lint --offline -q; fi
+	@cd ansible && ../$(VENV)/ansible-lint --offline -q
 	@$(VENV)/python -m engine.check_page
 	@$(VENV)/pytest -q tests/unit
 

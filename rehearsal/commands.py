@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from classroom.errors import ClassroomError
+from classroom.errors import ClassroomError, WrongUseError
 from classroom.progress import say
 from rehearsal import authority, lab, outside, roots, stack
 from rehearsal.config import API, DOMAIN, admin_environment, write_configuration
@@ -71,8 +71,13 @@ def start_cloud() -> float:
 @app.command()
 def up(
     cloud_only: Annotated[bool, typer.Option("--cloud-only", help="Start the cloud; open no class.")] = False,
+    shape: Annotated[
+        str, typer.Option("--shape", help="One machine (single), or front and media apart (split).")
+    ] = "split",
 ) -> None:
     """Build what is missing, start the cloud, open the class with `pulumi up`, verify it, and say how to look in."""
+    if shape not in ("single", "split"):
+        raise WrongUseError(f"--shape: there is no '{shape}'; choose single or split")
     if lab.running() is None:
         lab.check_machine()
     with lab.OnlyOne():
@@ -82,7 +87,7 @@ def up(
         say(f"1/4 cloud: ready ({took:.0f} s)")
         if cloud_only:
             return
-        stack.open_class()
+        stack.open_class(shape)
         say(f"rehearsal: open after {time.monotonic() - begin:.0f} s")
 
 

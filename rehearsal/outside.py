@@ -8,7 +8,7 @@ import sys
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import IO, TypedDict
 
 from rehearsal import lab
 from rehearsal.config import DNS
@@ -77,12 +77,15 @@ def start_package_proxy() -> None:
         )
 
 
-def run_as_client(argv: Sequence[object], env: Mapping[str, str] | None = None, client: str = "client") -> int:
+def run_as_client(
+    argv: Sequence[object], env: Mapping[str, str] | None = None, client: str = "client", stdin: IO[str] | None = None
+) -> int:
     """Run a command as a client in the outside, on this terminal, and return its status.
 
     The status is 128 + n if signal n ended the command. Signals that are sent to this process reach the command.
     """
-    process = subprocess.Popen(**lab.outside(argv, client_environment() | dict(env or {}), client))  # type: ignore[call-overload]
+    arguments = lab.outside(argv, client_environment() | dict(env or {}), client)
+    process = subprocess.Popen(**arguments, stdin=stdin)  # type: ignore[call-overload]
 
     def pass_on(number: int, _: object) -> None:
         # nsenter waits for the command and would not tell it: the command is its child

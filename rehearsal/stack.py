@@ -1,6 +1,7 @@
 """The rehearsal's stack: its settings, `pulumi up` as a plain project member, its DNS, and a look into its class."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -112,7 +113,7 @@ def provision(shape: str) -> None:
     outside.publish_dns(records)
 
 
-def open_class(shape: str = "single") -> None:
+def open_class(shape: str) -> None:
     """Open the class, verify it, and say how to look in."""
     say("2/4 pulumi up")
     provision(shape)
@@ -127,8 +128,21 @@ def open_class(shape: str = "single") -> None:
 
 
 def view(out: Path) -> None:
-    """Join the class and save what a participant sees."""
-    raise ClassroomError(f"no view yet: {out}")
+    """Join the first class as a pupil, in a browser out there, and save what a participant sees."""
+    classes = output("classes")
+    assert isinstance(classes, list)
+    target = out.expanduser().absolute()
+    code = "import json, sys; from classroom.verify.browser import look; look(*json.load(sys.stdin))"
+    job = [classes[0]["url"], classes[0]["pupil_code"], str(target)]
+    with tempfile.TemporaryFile("w+", dir=STACK) as words:
+        json.dump(job, words)
+        words.seek(0)
+        status = outside.run_as_client(["python", "-c", code], environment(), stdin=words)
+    if status or not target.exists():
+        raise ClassroomError(
+            f"the class could not be looked into (status {status}): the browser's message stands above"
+        )
+    say(f"{target} shows the class '{classes[0]['name']}' as a pupil sees it")
 
 
 def destroy() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
+from classroom.errors import ClassroomError
 from classroom.verify.media import READER, TONES, write_audio, write_video
 from classroom.verify.namespaces import Client
 
@@ -200,6 +201,27 @@ def meet(
                 for person in people:
                     person.leave()
         return result
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def look(base: str, code: str, out: str) -> None:
+    """Join a class as somebody who only looks, and save what such a participant sees as a PNG file."""
+    home = Path(tempfile.mkdtemp(prefix="classroom-browsers-"))
+    home.chmod(0o755)
+    try:
+        _trust(home, os.environ.get("CLASSROOM_EXTRA_CA"))
+        _give(home)
+        with sync_playwright() as playwright:
+            person = Participant(playwright, home, 1, base.rstrip("/"), _launcher(home, None))
+            try:
+                person.join(code)
+                if not person.shows('video[data-local="true"]', 30):
+                    raise ClassroomError(f"the class showed no picture within 30 s: {person.console}")
+                time.sleep(1)
+                person.page.screenshot(path=out)
+            finally:
+                person.leave()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -1,0 +1,34 @@
+"""What a rehearsal could leave on the machine."""
+
+import subprocess
+from pathlib import Path
+
+
+def _lines(*argv: str) -> set[str]:
+    return set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
+
+
+def traces() -> dict[str, set[str]]:
+    """Return mounts, network namespaces, loop devices, bridges and links, control groups, and the lab's processes."""
+    commands = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if "rehearsal/inside" in command or "/opt/openstack" in command or "apt-cacher-ng" in command:
+            commands[path.parent.name] = command
+    return {
+        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
+        "namespaces": _lines("ip", "netns", "list"),
+        "loop devices": _lines("losetup", "-a"),
+        "links": {line.split(": ")[1].partition("@")[0] for line in _lines("ip", "-o", "link")},
+        "control groups": {str(p) for p in Path("/sys/fs/cgroup").rglob("sovereign-classroom*")},
+        "processes": set(commands.values()),
+    }
+
+
+def left_over(before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what is there now and was not before."""
+    now = traces()
+    return {kind: now[kind] - before[kind] for kind in now if now[kind] - before[kind]}

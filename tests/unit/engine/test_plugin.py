@@ -1,0 +1,123 @@
+"""What the program asks of OpenStack's resources is what both the published SDK and the built plugin know."""
+
+import asyncio
+import inspect
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_openstack
+import pytest
+
+from classroom.access import Access, AccessArgs
+from classroom.artifacts import engine_dir
+from classroom.machines import Machines, MachinesArgs, kinds_of, plans_for
+from classroom.network import Network, NetworkArgs
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Takes down every resource that the program declares, and every output that it reads."""
+
+    def __init__(self) -> None:
+        self.declared: list[tuple[str, dict[str, Any]]] = []
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        self.declared.append((args.typ, dict(args.inputs)))
+        return f"{args.name}-id", {**args.inputs, "address": "203.0.113.9", "allFixedIps": ["10.20.0.5", "2001:db8::5"]}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[Any, Any]:
+        raise AssertionError(f"the program asks the provider {args.token}, which the plugin does not serve")
+
+
+def camel(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda m: m.group(1).upper(), name)
+
+
+def sdk(token: str) -> set[str]:
+    """Return the inputs that the published SDK's class for a type token takes."""
+    module, _, rest = token.split(":")[1].partition("/")
+    arguments = getattr(getattr(pulumi_openstack, module), f"{token.split(':')[2]}Args")
+    assert rest
+    return {camel(p) for p in inspect.signature(arguments.__init__).parameters if p not in {"self", "__self__"}}
+
+
+@pytest.fixture(scope="module")
+def declared() -> list[tuple[str, dict[str, Any]]]:
+    recorder = Recorder()
+
+    async def program() -> None:
+        pulumi.runtime.set_mocks(recorder, project="classroom", stack="unit")
+        plans = plans_for("split", 2, "small", "large")
+        network = Network(
+            "network",
+            NetworkArgs(
+                stack="unit", external_network_id="x", cidr="10.20.0.0/24", ipv6="2001:db8::/64", availability_zone=None
+            ),
+        )
+        access = Access(
+            "access",
+            AccessArgs(
+                stack="unit",
+                shape="split",
+                machines=kinds_of(plans),
+                ssh_from=["192.0.2.0/24"],
+                ipv6=True,
+                public_key="k",
+            ),
+        )
+        Machines(
+            "machines",
+            MachinesArgs(
+                stack="unit",
+                plans=plans,
+                image="i",
+                availability_zone="z",
+                external_network="e",
+                network=network,
+                access=access,
+            ),
+        )
+        await pulumi.runtime.stack.wait_for_rpcs()
+
+    asyncio.run(program())
+    return [(kind, inputs) for kind, inputs in recorder.declared if kind.startswith("openstack:")]
+
+
+@pytest.fixture(scope="module")
+def plugin() -> dict[str, Any]:
+    binary: Path = engine_dir() / "pulumi-resource-openstack"
+    found: dict[str, Any] = json.loads(subprocess.check_output([binary, "-properties"]))
+    return found
+
+
+def test_the_program_declares_every_kind(declared: list[tuple[str, dict[str, Any]]]) -> None:
+    kinds = {kind for kind, _ in declared}
+    assert len(kinds) == 12, kinds
+    assert sum(kind.endswith(":Instance") for kind, _ in declared) == 3
+
+
+def test_both_know_every_argument(declared: list[tuple[str, dict[str, Any]]], plugin: dict[str, Any]) -> None:
+    for kind, inputs in declared:
+        served = plugin[kind]
+        for name, value in inputs.items():
+            assert name in sdk(kind), f"{kind}: the published SDK has no {name}"
+            assert served.get(name, {}).get("input"), f"{kind}: the built plugin takes no {name}"
+            if isinstance(value, list):
+                assert served[name]["type"] in {"List", "Set"}, f"{kind}.{name}"
+        required = {name for name, field in served.items() if field["required"]}
+        assert required <= set(inputs), f"{kind} lacks {required - set(inputs)}"
+
+
+def test_the_plugin_gives_every_output_that_is_read(plugin: dict[str, Any]) -> None:
+    for kind, name in (
+        ("openstack:networking/port:Port", "allFixedIps"),
+        ("openstack:networking/floatingIp:FloatingIp", "address"),
+        ("openstack:compute/keypair:Keypair", "name"),
+    ):
+        module, cls = kind.split(":")[1].split("/")[0], kind.split(":")[2]
+        snake = re.sub(r"([A-Z])", lambda m: f"_{m.group(1).lower()}", name)
+        assert name in plugin[kind]
+        assert hasattr(getattr(getattr(pulumi_openstack, module), cls), snake)
