@@ -1,0 +1,125 @@
+"""Who runs a network and who owns them: from the number of an autonomous system to operator and parent.
+
+`data/owners.yaml` is the project's own file; every fact names one of the sources that it lists. An operator that the
+catalogue of clouds describes is taken from there, so that each fact stands in one place. What nobody has read is left out,
+stands under `missing`, and comes out as unknown.
+"""
+
+import functools
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from classroom.errors import ClassroomError
+from classroom.sovereignty.catalogue import Catalogue, Fact, Party, _resolve, load_catalogue
+from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
+
+
+class Owner(Record):
+    """Networks of one operator: their numbers, each with a word that its name in the address data must hold."""
+
+    id: str
+    networks: dict[int, str] = Field(min_length=1, description="AS number: a word of its name in the address data.")
+    cloud: str | None = Field(default=None, description="Entry of the catalogue that tells operator and parent.")
+    operator: Party | None = None
+    parent: Party | None = None
+    anycast: bool = Field(default=False, description="Its addresses stand in many places at once; none is placed.")
+    missing: tuple[str, ...] = Field(default=(), description="What is not known, one sentence each.")
+
+    @model_validator(mode="after")
+    def _says_what_is_missing(self) -> Self:
+        for key in ("operator", "parent"):
+            if not getattr(self, key) and not self.cloud and not any(key in said.lower() for said in self.missing):
+                raise ValueError(f"missing: say what is not known of the {key}")
+        return self
+
+    def named(self, number: int, name: str) -> bool:
+        """Return whether the address data's name of one of these networks is still the one that was recorded."""
+        return self.networks[number].casefold() in name.casefold()
+
+
+def _prefix(value: str) -> str:
+    ipaddress.ip_network(value)
+    return value
+
+
+class Anycast(Fact):
+    """Prefixes that are announced from many places at once."""
+
+    prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = Field(min_length=1)
+
+
+class Owners(Record):
+    """The whole file, with what the catalogue tells filled in."""
+
+    owners: tuple[Owner, ...]
+    anycast: tuple[Anycast, ...] = ()
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        seen: dict[int, str] = {}
+        for owner in self.owners:
+            for number in owner.networks:
+                if number in seen:
+                    raise ValueError(
+                        f"AS{number} stands under {seen[number]} and under {owner.id}; it has one operator"
+                    )
+                seen[number] = owner.id
+        return self
+
+    @functools.cached_property
+    def by_number(self) -> dict[int, Owner]:
+        """Each owner by the numbers of its networks."""
+        return {number: owner for owner in self.owners for number in owner.networks}
+
+    @functools.cached_property
+    def _nets(self) -> dict[tuple[int, int], dict[int, Anycast]]:
+        found: dict[tuple[int, int], dict[int, Anycast]] = {}
+        for group in self.anycast:
+            for prefix in group.prefixes:
+                net = ipaddress.ip_network(prefix)
+                found.setdefault((net.version, net.prefixlen), {})[int(net.network_address)] = group
+        return found
+
+    def anycast_prefix(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Anycast | None:
+        """Return the group of the anycast prefix that an address lies in, or None."""
+        value, bits = int(address), address.max_prefixlen
+        for (version, length), nets in self._nets.items():
+            if version == address.version and (group := nets.get(value >> (bits - length) << (bits - length))):
+                return group
+        return None
+
+
+def _fill(owner: Owner, catalogue: Catalogue) -> Owner:
+    if owner.cloud is None:
+        return owner
+    cloud = catalogue.named(owner.cloud)
+    if cloud is None:
+        raise ClassroomError(f"owners.yaml: {owner.id}.cloud: '{owner.cloud}' is no entry of the catalogue of clouds")
+    return owner.model_copy(
+        update={
+            "operator": owner.operator or cloud.operator,
+            "parent": owner.parent or cloud.parent,
+            "missing": (*owner.missing, *cloud.missing),
+        }
+    )
+
+
+@functools.cache
+def load(path: Path = DATA / "owners.yaml") -> Owners:
+    """Return the file of owners; ClassroomError naming file and key if it is unreadable or a fact lacks its source."""
+    data = read_yaml(path)
+    if not isinstance(data, dict) or not isinstance(data.get("owners"), dict):
+        raise ClassroomError(f"{path.name} describes no owners: write the keys sources, owners and anycast")
+    try:
+        sources = {key: Source.model_validate(value) for key, value in (data.get("sources") or {}).items()}
+        listed = [{"id": key, **_resolve(value, sources)} for key, value in data["owners"].items()]
+        anycast = _resolve(data.get("anycast") or [], sources)
+        owners = Owners.model_validate({"owners": listed, "anycast": anycast})
+    except (ValidationError, TypeError) as error:
+        said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
+        raise ClassroomError(said) from None
+    catalogue = load_catalogue()
+    return owners.model_copy(update={"owners": tuple(_fill(owner, catalogue) for owner in owners.owners)})

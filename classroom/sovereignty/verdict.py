@@ -1,0 +1,468 @@
+"""The three verdicts on an address: where it stands (soil), who runs it (operator), and who owns them (parent).
+
+Everything is decided offline, from the address data (`addresses`), the file of owners (`owners`) and what the stack file
+declares. Whatever is not known, disagrees, or is too old is `unknown`, which never passes.
+"""
+
+import datetime
+import functools
+import hashlib
+import ipaddress
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from classroom.errors import WrongUseError
+from classroom.paths import REPO
+from classroom.sovereignty import owners as owner_file
+from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Address, Announced, Network, Tables, tables
+from classroom.sovereignty.catalogue import About, Dpf, Party
+from classroom.sovereignty.countries import CountryClass, classify, country_name
+from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error, too_old
+from classroom.sovereignty.owners import Owner, Owners
+from classroom.sovereignty.policy import DeclaredCloud
+
+Basis = Literal["observed", "declared"]
+ORDER: tuple[CountryClass, ...] = ("eu", "eea", "adequate", "third", "unknown")
+
+
+def _nets(*rows: tuple[str, str]) -> tuple[tuple[Network, str], ...]:
+    return tuple((ipaddress.ip_network(prefix), what) for prefix, what in rows)
+
+
+DECLARABLE = _nets(
+    ("10.0.0.0/8", "a private address (RFC 1918)"),
+    ("172.16.0.0/12", "a private address (RFC 1918)"),
+    ("192.168.0.0/16", "a private address (RFC 1918)"),
+    ("100.64.0.0/10", "an address of shared space behind a provider (RFC 6598)"),
+    ("192.0.2.0/24", "a documentation address (RFC 5737)"),
+    ("198.51.100.0/24", "a documentation address (RFC 5737)"),
+    ("203.0.113.0/24", "a documentation address (RFC 5737)"),
+    ("fc00::/7", "a private address (RFC 4193)"),
+    ("2001:db8::/32", "a documentation address (RFC 3849)"),
+    ("3fff::/20", "a documentation address (RFC 9637)"),
+)
+"""Space that belongs to nobody in public, so that a stack file may say whose it is there."""
+DOCUMENTATION = tuple(net for net, what in DECLARABLE if "documentation" in what)
+TRANSLATED = _nets(
+    ("::ffff:0:0/96", "an IPv4 address written as IPv6 (RFC 4291)"),
+    ("::ffff:0:0:0/96", "a translated IPv4 address (RFC 2765)"),
+    ("64:ff9b::/96", "a translated IPv4 address (RFC 6052)"),
+    ("64:ff9b:1::/48", "a translated IPv4 address (RFC 8215)"),
+    ("2002::/16", "an IPv4 address tunnelled by 6to4 (RFC 3056)"),
+    ("2001::/32", "an address tunnelled by Teredo (RFC 4380)"),
+    ("192.88.99.0/24", "a relay of 6to4 (RFC 7526)"),
+)
+RESERVED = _nets(
+    ("0.0.0.0/8", "an address of this network (RFC 791)"),
+    ("127.0.0.0/8", "a loopback address (RFC 1122)"),
+    ("169.254.0.0/16", "a link-local address (RFC 3927)"),
+    ("192.0.0.0/24", "an address for protocols (RFC 6890)"),
+    ("192.31.196.0/24", "an address of AS112, which stands everywhere (RFC 7535)"),
+    ("192.52.193.0/24", "an address for multicast tunnels (RFC 7450)"),
+    ("192.175.48.0/24", "an address of AS112, which stands everywhere (RFC 7534)"),
+    ("198.18.0.0/15", "an address for benchmarks (RFC 2544)"),
+    ("224.0.0.0/4", "a multicast address (RFC 1112)"),
+    ("240.0.0.0/4", "a reserved address (RFC 1112)"),
+    ("2001:0::/23", "an address for protocols (RFC 2928)"),
+    ("2001:4:112::/48", "an address of AS112, which stands everywhere (RFC 7535)"),
+    ("2620:4f:8000::/48", "an address of AS112, which stands everywhere (RFC 7534)"),
+    ("5f00::/16", "a segment of a route (RFC 9602)"),
+    ("fe80::/10", "a link-local address (RFC 4291)"),
+    ("fec0::/10", "a site-local address (RFC 3879)"),
+    ("ff00::/8", "a multicast address (RFC 4291)"),
+)
+GLOBAL6 = ipaddress.ip_network("2000::/3")
+
+
+class Verdict(Record):
+    """One of the three verdicts. What is not known, or does not apply, is None; `hash` is of the data it rests on."""
+
+    verdict: CountryClass
+    basis: Basis = "observed"
+    name: str | None = None
+    country: str | None = None
+    dpf: Dpf | None = None
+    source: str | None = None
+    date: datetime.date | None = None
+    hash: str | None = None
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return the verdict in the form of `classroom verdict --json`."""
+        return {
+            "verdict": self.verdict,
+            "basis": self.basis,
+            "name": self.name,
+            "country": self.country,
+            "dpf": self.dpf,
+            "source": self.source,
+            "date": self.date.isoformat() if self.date else None,
+            "hash": self.hash,
+            "reason": self.reason,
+        }
+
+
+class Judged(Record):
+    """The three verdicts on one address, as it was given."""
+
+    address: str
+    soil: Verdict
+    operator: Verdict
+    parent: Verdict
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the verdicts in the form of `classroom verdict --json`."""
+        return {
+            "address": self.address,
+            "soil": self.soil.as_json(),
+            "operator": self.operator.as_json(),
+            "parent": self.parent.as_json(),
+        }
+
+
+class OverlayParty(Record):
+    """Operator or owner that an overlay gives to documentation addresses."""
+
+    name: str = Field(min_length=2)
+    country: str
+    dpf: Dpf | None = None
+
+
+class Overlay(Record):
+    """What the rehearsal's outside stands for: three labels for networks of documentation addresses, and no others."""
+
+    prefixes: tuple[str, ...] = Field(min_length=1)
+    country: str = Field(description="Where it is to stand.")
+    operator: OverlayParty
+    parent: OverlayParty
+
+    @field_validator("prefixes")
+    @classmethod
+    def _documentation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for prefix in value:
+            try:
+                net = ipaddress.ip_network(prefix)
+            except ValueError:
+                raise ValueError(f"'{prefix}' is no network; write one such as 192.0.2.0/28") from None
+            if not any(_within(net, allowed) for allowed in DOCUMENTATION):
+                raise ValueError(
+                    f"'{prefix}' is no documentation network; an overlay may only label "
+                    f"{', '.join(map(str, DOCUMENTATION))}"
+                )
+        return value
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The labelled networks."""
+        return tuple(ipaddress.ip_network(prefix) for prefix in self.prefixes)
+
+
+class Declared(Record):
+    """What a stack file declares about addresses: its own clouds, and, in a rehearsal only, an overlay."""
+
+    clouds: tuple[DeclaredCloud, ...] = ()
+    overlays: tuple[Overlay, ...] = ()
+    rehearsal: bool = False
+
+
+def _within(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
+def _kind(address: Address, rows: Iterable[tuple[Network, str]]) -> str | None:
+    return next((what for net, what in rows if address in net), None)
+
+
+def public(prefix: str) -> str | None:
+    """Return the owner that the public address tables name for any address of a prefix, or None if none knows it.
+
+    Private and documentation space is nobody's, whatever a table says of it; translated and other special space is never
+    anyone's to declare, and is named as such. ClassroomError if the tables cannot be read.
+    """
+    net = ipaddress.ip_network(prefix)
+    if any(_within(net, outer) for outer, _ in DECLARABLE):
+        return None
+    for outer, what in (*TRANSLATED, *RESERVED, *DECLARABLE):
+        if net.overlaps(outer) if net.version == outer.version else False:
+            return what
+    if net.version == 6 and not _within(net, GLOBAL6):
+        return "reserved space"
+    return tables().public(prefix)
+
+
+def parse(text: str) -> Address:
+    """Return the address that `text` names; WrongUseError naming it if it is none."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise WrongUseError(
+            f"address: '{text}' is no IP address; write one such as 203.0.113.7 or 2001:db8::7, without port or name"
+        ) from None
+
+
+class Judge:
+    """Gives the three verdicts on addresses, on one day, for one stack or none."""
+
+    def __init__(
+        self,
+        as_of: datetime.date | None = None,
+        declared: Declared | None = None,
+        *,
+        max_age_months: int = MAX_AGE_MONTHS,
+        data: Tables | None = None,
+        owners: Owners | None = None,
+    ) -> None:
+        """Prepare to judge on `as_of` (today if None); data and facts older than `max_age_months` let nothing pass.
+
+        ClassroomError if the address data or the file of owners is missing or unreadable.
+        """
+        self.as_of = as_of or datetime.date.today()
+        self.declared = declared or Declared()
+        self.months = max_age_months
+        self.data = data or tables()
+        self.owners = owners or owner_file.load()
+        self._party = functools.cache(self._judge_network)
+        self._place = functools.cache(self._judge_place)
+
+    def judge(self, text: str) -> Judged:
+        """Return the verdicts on one address; WrongUseError naming it if it is none."""
+        address = parse(text)
+        for overlay in self.declared.overlays:
+            if any(address in net for net in overlay.networks):
+                return self._overlaid(text, overlay)
+        if what := _kind(address, TRANSLATED):
+            return self._nowhere(text, f"{what}: it never stands for a place; judge the address behind it")
+        for cloud in self.declared.clouds:
+            if any(address in net for net in cloud.networks):
+                return self._declared(text, cloud)
+        what = _kind(address, RESERVED) or _kind(address, DECLARABLE)
+        if what is None and address.version == 6 and address not in GLOBAL6:
+            what = "a reserved address"
+        if what:
+            return self._nowhere(text, f"{what}: it belongs to nobody in public")
+        network = self.data.network(address)
+        operator, parent = self._party(network)
+        return Judged.model_construct(address=text, soil=self._soil(address, network), operator=operator, parent=parent)
+
+    def _nowhere(self, text: str, reason: str) -> Judged:
+        verdict = Verdict(verdict="unknown", reason=reason)
+        return Judged(address=text, soil=verdict, operator=verdict, parent=verdict)
+
+    # Soil.
+
+    def _soil(self, address: Address, network: Announced | None) -> Verdict:
+        group = self.owners.anycast_prefix(address)
+        owner = self.owners.by_number.get(network.number) if network else None
+        if group:
+            return Verdict(
+                verdict="unknown", source=str(group.source), date=group.source.date, reason=f"anycast: {group.fact}"
+            )
+        if owner and owner.anycast and network:
+            return Verdict(
+                verdict="unknown",
+                reason=f"anycast: AS{network.number} ({owner.id}) answers from many places at once; judge it by its operator",
+            )
+        return self._place(self.data.country(DBIP, address), self.data.country(REGISTRY, address))
+
+    def _judge_place(self, first: str | None, second: str | None) -> Verdict:
+        """Return the verdict on two tables' country codes."""
+        one, two = self.data.about[DBIP], self.data.about[REGISTRY]
+        common: dict[str, Any] = {
+            "source": f"{one.title} and {two.title}",
+            "date": min(one.date, two.date),
+            "hash": f"sha256:{one.sha256} sha256:{two.sha256}",
+        }
+        if old := self._old((one.title, one.date), (two.title, two.date)):
+            return Verdict(verdict="unknown", reason=old, **common)
+        if first is None or second is None:
+            found = first or second
+            reason = f"only one table places it, in {country_name(found)}" if found else "no table places it"
+            return Verdict(verdict="unknown", reason=reason, **common)
+        here, there = classify(first, self.as_of), classify(second, self.as_of)
+        if here.verdict != there.verdict:
+            reason = f"the tables disagree: {here.name} ({here.verdict}) and {there.name} ({there.verdict})"
+            return Verdict(verdict="unknown", reason=reason, **common)
+        if old := self._old(
+            (f"what is known of {here.name}", here.date), (f"what is known of {there.name}", there.date)
+        ):
+            return Verdict(verdict="unknown", reason=old, **common)
+        reason = here.fact
+        if here.code != there.code:
+            reason = f"the tables name {here.name} and {there.name}, which count alike: {here.fact}"
+        return Verdict(verdict=here.verdict, name=here.name, country=here.code, reason=reason, **common)
+
+    # Operator and parent.
+
+    def _judge_network(self, network: Announced | None) -> tuple[Verdict, Verdict]:
+        about = self.data.about[ASN]
+        common: dict[str, Any] = {"date": about.date, "hash": f"sha256:{about.sha256}", "source": about.title}
+
+        def both(reason: str) -> tuple[Verdict, Verdict]:
+            verdict = Verdict(verdict="unknown", reason=reason, **common)
+            return verdict, verdict
+
+        if old := self._old((about.title, about.date)):
+            return both(old)
+        if network is None:
+            return both("no network announces it")
+        label = f"AS{network.number} {network.name}".strip()
+        owner = self.owners.by_number.get(network.number)
+        if owner is None:
+            return both(f"{label}: nobody has read who runs and owns it")
+        if not owner.named(network.number, network.name):
+            return both(
+                f"{label}: the file of owners knows it as {owner.networks[network.number]}; it may have changed hands"
+            )
+        operator = self._judge_party(owner, "operator", label, common)
+        return operator, self._judge_party(owner, "parent", label, common)
+
+    def _judge_party(self, owner: Owner, about: About, label: str, common: dict[str, Any]) -> Verdict:
+        party: Party | None = getattr(owner, about)
+        if party is None:
+            said = next((sentence for sentence in owner.missing if about in sentence.lower()), "nobody has read it")
+            return Verdict(verdict="unknown", reason=f"{label}: the {about} is not known ({said})", **common)
+        seat, law = classify(party.country, self.as_of), classify(party.jurisdiction, self.as_of)
+        judged = max(seat, law, key=lambda country: ORDER.index(country.verdict))
+        read = [(str(source), source.date) for source in (party.source, *party.also)]
+        found = {
+            **common,
+            "source": f"{party.sources} (read {min(day for _, day in read)}); {label} in {common['source']}",
+        }
+        old = self._old(*read, (f"what is known of {judged.name}", judged.date))
+        if old:
+            return Verdict(verdict="unknown", name=party.name, country=judged.code, dpf=party.dpf, reason=old, **found)
+        return Verdict(
+            verdict=judged.verdict,
+            name=party.name,
+            country=judged.code,
+            dpf=party.dpf,
+            reason=f"{label}: {party.fact}; {judged.name}: {judged.fact}",
+            **found,
+        )
+
+    def _old(self, *facts: tuple[str, datetime.date | None]) -> str | None:
+        """Return the sentence on the first fact that is too old on the day of judgement, or None."""
+        for what, day in facts:
+            if day and too_old(day, self.as_of, self.months):
+                return f"{what} is of {day}, more than {self.months} months before {self.as_of}: renew it"
+        return None
+
+    # What the stack file says.
+
+    def _declared(self, text: str, declared: DeclaredCloud) -> Judged:
+        cloud = declared.as_cloud()
+        digest = hashlib.sha256(declared.model_dump_json().encode()).hexdigest()
+        common: dict[str, Any] = {
+            "basis": "declared",
+            "source": f"declared in the stack file: {declared.source}",
+            "date": declared.date,
+            "hash": f"sha256:{digest}",
+        }
+        old = self._old((f"the declaration of {declared.name}", declared.date))
+
+        def party(of: Party | None) -> Verdict:
+            assert of is not None  # a declared cloud always names both
+            seat, law = classify(of.country, self.as_of), classify(of.jurisdiction, self.as_of)
+            judged = max(seat, law, key=lambda country: ORDER.index(country.verdict))
+            return Verdict(
+                verdict="unknown" if old else judged.verdict,
+                name=of.name,
+                country=judged.code,
+                dpf=of.dpf,
+                reason=old or of.fact,
+                **common,
+            )
+
+        # A declaration does not say which region a prefix belongs to: the region that is furthest from the Union counts.
+        places = [classify(region.country, self.as_of) for region in cloud.regions]
+        place = max(places, key=lambda country: ORDER.index(country.verdict))
+        reason = old or f"declared to stand in {', '.join(region.place for region in cloud.regions)}"
+        soil = Verdict(
+            verdict="unknown" if old else place.verdict, name=place.name, country=place.code, reason=reason, **common
+        )
+        return Judged(address=text, soil=soil, operator=party(cloud.operator), parent=party(cloud.parent))
+
+    def _overlaid(self, text: str, overlay: Overlay) -> Judged:
+        digest = hashlib.sha256(overlay.model_dump_json().encode()).hexdigest()
+        common: dict[str, Any] = {
+            "basis": "declared",
+            "source": "overlay of the rehearsal, for documentation addresses alone",
+            "hash": f"sha256:{digest}",
+        }
+
+        def of(name: str, code: str, dpf: Dpf | None) -> Verdict:
+            judged = classify(code, self.as_of)
+            reason = "made up for a rehearsal, not a fact about the world"
+            return Verdict(verdict=judged.verdict, name=name, country=judged.code, dpf=dpf, reason=reason, **common)
+
+        operator, parent = overlay.operator, overlay.parent
+        return Judged(
+            address=text,
+            soil=of(country_name(overlay.country), overlay.country, None),
+            operator=of(operator.name, operator.country, operator.dpf),
+            parent=of(parent.name, parent.country, parent.dpf),
+        )
+
+
+def judge(
+    addresses: Sequence[str], as_of: datetime.date | None = None, declared: Declared | None = None
+) -> list[Judged]:
+    """Return the verdicts on addresses, in their order; WrongUseError naming the first that is none.
+
+    ClassroomError if the address data is missing or unreadable.
+    """
+    for text in addresses:
+        parse(text)
+    judge_on = Judge(as_of, declared)
+    return [judge_on.judge(text) for text in addresses]
+
+
+def credit_lines() -> list[str]:
+    """Return what a report must say of the address data, as its licences ask."""
+    return [f"{table.title}, {table.date}: {table.credit}" for table in tables().about.values()]
+
+
+def _listed(value: Any, key: str) -> list[Any]:
+    """Return what a stack file gives under a key as a list; Pulumi keeps objects as such or as JSON text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise WrongUseError(f"{key}: this is no object; write it as in the example stack file") from None
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def declared_by(stack: str, folder: Path = REPO) -> Declared:
+    """Return what the file of a stack declares about addresses.
+
+    Reads `classroom:declared_cloud` (one or a list), `classroom:rehearsal` and `classroom:overlay` of Pulumi.<stack>.yaml.
+    WrongUseError naming key and value if there is no such stack, a declaration is faulty or takes public addresses, or an
+    overlay stands in a stack that is not marked as rehearsal.
+    """
+    path = folder / f"Pulumi.{stack}.yaml"
+    try:
+        config = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("config") or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        said = f"{path.name} cannot be read ({str(error).splitlines()[0]})"
+        raise WrongUseError(f"stack: '{stack}': {said}; name a stack whose file lies in {folder}") from None
+    key = "classroom:declared_cloud"
+    try:
+        clouds = tuple(DeclaredCloud.model_validate(one) for one in _listed(config.get(key), key))
+        for cloud in clouds:
+            cloud.check(public)
+        key = "classroom:overlay"
+        overlays = tuple(Overlay.model_validate(one) for one in _listed(config.get(key), key))
+    except ValidationError as error:
+        raise WrongUseError(first_error(f"{path.name}: {key}", error)) from None
+    rehearsal = str(config.get("classroom:rehearsal", "")).lower() == "true"
+    if overlays and not rehearsal:
+        raise WrongUseError(
+            f"{path.name}: classroom:overlay: only a rehearsal may label addresses; remove it, "
+            "or set classroom:rehearsal: true in a stack that is one"
+        )
+    return Declared(clouds=clouds, overlays=overlays, rehearsal=rehearsal)
