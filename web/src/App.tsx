@@ -1,18 +1,28 @@
 import { lazy, Suspense, useEffect, useState } from "react";
-import { Join, type Wishes } from "./Join";
+import { firstWishes } from "./devices";
+import { type Entry, Join } from "./Join";
 import type { Ticket } from "./portal";
-import { preferred, type Language, type Texts, texts } from "./texts";
+import { type Language, preferred, type Texts, texts } from "./texts";
 
 // The media client is large: it is fetched while people fill in the form.
 const loadRoom = () => import("./Room");
 const Room = lazy(loadRoom);
 
-export type Goodbye = "bye" | "removed" | "ended" | "lost";
-type Visit = { ticket: Ticket; wishes: Wishes };
+export type Goodbye = "bye" | "removed" | "ended" | "lost" | "elsewhere";
+
+// The code stands behind the # of the link, which no browser sends to a server.
+function codeOfLink(): string {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return location.hash.slice(1);
+  }
+}
 
 export function App() {
   const [language, setLanguage] = useState<Language>(() => preferred(navigator.languages));
-  const [visit, setVisit] = useState<Visit | null>(null);
+  const [entry, setEntry] = useState<Entry>(() => ({ code: codeOfLink(), name: "", wishes: firstWishes }));
+  const [ticket, setTicket] = useState<Ticket | null>(null);
   const [goodbye, setGoodbye] = useState<Goodbye | null>(null);
   const text: Texts = texts[language];
 
@@ -21,6 +31,11 @@ export function App() {
     document.title = text.title;
   }, [language, text]);
   useEffect(() => void loadRoom(), []);
+  useEffect(() => {
+    const another = () => setEntry((now) => ({ ...now, code: codeOfLink() || now.code }));
+    addEventListener("hashchange", another);
+    return () => removeEventListener("hashchange", another);
+  }, []);
 
   const other: Language = language === "fr" ? "en" : "fr";
   const switcher = (
@@ -29,16 +44,24 @@ export function App() {
     </button>
   );
 
-  if (visit) {
+  if (ticket) {
     return (
-      <Suspense fallback={<p role="status" className="waiting">{text.joining}</p>}>
+      <Suspense
+        fallback={
+          <p role="status" className="waiting">
+            {text.joining}
+          </p>
+        }
+      >
         <Room
           text={text}
+          language={language}
           switcher={switcher}
-          ticket={visit.ticket}
-          wishes={visit.wishes}
+          ticket={ticket}
+          wishes={entry.wishes}
+          onWishes={(wishes) => setEntry((now) => ({ ...now, wishes }))}
           onEnd={(why) => {
-            setVisit(null);
+            setTicket(null);
             setGoodbye(why);
           }}
         />
@@ -47,15 +70,26 @@ export function App() {
   }
   if (goodbye) {
     return (
-      <main className="card">
-        <header>{switcher}</header>
-        <h1>{text.title}</h1>
-        <p role="status">{text[goodbye]}</p>
-        <button type="button" className="main" autoFocus onClick={() => setGoodbye(null)}>
-          {text.again}
-        </button>
-      </main>
+      <div className="door">
+        <header>
+          <p className="brand">
+            <img src="/icon.svg" alt="" width="28" height="28" />
+            {text.title}
+          </p>
+          {switcher}
+        </header>
+        <main className="goodbye">
+          <div role="status">
+            <h1 data-testid="goodbye" data-why={goodbye}>
+              {text[goodbye]}
+            </h1>
+          </div>
+          <button type="button" className="main" autoFocus onClick={() => setGoodbye(null)}>
+            {text.again}
+          </button>
+        </main>
+      </div>
     );
   }
-  return <Join text={text} switcher={switcher} onTicket={(ticket, wishes) => setVisit({ ticket, wishes })} />;
+  return <Join text={text} switcher={switcher} entry={entry} onEntry={setEntry} onTicket={setTicket} />;
 }

@@ -1,36 +1,61 @@
-import { useChat } from "@livekit/components-react";
+import type { ReceivedChatMessage } from "@livekit/components-react";
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import type { Texts } from "./texts";
+import { Icon } from "./Icon";
+import { PanelFrame } from "./PanelFrame";
+import type { Language, Texts } from "./texts";
 
-export function Chat({ text }: { text: Texts }) {
-  const { chatMessages, send, isSending } = useChat();
+type Props = {
+  text: Texts;
+  language: Language;
+  messages: ReceivedChatMessage[];
+  send: (message: string) => Promise<unknown>;
+  isSending: boolean;
+  onClose: () => void;
+};
+
+export function Chat({ text, language, messages, send, isSending, onClose }: Props) {
   const [draft, setDraft] = useState("");
-  const end = useRef<HTMLLIElement>(null);
+  const [failed, setFailed] = useState(false);
+  const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    // In braces: browsers have begun to return a promise here, and an effect may not.
-    void end.current?.scrollIntoView({ block: "end" });
-  }, [chatMessages.length]);
+    if (list.current) list.current.scrollTop = list.current.scrollHeight;
+  }, [messages.length]);
+  const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 
   async function submit(event: FormEvent) {
     event.preventDefault();
     const message = draft.trim();
-    if (!message) return;
-    await send(message);
-    setDraft("");
+    if (!message || isSending) return;
+    try {
+      await send(message);
+      setDraft("");
+      setFailed(false);
+    } catch {
+      setFailed(true);
+    }
   }
 
   return (
-    <section className="panel" aria-labelledby="chat-title">
-      <h2 id="chat-title">{text.chat}</h2>
-      <ol className="messages" role="log" aria-labelledby="chat-title" tabIndex={0}>
-        {chatMessages.length === 0 && <li className="hint">{text.noMessages}</li>}
-        {chatMessages.map((message) => (
-          <li key={message.id ?? message.timestamp} data-testid="chat-message">
-            <b>{message.from?.name}</b> {message.message}
+    <PanelFrame text={text} id="chat" title={text.chat} onClose={onClose}>
+      {messages.length === 0 && <p className="hint">{text.noMessages}</p>}
+      {/* Reached by keyboard so that it can be scrolled. */}
+      <div ref={list} className="log" role="log" aria-labelledby="title-chat" tabIndex={0}>
+        <ol className="messages">
+        {messages.map((message) => (
+          <li key={message.id} data-testid="chat-message" className={message.from?.isLocal ? "own" : undefined}>
+            <p className="from">
+              <b>{message.from?.name}</b>
+              {message.from?.attributes.role === "teacher" && <em className="role">{text.teacher}</em>}
+              <time dateTime={new Date(message.timestamp).toISOString()}>{clock.format(message.timestamp)}</time>
+            </p>
+            <p className="said">{message.message}</p>
           </li>
         ))}
-        <li ref={end} aria-hidden="true" className="end" />
-      </ol>
+        </ol>
+      </div>
+      <p role="alert" className="problem">
+        {failed && text.failed}
+      </p>
       <form onSubmit={submit} className="write">
         <label htmlFor="message" className="unseen">
           {text.message}
@@ -45,10 +70,10 @@ export function Chat({ text }: { text: Texts }) {
           autoComplete="off"
           autoFocus
         />
-        <button type="submit" data-testid="chat-send" className="main" disabled={isSending}>
-          {text.send}
+        <button type="submit" data-testid="chat-send" className="main" aria-label={text.send} title={text.send}>
+          <Icon name="send" />
         </button>
       </form>
-    </section>
+    </PanelFrame>
   );
 }

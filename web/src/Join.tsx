@@ -1,84 +1,97 @@
-import { type FormEvent, type ReactNode, useState } from "react";
+import { type FormEvent, type ReactNode, useRef, useState } from "react";
+import type { Wishes } from "./devices";
+import { Preview } from "./Preview";
 import { askToJoin, type Refusal, type Ticket } from "./portal";
 import type { Texts } from "./texts";
 
-export type Wishes = { camera: boolean; microphone: boolean };
-type Props = { text: Texts; switcher: ReactNode; onTicket: (ticket: Ticket, wishes: Wishes) => void };
+// What somebody wrote into the form: kept in memory alone, so that they can come back after a lost connection.
+export type Entry = { code: string; name: string; wishes: Wishes };
+type Props = { text: Texts; switcher: ReactNode; entry: Entry; onEntry: (entry: Entry) => void; onTicket: (ticket: Ticket) => void };
 
-// The code stands behind the # of the link, which no browser sends to a server.
-const codeOfLink = () => decodeURIComponent(location.hash.slice(1));
-
-export function Join({ text, switcher, onTicket }: Props) {
-  const [code, setCode] = useState(codeOfLink);
-  const [name, setName] = useState("");
-  const [wishes, setWishes] = useState<Wishes>({ camera: true, microphone: true });
+export function Join({ text, switcher, entry, onEntry, onTicket }: Props) {
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const code = useRef<HTMLInputElement>(null);
+  const name = useRef<HTMLInputElement>(null);
 
   async function submit(event: FormEvent) {
     event.preventDefault();
+    if (busy) return;
     setBusy(true);
     setRefusal(null);
-    const answer = await askToJoin(code, name);
+    const answer = await askToJoin(entry.code, entry.name);
+    if (typeof answer !== "string") return onTicket(answer);
     setBusy(false);
-    if (typeof answer === "string") setRefusal(answer);
-    else onTicket(answer, wishes);
+    setRefusal(answer);
+    if (answer === "wrongCode") code.current?.focus();
+    if (answer === "badName") name.current?.focus();
   }
 
-  const wish = (key: keyof Wishes, label: string) => (
-    <label className="choice">
-      <input type="checkbox" checked={wishes[key]} onChange={(e) => setWishes({ ...wishes, [key]: e.target.checked })} />
-      {label}
-    </label>
-  );
-
   return (
-    <main className="card">
-      <header>{switcher}</header>
-      <h1>{text.welcome}</h1>
-      <form onSubmit={submit}>
-        <label htmlFor="code">{text.code}</label>
-        <input
-          id="code"
-          className="code"
-          value={code}
-          onChange={(e) => setCode(e.target.value)}
-          required
-          autoComplete="off"
-          autoCapitalize="characters"
-          spellCheck={false}
-          aria-describedby="code-hint"
-          autoFocus={!code}
-        />
-        <p id="code-hint" className="hint">
-          {text.codeHint}
+    <div className="door">
+      <header>
+        <p className="brand">
+          <img src="/icon.svg" alt="" width="28" height="28" />
+          {text.title}
         </p>
-        <label htmlFor="name">{text.name}</label>
-        <input
-          id="name"
-          value={name}
-          onChange={(e) => setName(e.target.value)}
-          required
-          maxLength={40}
-          autoComplete="off"
-          aria-describedby="name-hint"
-          autoFocus={!!code}
-        />
-        <p id="name-hint" className="hint">
-          {text.nameHint}
-        </p>
-        <div className="choices">
-          {wish("camera", text.withCamera)}
-          {wish("microphone", text.withMicrophone)}
-        </div>
-        <p role="alert" className="problem">
-          {refusal && text[refusal]}
-        </p>
-        <button id="join" type="submit" className="main" disabled={busy}>
-          {busy ? text.joining : text.join}
-        </button>
-      </form>
-      <p className="hint">{text.privacy}</p>
-    </main>
+        {switcher}
+      </header>
+      <main>
+        <h1>{text.welcome}</h1>
+        <form onSubmit={submit} className="card" aria-busy={busy}>
+          <div className="fields">
+            <div className="field">
+              <label htmlFor="code">{text.code}</label>
+              <input
+                id="code"
+                ref={code}
+                className="code"
+                value={entry.code}
+                onChange={(e) => onEntry({ ...entry, code: e.target.value })}
+                required
+                maxLength={80}
+                autoComplete="off"
+                autoCapitalize="characters"
+                spellCheck={false}
+                aria-describedby="code-hint problem"
+                aria-invalid={refusal === "wrongCode"}
+                autoFocus={!entry.code}
+              />
+              <p id="code-hint" className="hint">
+                {text.codeHint}
+              </p>
+            </div>
+            <div className="field">
+              <label htmlFor="name">{text.name}</label>
+              <input
+                id="name"
+                ref={name}
+                value={entry.name}
+                onChange={(e) => onEntry({ ...entry, name: e.target.value })}
+                required
+                maxLength={40}
+                autoComplete="off"
+                aria-describedby="name-hint problem"
+                aria-invalid={refusal === "badName"}
+                autoFocus={!!entry.code}
+              />
+              <p id="name-hint" className="hint">
+                {text.nameHint}
+              </p>
+            </div>
+          </div>
+          <Preview text={text} wishes={entry.wishes} onWishes={(wishes) => onEntry({ ...entry, wishes })} />
+          <div className="enter">
+            <p role="alert" id="problem" className="problem" data-testid="problem">
+              {refusal && text[refusal]}
+            </p>
+            <button id="join" type="submit" className="main">
+              {busy ? text.joining : text.join}
+            </button>
+          </div>
+        </form>
+        <p className="hint promise">{text.privacy}</p>
+      </main>
+    </div>
   );
 }

@@ -1,25 +1,40 @@
-import { isTrackReference, type TrackReference, type TrackReferenceOrPlaceholder, useIsMuted, useIsSpeaking } from "@livekit/components-react";
-import { Track } from "livekit-client";
+import { isTrackReference, type TrackReference, type TrackReferenceOrPlaceholder, useConnectionQualityIndicator, useIsMuted, useIsSpeaking, useParticipantAttributes } from "@livekit/components-react";
+import { ConnectionQuality, Track } from "livekit-client";
 import { useEffect, useRef } from "react";
 import { Icon } from "./Icon";
 import type { Texts } from "./texts";
 
+const COLOURS = 6;
+
+// Always the same colour for one person, so that a face without a camera is known again.
+const colourOf = (identity: string) => [...identity].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 997, 7) % COLOURS;
+
 export function Tile({ text, video }: { text: Texts; video: TrackReferenceOrPlaceholder }) {
   const { participant, source } = video;
+  const frame = useRef<HTMLElement>(null);
   const screen = source === Track.Source.ScreenShare;
   const off = useIsMuted(video) || !isTrackReference(video);
   const quiet = useIsMuted({ participant, source: Track.Source.Microphone });
-  const speaking = useIsSpeaking(participant);
+  const speaking = useIsSpeaking(participant) && !screen;
+  const { attributes } = useParticipantAttributes({ participant });
+  const { quality } = useConnectionQualityIndicator({ participant });
+  const weak = quality === ConnectionQuality.Poor || quality === ConnectionQuality.Lost;
   const name = participant.name ?? "";
   const label = screen ? text.screenOf(name) : participant.isLocal ? text.me(name) : name;
   return (
-    <figure className={`tile${screen ? " screen" : ""}${speaking && !screen ? " speaking" : ""}`} data-testid="tile">
+    <figure ref={frame} className={`tile${screen ? " screen" : ""}${speaking ? " speaking" : ""}`} data-testid="tile">
       {off ? (
-        <div className="initial" role="img" aria-label={`${label}, ${text.cameraIsOff}`}>
-          {name.slice(0, 1).toUpperCase()}
+        <div className={`initial colour-${colourOf(participant.identity)}`} role="img" aria-label={`${label}, ${text.cameraIsOff}`}>
+          <span aria-hidden="true">{[...name][0]?.toUpperCase()}</span>
         </div>
       ) : (
         <Picture video={video as TrackReference} label={label} />
+      )}
+      {attributes?.hand && !screen && (
+        <span className="raised">
+          <Icon name="hand" />
+          <span className="unseen">{text.handIsUp}</span>
+        </span>
       )}
       <figcaption>
         {!screen && quiet && (
@@ -28,8 +43,20 @@ export function Tile({ text, video }: { text: Texts; video: TrackReferenceOrPlac
             <span className="unseen">{text.microphoneIsOff}</span>
           </span>
         )}
-        {label}
+        <span className="name">{label}</span>
+        {attributes?.role === "teacher" && !screen && <em className="role">{text.teacher}</em>}
+        {weak && (
+          <span className="weak" title={text.weak}>
+            <Icon name="weak" />
+            <span className="unseen">{text.weak}</span>
+          </span>
+        )}
       </figcaption>
+      {screen && document.fullscreenEnabled && (
+        <button type="button" className="enlarge" aria-label={text.fullScreen} title={text.fullScreen} onClick={() => void frame.current?.requestFullscreen()}>
+          <Icon name="large" />
+        </button>
+      )}
     </figure>
   );
 }
@@ -58,16 +85,4 @@ function Picture({ video, label }: { video: TrackReference; label: string }) {
       muted
     />
   );
-}
-
-export function Sound({ sound }: { sound: TrackReference }) {
-  const element = useRef<HTMLAudioElement>(null);
-  const track = sound.publication.track;
-  useEffect(() => {
-    const played = element.current;
-    if (!track || !played) return;
-    track.attach(played);
-    return () => void track.detach(played);
-  }, [track]);
-  return <audio ref={element} data-participant={sound.participant.name} autoPlay />;
 }

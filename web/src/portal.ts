@@ -2,13 +2,14 @@
 export type Role = "teacher" | "pupil";
 export type Ticket = { token: string; url: string; role: Role };
 export type Refusal = "wrongCode" | "badName" | "tooMany" | "lockedOut" | "unreachable";
+export type Action = "mute-all" | "remove" | "lock" | "hand";
 
 const refusals: Record<number, Refusal> = { 403: "wrongCode", 422: "badName", 423: "lockedOut", 429: "tooMany" };
 
 async function post(path: string, body: unknown, token?: string): Promise<Response> {
   const headers: Record<string, string> = { "content-type": "application/json" };
   if (token) headers.authorization = `Bearer ${token}`;
-  return fetch(`/api/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+  return fetch(`/api/${path}`, { method: "POST", headers, body: JSON.stringify(body), cache: "no-store" });
 }
 
 export async function askToJoin(code: string, name: string): Promise<Ticket | Refusal> {
@@ -21,8 +22,8 @@ export async function askToJoin(code: string, name: string): Promise<Ticket | Re
   }
 }
 
-// The teacher's powers: the service and the media server both check the token, whatever this page shows.
-export async function teach(action: "mute-all" | "remove" | "lock", body: unknown, token: string): Promise<boolean> {
+// The teacher's powers and raised hands: the service and the media server check the token, whatever this page shows.
+export async function act(action: Action, body: unknown, token: string): Promise<boolean> {
   try {
     return (await post(action, body, token)).ok;
   } catch {

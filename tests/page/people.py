@@ -1,0 +1,141 @@
+"""People in a class: headless browsers with a camera and a microphone of their own making."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from classroom.paths import REPO
+from tests.page.server import CODES
+from tests.page.site import Site
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=10",
+    "--autoplay-policy=no-user-gesture-required",
+    "--auto-select-desktop-capture-source=Entire screen",
+    "--auto-accept-this-tab-capture",
+    "--host-resolver-rules=MAP * ~NOTFOUND,EXCLUDE 127.0.0.1",
+]
+AXE = REPO / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+HEARD = """
+async ({name, seconds}) => {
+  const element = [...document.querySelectorAll('audio')].find(a => a.dataset.participant === name);
+  if (!element?.srcObject) return -1;
+  const context = new AudioContext(), analyser = context.createAnalyser();
+  context.createMediaStreamSource(element.srcObject).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  let loudest = 0;
+  for (const end = performance.now() + seconds * 1000; performance.now() < end && loudest < 0.01;) {
+    analyser.getFloatTimeDomainData(samples);
+    loudest = Math.max(loudest, ...samples.map(Math.abs));
+    await new Promise(r => setTimeout(r, 50));
+  }
+  await context.close();
+  return loudest;
+}
+"""
+
+
+class Someone:
+    """One browser, with all that it asked for and complained of."""
+
+    def __init__(
+        self, browser: Browser, site: Site, name: str, *, locale: str = "fr-FR", allowed: bool = True, **options: Any
+    ) -> None:
+        self.site, self.name = site, name
+        self.context: BrowserContext = browser.new_context(
+            locale=locale,
+            permissions=["camera", "microphone"] if allowed else [],
+            viewport=options.pop("viewport", {"width": 1100, "height": 720}),
+            **options,
+        )
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(20000)
+        self.asked: set[str] = set()
+        self.faults: list[str] = []
+        self.page.on("request", lambda request: self.asked.add(request.url.split("/")[2]))
+        self.page.on("websocket", lambda socket: self.asked.add(socket.url.split("/")[2]))
+        self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+
+    def open(self, code: str = "") -> "Someone":
+        self.page.goto(f"{self.site.base}/#{code}" if code else self.site.base)
+        self.page.wait_for_selector("#join")
+        return self
+
+    def enter(self, role: str) -> "Someone":
+        """Open the class's link, write a name, go in."""
+        self.open(CODES[role])
+        self.page.fill("#name", self.name)
+        self.page.click("#join")
+        self.page.wait_for_selector("[data-testid=leave]")
+        return self
+
+    def click(self, hook: str) -> None:
+        self.page.click(f"[data-testid={hook}]")
+
+    def there(self, hook: str) -> bool:
+        return self.page.locator(f"[data-testid={hook}]").count() > 0
+
+    def text(self, hook: str) -> str:
+        return self.page.locator(f"[data-testid={hook}]").first.inner_text()
+
+    def pressed(self, hook: str) -> bool:
+        return self.page.locator(f"[data-testid={hook}]").get_attribute("aria-pressed") == "true"
+
+    def sees(self, name: str, source: str = "camera") -> bool:
+        """Whether a picture of the other is shown, and moves."""
+        return bool(
+            self.page.evaluate(
+                """async selector => {
+                  const video = document.querySelector(selector);
+                  if (!video?.videoWidth) return false;
+                  const before = video.getVideoPlaybackQuality().totalVideoFrames;
+                  await new Promise(r => setTimeout(r, 600));
+                  return video.getVideoPlaybackQuality().totalVideoFrames > before; }""",
+                f'video[data-participant="{name}"][data-source="{source}"][data-local="false"]',
+            )
+        )
+
+    def hears(self, name: str, seconds: float = 4) -> bool:
+        return float(self.page.evaluate(HEARD, {"name": name, "seconds": seconds})) >= 0.01
+
+    def barriers(self) -> list[str]:
+        """Return what axe finds, moderate or worse; the debugger runs it, as the policy forbids more scripts."""
+        if not self.page.evaluate("typeof axe === 'object'"):
+            self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{v['id']} ({v['impact']}): {v['nodes'][0]['html'][:120]}"
+            for v in found["violations"]
+            if v["impact"] in {"serious", "critical", "moderate"}
+        ]
+
+    def too_wide(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def leave(self) -> None:
+        if self.there("leave"):
+            self.click("leave")
+            self.page.wait_for_selector("[data-testid=goodbye]")
+        self.context.close()
+
+
+def wait(done: Callable[[], bool], seconds: float = 12) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True

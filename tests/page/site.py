@@ -1,0 +1,110 @@
+"""The built page behind one small server, as nginx serves it: same paths, same content security policy."""
+
+import asyncio
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from classroom.paths import REPO
+from tests.page.server import Settings
+
+NGINX = REPO / "ansible" / "roles" / "web" / "templates" / "nginx.conf.j2"
+
+
+def policy(port: int) -> str:
+    """Return the policy of the role that serves the page, for this address."""
+    found = re.search(r'Content-Security-Policy "([^"]+)"', NGINX.read_text())
+    assert found, f"no policy in {NGINX}"
+    return found[1].replace("wss://{{ web_domain }}", f"ws://127.0.0.1:{port}")
+
+
+class Site:
+    """Serves a folder, hands /api to the join service and /rtc to LiveKit."""
+
+    def __init__(self, folder: Path, at: Settings, port: int) -> None:
+        self.folder, self.at, self.port = folder, at, port
+        self.base = f"http://127.0.0.1:{port}"
+        self.reachable = True
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/api/{rest:.*}", self._api)
+        app.router.add_get("/rtc{rest:.*}", self._signal)
+        app.router.add_get("/{path:.*}", self._file)
+        app.cleanup_ctx.append(self._client)
+        return app
+
+    async def _client(self, app: web.Application):
+        async with aiohttp.ClientSession() as self._session:
+            yield
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        path = self.folder / (request.match_info["path"] or "index.html")
+        if not path.is_file():
+            raise web.HTTPNotFound
+        return web.FileResponse(path, headers={"Content-Security-Policy": policy(self.port)})
+
+    async def _api(self, request: web.Request) -> web.Response:
+        if not self.reachable:
+            raise web.HTTPBadGateway
+        headers = {k: v for k, v in request.headers.items() if k in {"Authorization", "Content-Type"}}
+        url = f"http://127.0.0.1:{self.at.portal}{request.path}"
+        sent = self._session.request(request.method, url, data=await request.read(), headers=headers)
+        async with sent as answer:
+            return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
+
+    async def _signal(self, request: web.Request) -> web.StreamResponse:
+        url = f"http://127.0.0.1:{self.at.livekit}{request.path_qs}"
+        if not self.reachable:
+            raise web.HTTPBadGateway
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            async with self._session.get(url) as answer:
+                return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
+        inside = web.WebSocketResponse()
+        async with self._session.ws_connect(url) as outside:
+            await inside.prepare(request)
+
+            async def carry(source: object, target: object) -> None:
+                async for message in source:
+                    if not self.reachable:
+                        return
+                    await (target.send_bytes if message.type == aiohttp.WSMsgType.BINARY else target.send_str)(
+                        message.data
+                    )
+
+            ways = [asyncio.ensure_future(carry(a, b)) for a, b in ((inside, outside), (outside, inside))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await inside.close()
+        return inside
+
+
+@contextlib.contextmanager
+def serve(site: Site) -> Iterator[Site]:
+    """Serve in a thread of its own, so that tests may wait."""
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+
+    async def run() -> None:
+        runner = web.AppRunner(site.application(), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", site.port).start()
+        ready.set()
+        await stopped.wait()
+        await runner.cleanup()
+
+    stopped = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield site
+    finally:
+        loop.call_soon_threadsafe(stopped.set)
+        thread.join(10)

@@ -1,0 +1,188 @@
+"""One class from arrival to removal, in real browsers with a real media server; the steps build on each other."""
+
+import json
+import urllib.request
+
+import pytest
+
+from tests.page.people import Someone, wait
+from tests.page.server import CODES
+
+Pair = tuple[Someone, Someone]
+
+
+def shut(person: Someone) -> None:
+    if person.there("panel-close"):
+        person.click("panel-close")
+
+
+def test_they_see_and_hear_each_other(pair: Pair) -> None:
+    teacher, pupil = pair
+    assert wait(lambda: teacher.sees("Léa"), 20), teacher.faults
+    assert wait(lambda: pupil.sees("Mme Martin"), 20), pupil.faults
+    assert wait(lambda: teacher.hears("Léa"))
+    assert wait(lambda: pupil.hears("Mme Martin"))
+    assert teacher.text("count") == "2 personnes"
+    assert pupil.text("count") == "2 people"
+
+
+def test_a_camera_and_a_microphone_go_off_and_on(pair: Pair) -> None:
+    teacher, pupil = pair
+    pupil.click("camera")
+    pupil.click("mic")
+    assert wait(lambda: not pupil.pressed("camera") and not pupil.pressed("mic"))
+    assert wait(lambda: not teacher.sees("Léa"))
+    assert teacher.page.get_by_role("img", name="Léa, caméra éteinte").count() == 1
+    assert not teacher.hears("Léa", 1)
+    pupil.click("camera")
+    pupil.click("mic")
+    assert wait(lambda: teacher.sees("Léa"))
+    assert wait(lambda: teacher.hears("Léa"))
+
+
+def test_a_message_arrives_also_where_the_chat_is_closed(pair: Pair) -> None:
+    teacher, pupil = pair
+    pupil.click("chat-toggle")
+    pupil.page.fill("[data-testid=chat-input]", "Bonjour <b>Madame</b>")
+    pupil.click("chat-send")
+    assert wait(lambda: "Léa écrit : Bonjour <b>Madame</b>" in teacher.text("notice"))
+    assert "1 nouveau message" in teacher.text("chat-toggle")
+    assert pupil.barriers() == []
+    teacher.click("chat-toggle")
+    assert teacher.text("chat-message").endswith("Bonjour <b>Madame</b>")
+    assert not teacher.there("unread")
+    assert teacher.barriers() == []
+    teacher.page.keyboard.type("Bonjour Léa")
+    teacher.page.keyboard.press("Enter")
+    assert wait(lambda: pupil.page.get_by_text("Bonjour Léa").count() == 1)
+    shut(teacher)
+    shut(pupil)
+
+
+def test_a_raised_hand_is_seen_and_lowered_by_the_teacher(pair: Pair) -> None:
+    teacher, pupil = pair
+    pupil.click("hand")
+    assert wait(lambda: pupil.pressed("hand"))
+    assert wait(lambda: "Léa lève la main" in teacher.text("notice"))
+    teacher.click("people-toggle")
+    people = teacher.page.locator("[data-testid=person]")
+    assert people.count() == 2 and "Léa" in people.first.inner_text() and "main levée" in people.first.inner_text()
+    assert teacher.barriers() == []
+    teacher.click("lower-hand")
+    assert wait(lambda: not pupil.pressed("hand"))
+    shut(teacher)
+
+
+def test_a_shared_screen_is_seen_and_only_the_teacher_shares(pair: Pair) -> None:
+    teacher, pupil = pair
+    assert not pupil.there("screen") and not pupil.there("mute-all") and not pupil.there("lock")
+    teacher.click("screen")
+    assert wait(lambda: teacher.pressed("screen"))
+    assert wait(lambda: pupil.sees("Mme Martin", "screen"), 20)
+    assert pupil.too_wide() <= 0 and pupil.barriers() == []
+    teacher.click("screen")
+    assert wait(lambda: pupil.page.locator('video[data-source="screen"]').count() == 0)
+
+
+def test_all_are_muted_and_told_so(pair: Pair) -> None:
+    teacher, pupil = pair
+    assert pupil.pressed("mic") and teacher.pressed("mic")
+    teacher.click("mute-all")
+    assert wait(lambda: not pupil.pressed("mic"))
+    assert wait(lambda: "Your microphone was muted" in pupil.text("notice"))
+    assert teacher.pressed("mic")
+    assert not teacher.hears("Léa", 1)
+    pupil.click("mic")
+    assert wait(lambda: teacher.hears("Léa"))
+
+
+def test_the_language_changes_in_class_and_nobody_leaves(pair: Pair) -> None:
+    teacher, pupil = pair
+    for language, leave in (("fr", "Quitter"), ("en", "Leave")):
+        pupil.click("language")
+        assert pupil.page.locator("html").get_attribute("lang") == language
+        assert pupil.text("leave") == leave
+        assert pupil.page.locator("[data-testid=language]").evaluate("e => e === document.activeElement")
+    assert teacher.text("count") == "2 personnes" and teacher.sees("Léa")
+
+
+def test_a_telephone_shows_all_without_scrolling_sideways(pair: Pair) -> None:
+    pupil = pair[1]
+    for panel in ("chat-toggle", "people-toggle", "settings-toggle"):
+        pupil.click(panel)
+        assert pupil.too_wide() <= 0, panel
+        assert pupil.barriers() == [], panel
+        pupil.page.keyboard.press("Escape")
+        assert pupil.page.locator(f"[data-testid={panel}]").evaluate("e => e === document.activeElement"), panel
+    for button in pupil.page.locator(".control").all():
+        box = button.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 360 and box["y"] + box["height"] <= 720
+        assert min(box["width"], box["height"]) >= 24
+
+
+def test_a_locked_class_keeps_newcomers_out(pair: Pair, someone) -> None:
+    teacher, pupil = pair
+    teacher.click("lock")
+    assert wait(lambda: teacher.there("locked") and pupil.there("locked"))
+    late = someone("Tom").open(CODES["pupil"])
+    late.page.fill("#name", "Tom")
+    late.page.click("#join")
+    assert wait(lambda: "La classe est fermée" in late.text("problem"))
+    teacher.click("lock")
+    assert wait(lambda: not pupil.there("locked"))
+    late.page.click("#join")
+    late.page.wait_for_selector("[data-testid=leave]")
+    assert wait(lambda: "Tom arrive" in teacher.text("notice"))
+
+
+def test_a_lost_connection_is_told_and_found_again(pair: Pair, site) -> None:
+    teacher, pupil = pair
+    site.reachable = False
+    try:
+        assert wait(lambda: "Connexion perdue" in teacher.text("notice"), 20)
+    finally:
+        site.reachable = True
+    assert wait(lambda: "Connexion perdue" not in teacher.text("notice"), 30)
+    assert wait(lambda: teacher.sees("Léa") and pupil.sees("Mme Martin"), 20)
+
+
+def test_one_who_is_removed_is_told_and_gone(pair: Pair) -> None:
+    teacher, pupil = pair
+    teacher.click("people-toggle")
+    teacher.page.get_by_role("button", name="Exclure Léa").click()
+    pupil.page.wait_for_selector("[data-testid=goodbye][data-why=removed]")
+    assert wait(lambda: teacher.text("count") == "1 personne")
+    assert pupil.barriers() == []
+    teacher.click("notice-action")  # "close the class as well"
+    assert wait(lambda: teacher.there("locked"))
+    pupil.page.get_by_role("button").last.click()
+    assert pupil.page.locator("#name").input_value() == "Léa"
+    pupil.page.click("#join")
+    assert wait(lambda: "closed" in pupil.text("problem"))
+
+
+def test_nobody_else_was_asked_for_anything(pair: Pair, site) -> None:
+    host = site.base.removeprefix("http://")
+    for person in pair:
+        assert person.asked == {host}
+        # The interruption that a test made is the one thing that a console may speak of.
+        assert not [fault for fault in person.faults if "Content Security Policy" in fault], person.faults
+
+
+def test_nothing_is_kept_in_the_browser(pair: Pair) -> None:
+    for person in pair:
+        kept = person.page.evaluate("[localStorage.length, sessionStorage.length, document.cookie.length]")
+        assert kept[1:] == [0, 0], kept
+        names = person.page.evaluate("JSON.stringify(localStorage)")
+        assert person.name not in names and CODES["teacher"] not in names and CODES["pupil"] not in names
+
+
+@pytest.mark.parametrize("path", ["/", "/icon.svg"])
+def test_the_page_holds_no_script_and_no_style_of_its_own(site, path: str) -> None:
+    with urllib.request.urlopen(site.base + path) as answer:
+        text = answer.read().decode()
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert (
+        "<style" not in text and " style=" not in text and "://" not in text.replace("http://www.w3.org/2000/svg", "")
+    )
+    assert "<script>" not in text and json.dumps("javascript:") not in text
