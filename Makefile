@@ -31,7 +31,7 @@ machine: # Debian packages for the rehearsal, where they are missing
 test: closed install machine ## every test, the whole rehearsal included
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory roles
-	@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/rehearsal
+	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times tests/rehearsal
 
 closed: # no rehearsal may be open: its class would be lost
 	@if grep -qs "inside/init.sh.*$(CACHE)/rehearsal" /proc/[0-9]*/cmdline; then \
