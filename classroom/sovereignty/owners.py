@@ -46,9 +46,10 @@ def _prefix(value: str) -> str:
 
 
 class Anycast(Fact):
-    """Prefixes that are announced from many places at once."""
+    """Prefixes, and whole networks by number and a word of their name, that answer from many places at once."""
 
-    prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = Field(min_length=1)
+    prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = ()
+    networks: dict[int, str] = Field(default={})
 
 
 class Owners(Record):
@@ -83,8 +84,16 @@ class Owners(Record):
                 found.setdefault((net.version, net.prefixlen), {})[int(net.network_address)] = group
         return found
 
-    def anycast_prefix(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Anycast | None:
-        """Return the group of the anycast prefix that an address lies in, or None."""
+    @functools.cached_property
+    def _everywhere(self) -> dict[int, Anycast]:
+        return {number: group for group in self.anycast for number in group.networks}
+
+    def anycast_group(
+        self, address: ipaddress.IPv4Address | ipaddress.IPv6Address, number: int | None
+    ) -> Anycast | None:
+        """Return the group that an address belongs to by its prefix, or by the number of its network, or None."""
+        if number in self._everywhere:
+            return self._everywhere[number]
         value, bits = int(address), address.max_prefixlen
         for (version, length), nets in self._nets.items():
             if version == address.version and (group := nets.get(value >> (bits - length) << (bits - length))):

@@ -174,8 +174,23 @@ def _within(inner: Network, outer: Network) -> bool:
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
-def _kind(address: Address, rows: Iterable[tuple[Network, str]]) -> str | None:
-    return next((what for net, what in rows if address in net), None)
+def _ranges(rows: Iterable[tuple[Network, str]]) -> dict[int, list[tuple[int, int, str]]]:
+    """Return the networks by IP version, as first and last address, for quick look-ups."""
+    found: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
+    for net, what in rows:
+        found[net.version].append((int(net[0]), int(net[-1]), what))
+    return found
+
+
+_TRANSLATED, _SPECIAL = _ranges(TRANSLATED), _ranges((*RESERVED, *DECLARABLE))
+
+
+def _kind(address: Address, ranges: dict[int, list[tuple[int, int, str]]]) -> str | None:
+    value = int(address)
+    for first, last, what in ranges[address.version]:
+        if first <= value <= last:
+            return what
+    return None
 
 
 def public(prefix: str) -> str | None:
@@ -229,18 +244,18 @@ class Judge:
         self._party = functools.cache(self._judge_network)
         self._place = functools.cache(self._judge_place)
 
-    def judge(self, text: str) -> Judged:
+    def judge(self, text: str, parsed: Address | None = None) -> Judged:
         """Return the verdicts on one address; WrongUseError naming it if it is none."""
-        address = parse(text)
+        address = parsed or parse(text)
         for overlay in self.declared.overlays:
             if any(address in net for net in overlay.networks):
                 return self._overlaid(text, overlay)
-        if what := _kind(address, TRANSLATED):
+        if what := _kind(address, _TRANSLATED):
             return self._nowhere(text, f"{what}: it never stands for a place; judge the address behind it")
         for cloud in self.declared.clouds:
             if any(address in net for net in cloud.networks):
                 return self._declared(text, cloud)
-        what = _kind(address, RESERVED) or _kind(address, DECLARABLE)
+        what = _kind(address, _SPECIAL)
         if what is None and address.version == 6 and address not in GLOBAL6:
             what = "a reserved address"
         if what:
@@ -256,7 +271,7 @@ class Judge:
     # Soil.
 
     def _soil(self, address: Address, network: Announced | None) -> Verdict:
-        group = self.owners.anycast_prefix(address)
+        group = self.owners.anycast_group(address, network.number if network else None)
         owner = self.owners.by_number.get(network.number) if network else None
         if group:
             return Verdict(
@@ -416,10 +431,9 @@ def judge(
 
     ClassroomError if the address data is missing or unreadable.
     """
-    for text in addresses:
-        parse(text)
+    parsed = [parse(text) for text in addresses]  # all of them first: one that is wrong stops everything
     judge_on = Judge(as_of, declared)
-    return [judge_on.judge(text) for text in addresses]
+    return [judge_on.judge(text, address) for text, address in zip(addresses, parsed, strict=True)]
 
 
 def credit_lines() -> list[str]:
