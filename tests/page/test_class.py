@@ -159,6 +159,8 @@ def test_one_who_is_removed_is_told_and_gone(pair: Pair) -> None:
     assert pupil.page.locator("#name").input_value() == "Léa"
     pupil.page.click("#join")
     assert wait(lambda: "closed" in pupil.text("problem"))
+    teacher.click("lock")
+    assert wait(lambda: not teacher.there("locked"))
 
 
 def test_nobody_else_was_asked_for_anything(pair: Pair, site) -> None:

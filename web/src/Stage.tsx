@@ -46,7 +46,11 @@ export function Stage({ text, videos, alone }: Props) {
   const [width, height] = useSize(grid);
   const screens = videos.filter((video) => video.source === Track.Source.ScreenShare);
   const faces = videos.filter((video) => video.source !== Track.Source.ScreenShare).sort(order);
-  const tile = { "--tile": `${tileWidth(faces.length, width, height)}px` } as CSSProperties;
+  const wide = tileWidth(faces.length, width, height);
+  const tile = { "--tile": `${wide}px` } as CSSProperties;
+  // What scrolls is reached by keyboard.
+  const scrolls = screens.length > 0 || wide <= SMALLEST;
+  const reach = scrolls ? { tabIndex: 0, role: "group", "aria-label": text.people } : {};
   const key = (video: TrackReferenceOrPlaceholder) => `${video.participant.identity}/${video.source}`;
   return (
     <main className={screens.length ? "stage sharing" : "stage"} aria-label={text.videos} data-count={faces.length}>
@@ -57,7 +61,7 @@ export function Stage({ text, videos, alone }: Props) {
           ))}
         </div>
       )}
-      <div className="faces" ref={grid} style={tile}>
+      <div className="faces" ref={grid} style={tile} {...reach}>
         {faces.map((video) => (
           <Tile key={key(video)} text={text} video={video} />
         ))}
