@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check unit roles rehearsal rehearsal-down test closed role role-down
+.PHONY: help install machine lock check roles pages rehearsal rehearsal-down test closed role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
@@ -31,6 +31,7 @@ machine: # Debian packages for the rehearsal, where they are missing
 test: closed install machine ## every test, the whole rehearsal included
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory roles
+	@$(MAKE) --no-print-directory pages
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times tests/rehearsal
 
 closed: # no rehearsal may be open: its class would be lost
@@ -61,6 +62,10 @@ check: install ## linters, types and unit tests
 
 roles: install machine ## every role on systemd-nspawn hosts
 	@$(VENV)/pytest -q tests/roles
+
+pages: install machine ## the class page in real browsers, with a real media server
+	@$(VENV)/python -m engine.check_page
+	@$(VENV)/pytest -q tests/page --timeout 120
 
 rehearsal: install machine ## main job: a one-machine OpenStack, `pulumi up`, verified; leaves the class open
 	@$(VENV)/classroom rehearsal up

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 API = os.environ["LAB_API"]
@@ -45,11 +46,22 @@ DAEMONS = {
     "routes": f"{PYTHON} /opt/rehearsal/inside/announce_routes.py",
 }
 START = time.time()
+_told = START
 
 
 def tell(text: str) -> None:
     """Print one line with the seconds since the start."""
-    print(f"{time.time() - START:6.1f} s  {text}", flush=True)
+    global _told
+    _told = time.time()
+    print(f"{_told - START:6.1f} s  {text}", flush=True)
+
+
+def tick() -> None:
+    """Give a sign of life where a step takes long."""
+    while True:
+        time.sleep(1)
+        if time.time() - _told > 10:
+            tell("…")
 
 
 def pid_of(name: str) -> int | None:
@@ -231,4 +243,5 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["status"]:
         print(json.dumps({name: pid_of(name) for name in DAEMONS}))
     else:
+        threading.Thread(target=tick, daemon=True).start()
         up()
