@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check roles pages rehearsal rehearsal-down test closed role role-down
+.PHONY: help install machine lock check roles drills pages rehearsal rehearsal-down test closed role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
@@ -60,8 +60,11 @@ check: install ## linters, types and unit tests
 	@$(VENV)/python -m engine.check_page
 	@$(VENV)/pytest -q tests/unit
 
-roles: install machine ## every role on systemd-nspawn hosts
-	@$(VENV)/pytest -q tests/roles
+roles: install machine ## every role on a systemd-nspawn host: converge, no change the second time, Testinfra
+	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py tests/roles/test_each_role.py
+
+drills: install machine ## what takes long: all roles together on one host and on three, live classes, runs cut off half-way
+	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_single.py tests/roles/test_split.py
 
 pages: install machine ## the class page in real browsers, with a real media server
 	@$(VENV)/python -m engine.check_page
