@@ -19,6 +19,7 @@ from classroom.artifacts import ENGINE, engine_path, livekit_path, page_path, po
 from classroom.errors import ClassroomError
 from classroom.paths import CACHE, REPO, digest
 from classroom.progress import run, say
+from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
 LOGS = CACHE / "logs"
@@ -228,6 +229,7 @@ def main() -> None:
     build_livekit(tools)
     build_page(tools)
     build_portal()
+    addresses.ensure()
     say(f"everything is built ({time.monotonic() - start:.0f} s)")
 
 

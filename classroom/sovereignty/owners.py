@@ -45,18 +45,22 @@ def _prefix(value: str) -> str:
     return value
 
 
-class Anycast(Fact):
-    """Prefixes, and whole networks by number and a word of their name, that answer from many places at once."""
+class Group(Fact):
+    """Prefixes, and whole networks by number and a word of their name, that no table can place."""
 
     prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = ()
     networks: dict[int, str] = Field(default={})
 
 
 class Owners(Record):
-    """The whole file, with what the catalogue tells filled in."""
+    """The whole file, with what the catalogue tells filled in.
+
+    `anycast`: what answers from many places at once. `disputed`: what further tables place elsewhere.
+    """
 
     owners: tuple[Owner, ...]
-    anycast: tuple[Anycast, ...] = ()
+    anycast: tuple[Group, ...] = ()
+    disputed: tuple[Group, ...] = ()
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -76,28 +80,32 @@ class Owners(Record):
         return {number: owner for owner in self.owners for number in owner.networks}
 
     @functools.cached_property
-    def _nets(self) -> dict[tuple[int, int], dict[int, Anycast]]:
-        found: dict[tuple[int, int], dict[int, Anycast]] = {}
-        for group in self.anycast:
-            for prefix in group.prefixes:
-                net = ipaddress.ip_network(prefix)
-                found.setdefault((net.version, net.prefixlen), {})[int(net.network_address)] = group
+    def _prefixes(self) -> dict[tuple[int, int], dict[int, tuple[str, Group]]]:
+        found: dict[tuple[int, int], dict[int, tuple[str, Group]]] = {}
+        for kind, groups in (("anycast", self.anycast), ("disputed", self.disputed)):
+            for group in groups:
+                for prefix in group.prefixes:
+                    net = ipaddress.ip_network(prefix)
+                    found.setdefault((net.version, net.prefixlen), {})[int(net.network_address)] = (kind, group)
         return found
 
     @functools.cached_property
-    def _everywhere(self) -> dict[int, Anycast]:
-        return {number: group for group in self.anycast for number in group.networks}
+    def _networks(self) -> dict[int, tuple[str, Group]]:
+        return {number: ("anycast", group) for group in self.anycast for number in group.networks}
 
-    def anycast_group(
+    def unplaced(
         self, address: ipaddress.IPv4Address | ipaddress.IPv6Address, number: int | None
-    ) -> Anycast | None:
-        """Return the group that an address belongs to by its prefix, or by the number of its network, or None."""
-        if number in self._everywhere:
-            return self._everywhere[number]
+    ) -> tuple[str, Group] | None:
+        """Return why no table can place an address (`anycast` or `disputed`) with the fact, or None if one can.
+
+        `number` is that of the network that announces the address.
+        """
+        if number in self._networks:
+            return self._networks[number]
         value, bits = int(address), address.max_prefixlen
-        for (version, length), nets in self._nets.items():
-            if version == address.version and (group := nets.get(value >> (bits - length) << (bits - length))):
-                return group
+        for (version, length), nets in self._prefixes.items():
+            if version == address.version and (found := nets.get(value >> (bits - length) << (bits - length))):
+                return found
         return None
 
 
@@ -121,12 +129,12 @@ def load(path: Path = DATA / "owners.yaml") -> Owners:
     """Return the file of owners; ClassroomError naming file and key if it is unreadable or a fact lacks its source."""
     data = read_yaml(path)
     if not isinstance(data, dict) or not isinstance(data.get("owners"), dict):
-        raise ClassroomError(f"{path.name} describes no owners: write the keys sources, owners and anycast")
+        raise ClassroomError(f"{path.name} describes no owners: write the keys sources, owners, anycast and disputed")
     try:
         sources = {key: Source.model_validate(value) for key, value in (data.get("sources") or {}).items()}
         listed = [{"id": key, **_resolve(value, sources)} for key, value in data["owners"].items()]
-        anycast = _resolve(data.get("anycast") or [], sources)
-        owners = Owners.model_validate({"owners": listed, "anycast": anycast})
+        groups = {key: _resolve(data.get(key) or [], sources) for key in ("anycast", "disputed")}
+        owners = Owners.model_validate({"owners": listed, **groups})
     except (ValidationError, TypeError) as error:
         said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
         raise ClassroomError(said) from None

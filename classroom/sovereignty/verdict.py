@@ -271,16 +271,25 @@ class Judge:
     # Soil.
 
     def _soil(self, address: Address, network: Announced | None) -> Verdict:
-        group = self.owners.anycast_group(address, network.number if network else None)
         owner = self.owners.by_number.get(network.number) if network else None
-        if group:
+        if found := self.owners.unplaced(address, network.number if network else None):
+            kind, group = found
             return Verdict(
-                verdict="unknown", source=str(group.source), date=group.source.date, reason=f"anycast: {group.fact}"
+                verdict="unknown", source=group.sources, date=group.source.date, reason=f"{kind}: {group.fact}"
             )
         if owner and owner.anycast and network:
             return Verdict(
                 verdict="unknown",
                 reason=f"anycast: AS{network.number} ({owner.id}) answers from many places at once; judge it by its operator",
+            )
+        if network is None:
+            about = self.data.about[ASN]
+            return Verdict(
+                verdict="unknown",
+                source=about.title,
+                date=about.date,
+                hash=f"sha256:{about.sha256}",
+                reason="no network announces it, so it stands nowhere that could be told",
             )
         return self._place(self.data.country(DBIP, address), self.data.country(REGISTRY, address))
 
@@ -460,8 +469,11 @@ def declared_by(stack: str, folder: Path = REPO) -> Declared:
     """
     path = folder / f"Pulumi.{stack}.yaml"
     try:
-        config = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("config") or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = content.get("config") if isinstance(content, dict) else None
+        if not isinstance(config, dict):
+            raise ValueError("it has no key config")
+    except (OSError, ValueError, yaml.YAMLError) as error:
         said = f"{path.name} cannot be read ({str(error).splitlines()[0]})"
         raise WrongUseError(f"stack: '{stack}': {said}; name a stack whose file lies in {folder}") from None
     key = "classroom:declared_cloud"
