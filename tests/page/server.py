@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import secrets
 import socket
 import subprocess
@@ -22,9 +23,12 @@ ROOM = "cm2"
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free port below those that the kernel gives to clients, or a server that starts anew may find it taken."""
+    while True:
+        port = random.randint(10000, 32000)
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import datetime
 import ipaddress
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -403,20 +403,18 @@ def test_a_bad_day_or_stack_is_named():
 def test_ten_thousand_addresses_in_one_command():
     asked = [str(ipaddress.ip_address(0x0B000000 + n * 350003 % 0xD0000000)) for n in range(9000)]
     asked += [str(ipaddress.ip_address((0x2A00 << 112) + (n << 90))) for n in range(1000)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
-    answer = subprocess.run(
-        [CLASSROOM, "verdict", "--json", *asked],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ,
-    )
-    wall = time.monotonic() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert answer.returncode == 0, answer.stderr
-    assert [one["address"] for one in json.loads(answer.stdout)] == asked
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen([CLASSROOM, "verdict", "--json", *asked], stdout=out, env=os.environ)
+        # Of this one process: what other tests have started counts for nothing.
+        _, status, after = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.monotonic() - start
+        out.seek(0)
+        answer = out.read()
+    used = after.ru_utime + after.ru_stime
+    assert process.returncode == 0
+    assert [one["address"] for one in json.loads(answer)] == asked
     print(f"10,000 addresses: {wall:.1f} s, of them {used:.1f} s computing, at most {after.ru_maxrss // 1024} MB")
     assert used < 5  # the wall clock says more about what else the machine does
     assert after.ru_maxrss < 250 * 1024
