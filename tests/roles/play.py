@@ -175,8 +175,9 @@ class Play:
         book = ANSIBLE / "site.yml"
         if roles:
             wanted = list(dict.fromkeys(r for role in roles for r in [*NEEDS.get(role, []), role]))
+            group = {"media": "media", "base": "all", "firewall": "all"}.get(roles[0], "front")
             book = state / "role.yml"
-            book.write_text(json.dumps([{"hosts": "all", "become": True, "gather_facts": False, "roles": wanted}]))
+            book.write_text(json.dumps([{"hosts": group, "become": True, "gather_facts": False, "roles": wanted}]))
             (state / "group_vars").unlink(missing_ok=True)
             (state / "group_vars").symlink_to(ANSIBLE / "group_vars")
         command = [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, "-e", f"@{variables}", book]
