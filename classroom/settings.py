@@ -1,13 +1,15 @@
 """Every setting of a classroom, and every rule between settings. Read from the stack's file, checked before anything else."""
 
 import datetime
+import difflib
 import ipaddress
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from pydantic import (
     AfterValidator,
@@ -19,6 +21,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from classroom.errors import WrongUseError
 
@@ -43,7 +46,7 @@ Network = Annotated[str, AfterValidator(_network)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
 
 
 class Admin(_Section):
@@ -128,35 +131,46 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _between_keys(self) -> "Settings":
+        """Check what no key shows alone; a new rule is one more method here that yields a sentence for each fault."""
+        rules = (self._shape_faults, self._network_faults, self._name_faults, self._certificate_faults)
+        faults = [fault for rule in rules for fault in rule()]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _shape_faults(self) -> Iterator[str]:
         if self.shape == "split" and not self.flavor_media:
-            raise ValueError("flavor_media is missing, and shape 'split' needs it; name a flavour of the cloud")
+            yield "flavor_media: it is missing, and shape 'split' needs it; name a flavour of the cloud"
         if self.shape == "single" and self.media_count != 1:
-            raise ValueError(f"media_count is {self.media_count}, but shape 'single' has one machine; set shape: split")
+            yield f"media_count: {self.media_count} will not do, as shape 'single' has one machine; set shape: split"
+
+    def _network_faults(self) -> Iterator[str]:
         private = ipaddress.ip_network(self.network_cidr)
         if private.version != 4 or not private.is_private or private.prefixlen > 28:
-            raise ValueError(
-                f"network_cidr: '{private}' is not a private IPv4 network of at least a /28, such as 10.20.0.0/24"
-            )
-        if self.ipv6:
-            six = ipaddress.ip_network(self.ipv6)
-            if six.version != 6 or six.prefixlen != 64:
-                raise ValueError(f"ipv6: '{self.ipv6}' is not an IPv6 /64, such as 2001:db8:30::/64")
-        for source in map(ipaddress.ip_network, self.ssh_from):
-            # 0.0.0.0/0 holds everything and is meant so; any narrower one that lies in the classroom's own is a mistake.
-            if source.version == 4 and source.prefixlen and source.overlaps(private):
-                raise ValueError(
-                    f"ssh_from: '{source}' overlaps with network_cidr '{private}'; choose another network_cidr"
-                )
+            yield f"network_cidr: '{private}' is not a private IPv4 network of at least a /28; choose one such as 10.20.0.0/24"
+        six = ipaddress.ip_network(self.ipv6) if self.ipv6 else None
+        if six and (six.version != 6 or six.prefixlen != 64):
+            yield f"ipv6: '{six}' is not an IPv6 /64; give the one that the cloud routes to you, such as 2001:db8:30::/64"
+        for text in self.ssh_from:
+            source = ipaddress.ip_network(text)
+            for key, own in (("network_cidr", private), ("ipv6", six)):
+                # 0.0.0.0/0 holds everything and is meant so; a narrower one that meets the classroom's own is a mistake.
+                if own and source.version == own.version and source.prefixlen and source.overlaps(own):
+                    yield f"ssh_from: '{source}' overlaps with {key} '{own}'; choose networks that are apart"
+
+    def _name_faults(self) -> Iterator[str]:
         rooms: dict[str, str] = {}
         for entry in self.classes:
             if entry.room in rooms:
-                raise ValueError(f"classes: '{entry.name}' and '{rooms[entry.room]}' are too much alike; rename one")
+                yield f"classes: '{entry.name}' and '{rooms[entry.room]}' are too much alike; rename one of them"
             rooms[entry.room] = entry.name
         names = [admin.name for admin in self.admins]
-        if len(set(names)) != len(names):
-            raise ValueError(f"admins: a name stands twice in {', '.join(names)}; each needs its own")
-        check_certificate(self.certificate, self.certificate_key.get_secret_value(), [self.domain, *self.turn_names])
-        return self
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"admins: '{name}' stands there {names.count(name)} times; give each administrator a name of their own"
+
+    def _certificate_faults(self) -> Iterator[str]:
+        key = self.certificate_key.get_secret_value()
+        yield from certificate_faults(self.certificate, key, [self.domain, *self.turn_names])
 
     @property
     def turn_names(self) -> list[str]:
@@ -166,48 +180,51 @@ class Settings(_Section):
         return [f"turn{n}.{self.domain}" for n in range(1, self.media_count + 1)]
 
 
-def check_certificate(chain_text: str, key_text: str, names: list[str]) -> None:
-    """Raise ValueError unless the chain is whole, in date, for all `names`, and of this key."""
+def certificate_faults(chain_text: str, key_text: str, names: list[str]) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong: the chain has to be whole, in date, for all `names`, and of this key."""
+    chain = key = None
     try:
         chain = x509.load_pem_x509_certificates(chain_text.encode())
     except ValueError:
-        raise ValueError("certificate: no PEM certificate can be read; paste the whole chain, the leaf first") from None
+        yield "certificate: no PEM certificate can be read from it; paste the whole chain, the leaf first"
     try:
         key = serialization.load_pem_private_key(key_text.encode(), None)
-    except (ValueError, TypeError):
-        raise ValueError(
-            "certificate_key: no PEM private key without a passphrase can be read; give the key in PEM"
-        ) from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        yield "certificate_key: no PEM private key without a passphrase can be read from it; set the key in PEM"
+    if not chain or not key:
+        return
     leaf = chain[0]
     encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(encoding, form) != leaf.public_key().public_bytes(encoding, form):
-        raise ValueError(
-            "certificate_key is not the key of certificate (the leaf must come first); give the two that belong together"
-        )
+        yield "certificate_key: it is not the key of certificate, whose leaf has to come first; set the two that belong together"
     now = datetime.datetime.now(datetime.UTC)
     for certificate in chain:
-        ends = certificate.not_valid_after_utc
-        if ends <= now:
-            raise ValueError(
-                f"certificate: it expired on {ends:%Y-%m-%d}; get a new one and set certificate and certificate_key"
-            )
-        if certificate.not_valid_before_utc > now:
-            raise ValueError(
-                f"certificate: it is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on only; check the clock"
-            )
-    held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-    for name in names:
-        if name not in held and f"*.{name.split('.', 1)[1]}" not in held:
-            raise ValueError(
-                f"certificate: it is for {', '.join(held)} and not for '{name}'; get one that names {', '.join(names)}"
-            )
+        whose = certificate.subject.rfc4514_string() or "the leaf"
+        if certificate.not_valid_after_utc <= now:
+            ends = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+            yield f"certificate: '{whose}' expired on {ends}; get a new one, and set certificate and certificate_key"
+        elif certificate.not_valid_before_utc > now:
+            begins = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
+            yield f"certificate: '{whose}' is valid from {begins} on only; check this machine's clock, or wait"
+    try:
+        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        held = extension.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError):
+        held = []
+    lacking = [name for name in names if name not in held and f"*.{name.split('.', 1)[1]}" not in held]
+    if lacking:
+        yield (
+            f"certificate: it is for {', '.join(held) or 'no name'} and not for {', '.join(lacking)}; get one that names"
+            f" {', '.join(names)}"
+        )
     for below, above in itertools.pairwise(chain):
         try:
             below.verify_directly_issued_by(above)
         except (ValueError, TypeError, InvalidSignature):
-            raise ValueError(
-                f"certificate: '{below.subject.rfc4514_string()}' is not issued by the next one in the chain; paste the chain in order"
-            ) from None
+            yield (
+                f"certificate: '{below.subject.rfc4514_string()}' is not issued by '{above.subject.rfc4514_string()}', which follows it;"
+                " paste the chain in its order, each followed by its issuer"
+            )
 
 
 def load(values: dict[str, Any]) -> Settings:
@@ -221,13 +238,22 @@ def load(values: dict[str, Any]) -> Settings:
 def _sentence(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     kind, message = fault["type"], fault["msg"].removeprefix("Value error, ")
+    fields = _fields(fault["loc"])
     if kind == "extra_forbidden":
-        known = ", ".join(Settings.model_fields)
-        return f"{key}: there is no such key; remove it, or use one of: {known}"
+        near = difflib.get_close_matches(str(fault["loc"][-1]), fields, 1)
+        return f"{key}: there is no such key; " + (
+            f"did you mean {near[0]}?" if near else f"use one of: {', '.join(fields)}"
+        )
     if kind == "missing":
-        field = Settings.model_fields.get(key)
+        field = fields.get(str(fault["loc"][-1]))
         return f"{key}: it is missing; set it" + (f" ({field.description})" if field else "")
     if kind == "value_error":
         return f"{key}: {message}" if key else message
-    shown = "a secret" if key == "certificate_key" else repr(fault["input"])[:60]
+    shown = "what is set" if key == "certificate_key" else repr(fault["input"])[:60]
     return f"{key}: {shown} will not do: {message[0].lower()}{message[1:]}"
+
+
+def _fields(place: tuple[str | int, ...]) -> dict[str, FieldInfo]:
+    """Return the keys that there are at a place in the settings."""
+    sections: dict[str, type[_Section]] = {"admins": Admin, "classes": Class}
+    return (sections.get(str(place[0]), Settings) if len(place) > 1 else Settings).model_fields

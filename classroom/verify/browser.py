@@ -1,26 +1,31 @@
-"""Two real browsers in one class, run as an ordinary user, in this machine's network or a restricted client's."""
+"""Real browsers in one class, run as an ordinary user, in this machine's network or in a restricted client's."""
 
 import os
 import pwd
+import secrets
 import shlex
 import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Error as BrowserError
+from playwright.sync_api import sync_playwright
 
 from classroom.errors import ClassroomError
-from classroom.verify.media import READER, TONES, write_audio, write_video
+from classroom.verify.media import READER, SENDERS, Sender, write_audio, write_video
 from classroom.verify.namespaces import Client
 
 USER = "nobody"
 """Browsers never run as root; this account exists everywhere and owns nothing."""
 
-FLAGS = [
+FLAGS = (
     "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
     "--auto-select-desktop-capture-source=Entire screen",
     "--auto-accept-this-tab-capture",
@@ -30,7 +35,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
     "--disable-quic",
-]
+)
 WATCH_CONNECTIONS = """
 window.__connections = [];
 window.RTCPeerConnection = new Proxy(window.RTCPeerConnection, {
@@ -49,34 +54,14 @@ async () => { const found = {pairs: [], servers: []};
         remote: remote.address ?? null, port: remote.port}); } }
   return found; }
 """
-
-SETTLE = 2.0
-"""Seconds between the first picture and the count: sound starts a little later, and pictures sharpen."""
-
-
-def _trust(home: Path, authority: str | None) -> None:
-    """Let Chromium trust one more authority: its own store in the user's home is where it looks."""
-    store = home / ".pki" / "nssdb"
-    store.mkdir(parents=True)
-    database = f"sql:{store}"
-    subprocess.run(["certutil", "-d", database, "-N", "--empty-password"], check=True, capture_output=True)
-    if authority:
-        argv = ["certutil", "-d", database, "-A", "-t", "C,,", "-n", "extra", "-i", authority]
-        subprocess.run(argv, check=True, capture_output=True)
+PATIENCE = 8
+"""Seconds to wait for the first sound of everybody before counting begins all the same."""
 
 
-def _launcher(home: Path, client: Client | None) -> Path:
-    """Write the program that starts Chromium: as an ordinary user, and in the client's network if there is one."""
-    words = client.command([]) if client else []
-    if os.geteuid() == 0:
-        account = pwd.getpwnam(USER)
-        ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--inh-caps=-all"]
-        words += ["setpriv", *ids]
-    chromium = shutil.which("chromium") or "chromium"
-    path = home / "chromium"
-    path.write_text(f'#!/bin/sh\nexec {shlex.join([*words, chromium])} "$@"\n')
-    path.chmod(0o755)
-    return path
+def _command(*argv: object) -> None:
+    answer = subprocess.run([str(a) for a in argv], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise ClassroomError(f"`{shlex.join(map(str, argv))}` failed: {answer.stderr.strip()[-300:]}")
 
 
 def _give(folder: Path) -> None:
@@ -88,46 +73,59 @@ def _give(folder: Path) -> None:
 
 
 class Participant:
-    """One browser in the class."""
+    """One browser in the class, with a name and a signature of its own."""
 
-    def __init__(self, playwright: Any, folder: Path, sender: int, base: str, launcher: Path) -> None:
-        self.sender, self._base = sender, base
-        video, audio = folder / f"camera{sender}.y4m", folder / f"microphone{sender}.wav"
+    def __init__(
+        self, playwright: Any, home: Path, base: str, name: str, sender: Sender, client: Client | None
+    ) -> None:
+        self.name, self.sender, self.client, self._base = name, sender, client, base
+        self.hosts: set[str] = set()
+        self.console: list[str] = []
+        folder = home / name
+        folder.mkdir()
+        video, audio = folder / "camera.y4m", folder / "microphone.wav"
         write_video(video, sender)
         write_audio(audio, sender)
-        profile = folder / f"profile{sender}"
-        profile.mkdir()
-        _give(profile)
-        flags = [
-            *FLAGS,
-            "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-video-capture={video}",
-            f"--use-file-for-fake-audio-capture={audio}",
-        ]
-        self.context: BrowserContext = playwright.chromium.launch_persistent_context(
-            str(profile),
+        flags = [f"--use-file-for-fake-video-capture={video}", f"--use-file-for-fake-audio-capture={audio}"]
+        launcher = self._launcher(folder, client)
+        (folder / "profile").mkdir()
+        _give(folder)
+        self.context = playwright.chromium.launch_persistent_context(
+            str(folder / "profile"),
             executable_path=str(launcher),
-            env={"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": str(folder)},
+            env={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": str(folder)},
             headless=True,
             chromium_sandbox=True,
             locale="fr-FR",
             permissions=["camera", "microphone"],
             viewport={"width": 1100, "height": 700},
-            args=flags,
+            args=[*FLAGS, *flags],
         )
-        self.page: Page = self.context.pages[0] if self.context.pages else self.context.new_page()
-        self.hosts: set[str] = set()
-        self.console: list[str] = []
+        self.page = self.context.pages[0] if self.context.pages else self.context.new_page()
+        self.page.set_default_timeout(20000)
         self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
         self.page.on("websocket", lambda socket: self.hosts.add(socket.url.split("/")[2]))
         self.page.on("console", lambda m: self.console.append(m.text[:200]) if m.type in {"error", "warning"} else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)[:200]))
         self.page.add_init_script(WATCH_CONNECTIONS)
-        self.name = f"verif-{sender}"
+
+    @staticmethod
+    def _launcher(folder: Path, client: Client | None) -> Path:
+        """Write the program that starts Chromium: as an ordinary user, and in the client's network if there is one."""
+        words = client.command([]) if client else []
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(USER)
+            ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--inh-caps=-all"]
+            words += ["setpriv", *ids]
+        path = folder / "chromium"
+        path.write_text(f'#!/bin/sh\nexec {shlex.join([*words, shutil.which("chromium") or "chromium"])} "$@"\n')
+        path.chmod(0o755)
+        return path
 
     def join(self, code: str) -> None:
-        """Enter the class through its page, as people do."""
-        self.page.goto(f"{self._base}/#{code}", wait_until="load", timeout=20000)
+        """Enter the class through its page, as people do; `opened` is the moment at which the page was asked for."""
+        self.opened = time.time()
+        self.page.goto(f"{self._base}/#{code}", wait_until="load")
         self.page.fill("#name", self.name)
         self.page.click("#join")
 
@@ -137,14 +135,15 @@ class Participant:
             if self.page.locator("[data-testid=leave]").count():
                 self.page.click("[data-testid=leave]", timeout=2000)
                 self.page.wait_for_selector("[data-testid=leave]", state="detached", timeout=3000)
+        except BrowserError as error:
+            self.console.append(f"it could not leave: {str(error)[:200]}")
         finally:
             self.context.close()
 
-    def sees(self, other: "Participant", seconds: float) -> float | None:
-        """Wait until a picture of the other is decoded; return the seconds it took, or None."""
-        start = time.monotonic()
+    def sees(self, other: "Participant", seconds: float = 40) -> float | None:
+        """Wait until a picture of the other is decoded; return the Unix time when it was, or None."""
         selector = f'video[data-participant="{other.name}"][data-source="camera"][data-local="false"]'
-        return time.monotonic() - start if self.shows(selector, seconds) else None
+        return time.time() if self.shows(selector, seconds) else None
 
     def shows(self, selector: str, seconds: float) -> bool:
         """Wait until a video that `selector` finds has a picture (the page's policy forbids the library's own way)."""
@@ -155,102 +154,103 @@ class Participant:
             time.sleep(0.1)
         return False
 
+    def appears(self, selector: str, seconds: float = 10) -> bool:
+        """Wait until `selector` finds something; return whether it did."""
+        try:
+            self.page.wait_for_selector(selector, timeout=seconds * 1000, state="attached")
+        except BrowserError:
+            return False
+        return True
 
-def meet(
-    base: str,
-    codes: list[str],
-    *,
-    client: Client | None = None,
-    seconds: int = 20,
-    features: bool = False,
-    camera_off: bool = False,
-    screenshot: Path | None = None,
-) -> dict[str, Any]:
-    """Let a teacher and a pupil meet in a class for `seconds`, and return what each saw, heard and did.
+    def connections(self) -> dict[str, Any]:
+        """Return `servers` (URLs that the class gave for STUN and TURN) and `pairs` (the ways that media really take)."""
+        found: dict[str, Any] = self.page.evaluate(STATISTICS)
+        return found
 
-    `codes` are the teacher's and the pupil's. With `features` they chat and share a screen; with `camera_off` the pupil
-    turns the camera off first. Keys: `first_frame` (seconds, teacher's and pupil's, or None), `first_frame_at` (Unix time),
-    `seen` (for each, second by second, what was read), `features`, `connections`, `hosts`, `console`.
-    """
-    home = Path(tempfile.mkdtemp(prefix="classroom-browsers-"))
-    home.chmod(0o755)
-    result: dict[str, Any] = {}
-    try:
-        _trust(home, os.environ.get("CLASSROOM_EXTRA_CA"))
-        _give(home)
-        launcher = _launcher(home, client)
-        with sync_playwright() as playwright:
-            people = [Participant(playwright, home, sender, base, launcher) for sender in TONES]
-            try:
-                for person, code in zip(people, codes, strict=True):
-                    person.join(code)
-                teacher, pupil = people
-                result["first_frame"] = [teacher.sees(pupil, 40), pupil.sees(teacher, 40)]
-                result["first_frame_at"] = time.time()
-                if camera_off:
-                    pupil.page.click("[data-testid=camera]")
-                time.sleep(SETTLE)
-                if screenshot:
-                    teacher.page.screenshot(path=screenshot)
-                result["seen"] = _watch(people, seconds)
-                result["features"] = _features(teacher, pupil) if features else {}
-                result["connections"] = [person.page.evaluate(STATISTICS) for person in people]
-            finally:
-                result["hosts"] = sorted(set().union(*(person.hosts for person in people)))
-                result["console"] = [person.console[:20] for person in people]
-                for person in people:
-                    person.leave()
-        return result
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+
+class Meeting:
+    """Browsers that meet in the class at `base` (https://…). Use it in a `with`: everybody has left afterwards."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base.rstrip("/")
+        self.people: list[Participant] = []
+        self.word = f"verif-{secrets.token_hex(3)}"
+        """With this all participants' names begin."""
+
+    def __enter__(self) -> "Meeting":
+        """Make a home for the browsers, in which the extra authority of $CLASSROOM_EXTRA_CA is trusted, if there is one."""
+        self._home = Path(tempfile.mkdtemp(prefix="classroom-browsers-"))
+        try:
+            self._home.chmod(0o755)
+            self._trust(os.environ.get("CLASSROOM_EXTRA_CA"))
+            _give(self._home)
+            self._manager = sync_playwright()
+            self._playwright = self._manager.start()
+        except BaseException:
+            shutil.rmtree(self._home, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let everybody leave, end the browsers, and drop all they had."""
+        try:
+            for person in list(self.people):
+                self.dismiss(person)
+        finally:
+            self._playwright.stop()
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _trust(self, authority: str | None) -> None:
+        """Let Chromium trust one more authority: its own store in the user's home is where it looks."""
+        store = self._home / ".pki" / "nssdb"
+        store.mkdir(parents=True)
+        _command("certutil", "-d", f"sql:{store}", "-N", "--empty-password")
+        if authority:
+            _command("certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "extra", "-i", authority)
+
+    def enter(self, code: str, client: Client | None = None) -> Participant:
+        """Start a browser, in the client's network if one is given, and join the class with `code`.
+
+        ClassroomError when the browser does not start or cannot join, with what it says.
+        """
+        number = next(n for n in range(len(SENDERS)) if all(p.sender is not SENDERS[n] for p in self.people))
+        name = f"{self.word}-{number + 1}"
+        try:
+            person = Participant(self._playwright, self._home, self.base, name, SENDERS[number], client)
+        except BrowserError as error:
+            raise ClassroomError(f"the browser did not start: {error}") from None
+        self.people.append(person)
+        try:
+            person.join(code)
+        except BrowserError as error:
+            raise ClassroomError(
+                f"{name} could not join {self.base}: {error}; the page said {person.console}"
+            ) from None
+        return person
+
+    def dismiss(self, person: Participant) -> None:
+        """Let one participant leave and end its browser."""
+        self.people.remove(person)
+        person.leave()
+        shutil.rmtree(self._home / person.name, ignore_errors=True)
+
+    def watch(self, people: Sequence[Participant], seconds: int) -> list[list[dict[str, Any]]]:
+        """Let each of `people` read what comes from all others in the class, at once; return the reader's result of each."""
+        tones = [sender.tone for sender in SENDERS]
+        for person in people:
+            names = [other.name for other in self.people if other is not person]
+            argument = {"names": names, "seconds": seconds, "tones": tones, "patience": PATIENCE}
+            person.page.evaluate(f"argument => {{ window.__seen = ({READER})(argument); }}", argument)
+        return [person.page.evaluate("window.__seen") for person in people]
 
 
 def look(base: str, code: str, out: str) -> None:
     """Join a class as somebody who only looks, and save what such a participant sees as a PNG file."""
-    home = Path(tempfile.mkdtemp(prefix="classroom-browsers-"))
-    home.chmod(0o755)
-    try:
-        _trust(home, os.environ.get("CLASSROOM_EXTRA_CA"))
-        _give(home)
-        with sync_playwright() as playwright:
-            person = Participant(playwright, home, 1, base.rstrip("/"), _launcher(home, None))
-            try:
-                person.join(code)
-                if not person.shows('video[data-local="true"]', 30):
-                    raise ClassroomError(f"the class showed no picture within 30 s: {person.console}")
-                time.sleep(1)
-                person.page.screenshot(path=out)
-            finally:
-                person.leave()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _watch(people: list[Participant], seconds: int) -> list[Any]:
-    """Read both remote pictures and sounds at once: each page collects by itself while the other does."""
-    tones = {str(k): v for k, v in TONES.items()}
-    argument = {"seconds": seconds, "tones": tones}
-    for person in people:
-        person.page.evaluate(f"argument => {{ window.__seen = ({READER})(argument); }}", argument)
-    return [person.page.evaluate("window.__seen") for person in people]
-
-
-def _features(teacher: Participant, pupil: Participant) -> dict[str, Any]:
-    done: dict[str, Any] = {}
-    for person in (teacher, pupil):
-        person.page.click("[data-testid=chat-toggle]")
-    pupil.page.fill("[data-testid=chat-input]", "Bonjour Madame")
-    pupil.page.click("[data-testid=chat-send]")
-    done["chat"] = _appears(teacher, '[data-testid=chat-message]:has-text("Bonjour Madame")')
-    teacher.page.click("[data-testid=screen]", timeout=4000)
-    done["screen"] = pupil.shows('video[data-source="screen"][data-local="false"]', 10)
-    done["pupil_may_share"] = pupil.page.locator("[data-testid=screen]").count() > 0
-    return done
-
-
-def _appears(person: Participant, selector: str) -> bool:
-    try:
-        person.page.wait_for_selector(selector, timeout=10000, state="attached")
-    except Exception:
-        return False
-    return True
+    with Meeting(base) as meeting:
+        person = meeting.enter(code)
+        if not person.shows('video[data-local="true"]', 30):
+            raise ClassroomError(f"the class showed no picture within 30 s: {person.console}")
+        time.sleep(1)
+        person.page.screenshot(path=out)

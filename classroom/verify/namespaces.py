@@ -1,20 +1,41 @@
 """A client with less network than this machine: a namespace of its own, behind address translation."""
 
 import contextlib
-import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from classroom.errors import ClassroomError
 
-_numbers = itertools.count(1)
+PREFIX = "verify"
+IPV4_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+IPV6 = Path("/proc/sys/net/ipv6/conf")
+
+# Names are known in there without asking anybody: what is tested is the way of the media.
+ONLY_443 = """
+table inet only443 {
+  counter dropped_udp { }
+  counter dropped_tcp { }
+  chain out {
+    type filter hook output priority 0; policy drop;
+    oifname "lo" accept
+    meta l4proto { icmp, icmpv6 } accept
+    tcp dport 443 accept
+    meta l4proto udp counter name dropped_udp drop
+    meta l4proto tcp counter name dropped_tcp drop
+  }
+}
+"""
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 443), 5).close()"
 
 
 def _run(*argv: object, input_text: str | None = None) -> str:
@@ -25,24 +46,31 @@ def _run(*argv: object, input_text: str | None = None) -> str:
     return answer.stdout
 
 
+def _try(*argv: object) -> None:
+    subprocess.run([str(a) for a in argv], capture_output=True, check=False)
+
+
 @dataclass
 class Client:
     """A namespace with IPv4 (`v4`) and IPv6 (`v6`) or one of them; with `only_443` all but TCP 443 is dropped.
 
-    `names` are looked up out here and known in there: a resolver of this machine may not be reachable from the namespace.
-    Use it in a `with`: namespace, addresses and rules are gone afterwards. `exec` lists the words that run a command in it.
+    `names` are looked up out here and known in there, and nothing else is: a resolver of this machine may not be
+    reachable from the namespace. Use it in a `with`: namespace, addresses and rules are gone afterwards, and forwarding
+    is as it was.
     """
 
     v4: bool
     v6: bool
     only_443: bool = False
     names: Sequence[str] = ()
-    name: str = field(default_factory=lambda: f"verify-{os.getpid()}-{next(_numbers)}")
 
     def __enter__(self) -> "Client":
-        """Make the namespace and its way out."""
-        self._number = int(self.name.rsplit("-", 1)[1])
-        self._link = f"vfy{os.getpid() % 100000}x{self._number}"
+        """Make the namespace and its way out; ClassroomError says what failed, and then nothing is left."""
+        sweep()
+        self._number = 0
+        self._forwarding: dict[Path, str] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="classroom-client-"))
+        self._folder.chmod(0o755)
         try:
             self._make()
         except BaseException:
@@ -50,67 +78,121 @@ class Client:
             raise
         return self
 
-    def _make(self) -> None:
-        n, link = self._number, self._link
-        _run("ip", "netns", "add", self.name)
-        _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        _run("ip", "link", "set", link, "up")
-        inside = ("ip", "-n", self.name)
-        _run(*inside, "link", "set", "lo", "up")
-        _run(*inside, "link", "set", "eth0", "up")
-        rules = []
-        if self.v4:
-            _run("ip", "address", "add", f"10.250.{n}.1/30", "dev", link)
-            _run(*inside, "address", "add", f"10.250.{n}.2/30", "dev", "eth0")
-            _run(*inside, "route", "add", "default", "via", f"10.250.{n}.1")
-            Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-            rules.append(f"ip saddr 10.250.{n}.0/30 masquerade")
-        if self.v6:
-            _run("ip", "address", "add", f"fd00:250:{n}::1/64", "dev", link, "nodad")
-            _run(*inside, "address", "add", f"fd00:250:{n}::2/64", "dev", "eth0", "nodad")
-            _run(*inside, "-6", "route", "add", "default", "via", f"fd00:250:{n}::1")
-            Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
-            rules.append(f"ip6 saddr fd00:250:{n}::/64 masquerade")
-        lines = ["type nat hook postrouting priority srcnat; policy accept;", *rules]
-        body = "\n".join(lines)
-        _run("nft", "-f", "-", input_text=f"table inet {self._table} {{\nchain out {{\n{body}\n}}\n}}\n")
-        self._write_hosts()
-        if self.only_443:
-            _run("ip", "netns", "exec", self.name, "nft", "-f", "-", input_text=ONLY_443)
-
-    def _write_hosts(self) -> None:
-        families = [socket.AF_INET] * self.v4 + [socket.AF_INET6] * self.v6
-        lines = ["127.0.0.1 localhost", "::1 localhost"]
-        for name in self.names:
-            found = {i[4][0] for i in socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM) if i[0] in families}
-            if not found:
-                raise ClassroomError(f"{name} has no address for a client with {'IPv6' if self.v6 else 'IPv4'} alone")
-            lines += [f"{address} {name}" for address in sorted(map(str, found))]
-        self._etc.mkdir(parents=True)
-        (self._etc / "hosts").write_text("\n".join(lines) + "\n")
+    @property
+    def _link(self) -> str:
+        return f"{PREFIX}{self._number}"
 
     @property
-    def _etc(self) -> Path:
-        return Path("/etc/netns") / self.name
+    def name(self) -> str:
+        """The namespace's name; it says which process made it."""
+        return f"{PREFIX}-{os.getpid()}-{self._number}"
 
     @property
     def _table(self) -> str:
         return self.name.replace("-", "_")
 
+    def _make(self) -> None:
+        addresses = {name: self._look_up(name) for name in self.names}
+        self._claim()
+        n, link = self._number, self._link
+        inside = ("ip", "-n", self.name)
+        _run(*inside, "link", "set", "lo", "up")
+        _run("ip", "link", "set", link, "up")
+        _run(*inside, "link", "set", "eth0", "up")
+        rules = ["type nat hook postrouting priority srcnat; policy accept;"]
+        if self.v4:
+            _run("ip", "address", "add", f"10.250.{n}.1/30", "dev", link)
+            _run(*inside, "address", "add", f"10.250.{n}.2/30", "dev", "eth0")
+            _run(*inside, "route", "add", "default", "via", f"10.250.{n}.1")
+            self._set(IPV4_FORWARDING, "1")
+            rules.append(f"ip saddr 10.250.{n}.0/30 masquerade")
+        if self.v6:
+            _run("ip", "address", "add", f"fd00:250:{n:x}::1/64", "dev", link, "nodad")
+            _run(*inside, "address", "add", f"fd00:250:{n:x}::2/64", "dev", "eth0", "nodad")
+            _run(*inside, "-6", "route", "add", "default", "via", f"fd00:250:{n:x}::1")
+            self._forward6()
+            rules.append(f"ip6 saddr fd00:250:{n:x}::/64 masquerade")
+        body = "\n".join(rules)
+        _run("nft", "-f", "-", input_text=f"table inet {self._table} {{\nchain out {{\n{body}\n}}\n}}\n")
+        lines = ["127.0.0.1 localhost", "::1 localhost"]
+        lines += [f"{address} {name}" for name, found in addresses.items() for address in found]
+        (self._folder / "hosts").write_text("\n".join(lines) + "\n")
+        (self._folder / "resolv.conf").write_text("# nobody is asked in here\nnameserver 127.0.0.1\n")
+        if self.only_443:
+            _run(*self.command(["nft", "-f", "-"]), input_text=ONLY_443)
+        for address in {a for found in addresses.values() for a in found}:
+            answer = subprocess.run(
+                self.command([sys.executable, "-c", CONNECT, address]), capture_output=True, text=True
+            )
+            if answer.returncode:
+                raise ClassroomError(
+                    f"a client in a namespace of this machine does not reach {address} port 443"
+                    f" ({answer.stderr.strip().splitlines()[-1]}): let this machine forward for 10.250.0.0/16 and fd00:250::/32"
+                )
+
+    def _claim(self) -> None:
+        """Make the namespace and its link under the first number that nobody uses: the link's name is the claim."""
+        there = set(re.findall(rf"^\d+: {PREFIX}(\d+)@", _run("ip", "-o", "link"), re.M))
+        for number in (n for n in range(1, 250) if str(n) not in there):
+            self._number = number
+            _run("ip", "netns", "add", self.name)
+            link = ("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            answer = subprocess.run(link, capture_output=True, text=True, check=False)
+            if answer.returncode == 0:
+                return
+            _try("ip", "netns", "del", self.name)
+            self._number = 0
+            if "exists" not in answer.stderr:
+                raise ClassroomError(f"`{' '.join(link)}` failed: {answer.stderr.strip()}")
+        raise ClassroomError(
+            f"249 clients of verifications are there already (`ip link` shows {PREFIX}1 …): delete them"
+        )
+
+    def _look_up(self, name: str) -> list[str]:
+        families = [socket.AF_INET] * self.v4 + [socket.AF_INET6] * self.v6
+        try:
+            answers = socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise ClassroomError(f"the name {name} cannot be looked up: {error.strerror}") from None
+        found = sorted({str(answer[4][0]) for answer in answers if answer[0] in families})
+        if not found:
+            raise ClassroomError(f"{name} has no address for a client with {'IPv6' if self.v6 else 'IPv4'} alone")
+        return found
+
+    def _set(self, path: Path, value: str) -> None:
+        before = path.read_text().strip()
+        if before != value:
+            path.write_text(value)
+            self._forwarding[path] = before
+
+    def _forward6(self) -> None:
+        """Forward IPv6; a machine that learns its way out from router advertisements would forget it without `accept_ra` 2."""
+        for route in json.loads(_run("ip", "-6", "-j", "route", "show", "default")):
+            if route.get("protocol") == "ra":
+                self._set(IPV6 / route["dev"] / "accept_ra", "2")
+        self._set(IPV6 / "all" / "forwarding", "1")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Take everything away again."""
-        for argv in (["nft", "delete", "table", "inet", self._table], ["ip", "netns", "del", self.name]):
-            subprocess.run(argv, capture_output=True, check=False)
-        subprocess.run(["ip", "link", "del", self._link], capture_output=True, check=False)
-        shutil.rmtree(self._etc, ignore_errors=True)
-        with contextlib.suppress(OSError):  # others may have folders there
-            self._etc.parent.rmdir()
+        if self._number:
+            _try("nft", "delete", "table", "inet", self._table)
+            _try("ip", "netns", "del", self.name)
+            _try("ip", "link", "del", self._link)
+        others = re.search(rf"^\d+: {PREFIX}\d+@", _run("ip", "-o", "link"), re.M)
+        for path, before in [] if others else reversed(self._forwarding.items()):
+            with contextlib.suppress(OSError):
+                path.write_text(before)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the words that run `argv` in the namespace."""
-        return ["ip", "netns", "exec", self.name, *argv]
+        """Return the words that run `argv` in the namespace, where names are known by its own files."""
+        script = (
+            f"mount --bind {self._folder}/hosts /etc/hosts &&"
+            f' mount --bind {self._folder}/resolv.conf "$(readlink -f /etc/resolv.conf)" && exec "$@"'
+        )
+        return ["ip", "netns", "exec", self.name, "sh", "-c", script, "sh", *argv]
 
     def dropped(self) -> dict[str, int]:
         """Return how many packets each rule of `only_443` has dropped."""
@@ -119,18 +201,11 @@ class Client:
         return {counter["name"]: counter["packets"] for counter in found}
 
 
-# Names are still asked for: what is tested is the way of the media.
-ONLY_443 = """
-table inet only443 {
-  counter dropped_udp { }
-  counter dropped_tcp { }
-  chain out {
-    type filter hook output priority 0; policy accept;
-    oifname "lo" accept
-    udp dport 53 accept
-    tcp dport 443 accept
-    meta l4proto udp counter name dropped_udp drop
-    meta l4proto tcp counter name dropped_tcp drop
-  }
-}
-"""
+def sweep() -> None:
+    """Remove what verifications that were killed have left in this network: their namespaces and rules."""
+    names = re.findall(rf"^{PREFIX}-(\d+)-(\d+)", _run("ip", "netns", "list"), re.M)
+    tables = re.findall(rf"^table inet {PREFIX}_(\d+)_(\d+)$", _run("nft", "list", "tables"), re.M)
+    for pid, number in {*names, *tables}:
+        if not Path(f"/proc/{pid}").exists():
+            _try("nft", "delete", "table", "inet", f"{PREFIX}_{pid}_{number}")
+            _try("ip", "netns", "del", f"{PREFIX}-{pid}-{number}")

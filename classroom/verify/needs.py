@@ -1,62 +1,92 @@
-"""What a verification needs on the machine where it runs, and what a native guest cannot prove."""
+"""What a verification needs where it runs, and what it cannot prove there."""
 
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from classroom.verify.target import Target
 
-PARTS = ("ipv6", "udp-drop", "inside")
-"""What `--without` may name: tests over IPv6, tests with all but TCP 443 dropped, the probe in the private network."""
+PARTS = {
+    "ipv6": "everything over IPv6",
+    "udp-drop": "that TCP 443 alone suffices",
+    "inside": "the hosts' own firewall, tried from their private network",
+}
+"""What `--without` may name, and what then is not proven."""
 
-NOT_IN_CONTAINERS = (
-    "the machine's own kernel and its sysctl values",
-    "MemoryMax and CPUQuota of the services",
+IN_CONTAINERS = (
+    "the machine's own kernel and its sysctl values (its guests are containers)",
+    "MemoryMax and CPUQuota of services (its guests are containers)",
 )
 """What container guests accept and read back, without effect (see rehearsal/README.md)."""
+REHEARSAL_ONLY = "the hosts' own firewall apart from the cloud's (it is tried in the rehearsal alone)"
 
 
 @dataclass(frozen=True)
 class Need:
-    """Something that has to be there; `part` is what goes without it when it may (None: nothing goes)."""
+    """Something that has to be there, unless all `parts` that need it are left out (no parts: everything needs it)."""
 
     what: str
     there: Callable[[Target], bool]
     fix: str
-    part: str | None = None
+    parts: frozenset[str] = frozenset()
 
 
-def _has_ipv6(target: Target) -> bool:
-    if not target.ipv6:
-        return True
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+def _reaches(target: Target, family: socket.AddressFamily) -> bool:
+    machine = target.group("front")[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((target.machines[0].public6, 443))
+            probe.connect((machine.public6 if family == socket.AF_INET6 else machine.public4, 443))
         except OSError:
             return False
     return True
 
 
-def _program(name: str, fix: str, part: str | None = None) -> Need:
-    return Need(name, lambda _: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is not None, fix, part)
+def _resolves(target: Target) -> bool:
+    try:
+        return all(socket.getaddrinfo(name, 443) for name in target.names)
+    except OSError:
+        return False
 
 
-NEEDS = (
-    Need("root, for raw packets and network namespaces", lambda _: os.geteuid() == 0, "run it as root"),
-    _program("ssh", "apt-get install openssh-client"),
-    _program("nmap", "apt-get install nmap"),
-    _program("chromium", "apt-get install chromium chromium-sandbox"),
-    _program("certutil", "apt-get install libnss3-tools"),
-    _program("nft", "apt-get install nftables", "udp-drop"),
-    _program("ip", "apt-get install iproute2"),
-    Need("network namespaces", lambda _: Path("/proc/self/ns/net").exists(), "use a kernel that has them", "udp-drop"),
-    Need("a way to the class over IPv6", _has_ipv6, "give this machine IPv6", "ipv6"),
-)
+def _makes_namespaces() -> bool:
+    try:
+        return subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
-def missing(target: Target) -> list[Need]:
-    """Return what is not there."""
-    return [need for need in NEEDS if not need.there(target)]
+def _program(name: str, package: str, parts: frozenset[str] = frozenset()) -> Need:
+    return Need(name, lambda _: shutil.which(name) is not None, f"apt-get install {package}", parts)
+
+
+def needs(target: Target) -> list[Need]:
+    """Return what the verification of this deployment needs here."""
+    clients = frozenset({"ipv6", "udp-drop"})
+    found = [
+        Need("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run it as root"),
+        _program("ssh", "openssh-client"),
+        _program("nmap", "nmap"),
+        _program("chromium", "chromium chromium-sandbox"),
+        _program("certutil", "libnss3-tools"),
+        _program("setpriv", "util-linux"),
+        Need("a way to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "give this machine IPv4"),
+        Need(
+            f"DNS that knows {', '.join(target.names)}",
+            _resolves,
+            "enter the records that `classroom status` shows",
+        ),
+        _program("ip", "iproute2", clients),
+        _program("nft", "nftables", clients),
+        Need("network namespaces", lambda _: _makes_namespaces(), "use a kernel with them", clients),
+    ]
+    if target.ipv6:
+        way6 = "a way to the class over IPv6"
+        found.append(Need(way6, lambda t: _reaches(t, socket.AF_INET6), "give this machine IPv6", frozenset({"ipv6"})))
+    if target.rehearsal:
+        member = "the cloud's member account (OS_… variables)"
+        fix = 'eval "$(classroom rehearsal env)"'
+        found.append(Need(member, lambda _: bool(os.environ.get("OS_AUTH_URL")), fix, frozenset({"inside"})))
+    return found

@@ -1,5 +1,6 @@
 """The deployment under test: its inventory, and how to reach its machines over SSH with checked host keys."""
 
+import ipaddress
 import json
 import os
 from dataclasses import dataclass
@@ -7,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from classroom.errors import WrongUseError
+from classroom.ports import Group
 
 ACCOUNT = "verifier"
+GROUPS: tuple[Group, ...] = ("front", "media")
+DOCUMENTATION = [ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
+"""Addresses that nobody has (RFC 5737): a class there is a rehearsal."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,7 @@ class Machine:
     """One machine: its name, its groups, its addresses (`public6` may be empty) and its SSH host keys."""
 
     name: str
-    groups: frozenset[str]
+    groups: frozenset[Group]
     public4: str
     public6: str
     private4: str
@@ -35,7 +40,7 @@ class Target:
         self.machines = tuple(
             Machine(
                 name=name,
-                groups=frozenset(g for g in ("front", "media") if name in inventory[g]["hosts"]),
+                groups=frozenset(g for g in GROUPS if name in inventory[g]["hosts"]),
                 public4=values["classroom_public4"],
                 public6=values["classroom_public6"],
                 private4=values["classroom_private4"],
@@ -46,6 +51,25 @@ class Target:
         self.turn_names = [
             v["classroom_turn_name"] for v in inventory["_meta"]["hostvars"].values() if "classroom_turn_name" in v
         ]
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether this is a rehearsal's class, told by its addresses."""
+        addresses = [ipaddress.ip_address(machine.public4) for machine in self.machines]
+        return all(any(address in network for network in DOCUMENTATION) for address in addresses)
+
+    def group(self, name: str) -> list[Machine]:
+        """Return the machines of a group, `front` or `media`."""
+        return [machine for machine in self.machines if name in machine.groups]
+
+    @property
+    def names(self) -> list[str]:
+        """Return the DNS names of the class: its page and its TURN servers."""
+        return [self.domain, *self.turn_names]
+
+    def addresses(self, machine: Machine, *, ipv6: bool = True) -> list[str]:
+        """Return a machine's public addresses, IPv4 first; with `ipv6` false IPv4 alone."""
+        return [address for address in (machine.public4, machine.public6 if ipv6 else "") if address]
 
     @classmethod
     def read(cls, path: Path) -> "Target":
@@ -60,6 +84,14 @@ class Target:
             ) from None
         if not target.machines:
             raise WrongUseError(f"--inventory: {path} names no machine; has `pulumi up` ended?")
+        for group in GROUPS:
+            strange = set(target.inventory[group]["hosts"]) - {machine.name for machine in target.machines}
+            if strange or not target.group(group):
+                raise WrongUseError(
+                    f"--inventory: {path}: group '{group}' "
+                    + (f"names {sorted(strange)}, of which it says no more" if strange else "is empty")
+                    + "; make it anew with `classroom inventory --json`"
+                )
         for machine in target.machines:
             if not machine.host_keys:
                 raise WrongUseError(f"--inventory: {path} has no host key of '{machine.name}'; run `pulumi up` again")
@@ -85,6 +117,8 @@ class Target:
             "  ControlMaster auto",
             f"  ControlPath {folder}/cm-%C",
             "  ControlPersist 60",
+            "  ServerAliveInterval 5",
+            "  ServerAliveCountMax 3",
         ]
         key = os.environ.get("CLASSROOM_SSH_KEY")
         if key:

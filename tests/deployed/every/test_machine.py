@@ -2,106 +2,191 @@
 
 import re
 
-from classroom.ports import ports_for
-from classroom.verify.target import Target
+import pytest
 
-OWN = {"classroom"}
+from classroom.verify.difference import same
+from classroom.verify.firewall import effective, expected
+from classroom.verify.remote import SUDOERS, Remote, listed_commands
+from classroom.verify.target import ACCOUNT, Target
+
+SUDO_OF_DEBIAN = {"root ALL=(ALL:ALL) ALL", "%sudo ALL=(ALL:ALL) ALL", "@includedir /etc/sudoers.d"}
+SUDO_OF_ADMINS = {"%classroom-admins ALL=(ALL:ALL) NOPASSWD: ALL"}
+SUDO_OF_FIRST_LOGIN = {"debian ALL=(ALL) NOPASSWD:ALL"}
 
 
 def test_the_deployment_has_its_machines(target: Target) -> None:
-    front = [m for m in target.machines if "front" in m.groups]
-    media = [m for m in target.machines if "media" in m.groups]
-    assert len(front) == 1
+    media = target.group("media")
+    assert len(target.group("front")) == 1
     assert len(media) >= 1
     assert len(target.machines) == (1 if target.vars["classroom_shape"] == "single" else 1 + len(media))
+    assert len(target.turn_names) == len(media)
 
 
-def test_system_is_debian_13(every) -> None:
+def test_the_right_machine_answers(every: Remote) -> None:
+    assert every.host.check_output("hostname") in {every.machine.name, f"{_stack(every)}-{every.machine.name}"}
+
+
+def _stack(every: Remote) -> str:
+    return every.host.check_output("hostname").rpartition(f"-{every.machine.name}")[0]
+
+
+def test_system_is_debian_13(every: Remote) -> None:
     assert every.host.system_info.distribution == "debian"
     assert every.host.system_info.release.split(".")[0] == "13"
 
 
-def test_the_right_machine_answers(every) -> None:
-    assert every.host.check_output("hostname").endswith(every.machine.name)
+def test_no_unit_has_failed(every: Remote) -> None:
+    assert every.host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
 
 
-def test_no_unit_has_failed(every) -> None:
-    failed = every.host.check_output("systemctl list-units --state=failed --plain --no-legend")
-    assert failed == ""
+@pytest.mark.parametrize("name", ["ssh", "nftables", "systemd-resolved"])
+def test_service_of_every_machine_runs(every: Remote, name: str) -> None:
+    assert every.host.service(name).is_running, f"{name} does not run"
+    assert every.host.service(name).is_enabled, f"{name} would not come back after a restart"
 
 
-def test_ssh_takes_keys_only(every) -> None:
-    settings = dict(line.split(" ", 1) for line in every.sudo("/usr/sbin/sshd", "-T").splitlines() if " " in line)
-    assert settings["passwordauthentication"] == "no"
-    assert settings["kbdinteractiveauthentication"] == "no"
-    assert settings["permitrootlogin"] == "no"
-    assert settings["authenticationmethods"] == "publickey"
+@pytest.mark.parametrize("name", ["nftables", "sudo", "unattended-upgrades"])
+def test_package_of_every_machine_is_installed(every: Remote, name: str) -> None:
+    assert every.host.package(name).is_installed
 
 
-def test_every_administrator_has_an_account(every, target: Target) -> None:
-    for admin in target.vars["classroom_admins"]:
-        assert every.host.user(admin["name"]).exists
+def test_security_updates_come_by_themselves(every: Remote) -> None:
+    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer"):
+        assert every.host.service(timer).is_running, timer
+        assert every.host.service(timer).is_enabled, timer
+    settings = every.host.check_output("apt-config dump").splitlines()
+    assert 'APT::Periodic::Update-Package-Lists "1";' in settings
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in settings
+    origins = [line for line in settings if line.startswith("Unattended-Upgrade::Origins-Pattern::")]
+    assert len(origins) == 1 and "label=Debian-Security" in origins[0], origins
 
 
-def test_security_updates_come_by_themselves(every) -> None:
-    assert every.host.package("unattended-upgrades").is_installed
-
-
-def test_the_verifier_may_do_exactly_what_is_listed(every) -> None:
-    """What sudo itself says the verifier may do is what stands in the project's file, and no more."""
-    from tests.deployed.conftest import SUDOERS
-
-    text = re.sub(r"#.*", "", SUDOERS.read_text()).replace("\\\n", " ")
-    aliases = dict(re.findall(r"Cmnd_Alias (\w+) =(.*)", text))
-    commands = set()
-    for rule in re.findall(r"^verifier ALL=\(\w+\) NOPASSWD: (.*)$", text, re.M):
-        commands |= {part.strip() for part in aliases.get(rule.strip(), rule).split(",")}
-    said = every.host.check_output("sudo -n -l -l").replace("\\=", "=")
-    allowed = {
-        part.strip() for line in said.splitlines() if line.startswith("\t") for part in line.split(",") if part.strip()
-    }
-    assert allowed == commands
-
-
-def test_the_firewall_opens_exactly_the_port_table(every, target: Target) -> None:
-    rules = [item for item in every.nft() if "rule" in item]
-    assert {item["rule"]["table"] for item in rules} == OWN
-    chain = next(i["chain"] for i in every.nft() if "chain" in i and i["chain"]["name"] == "ingress")
-    assert chain["policy"] == "drop"
-    opened = set()
-    for item in rules:
-        protocol = ports = counter = None
-        for step in item["rule"]["expr"]:
-            match = step.get("match")
-            if match and match["left"].get("payload", {}).get("field") == "dport" and "set" not in str(match["right"]):
-                protocol, ports = match["left"]["payload"]["protocol"], match["right"]
-            counter = step.get("counter", counter)
-        if isinstance(counter, str) and ports is not None:
-            first, last = ports["range"] if isinstance(ports, dict) else (ports, ports)
-            opened.add((counter, protocol, first, last))
-    groups = sorted(every.machine.groups)
+def test_ssh_takes_keys_only(every: Remote) -> None:
+    settings = every.sshd()
     wanted = {
-        (p.name.replace("-", "_"), p.protocol, p.first, p.last)
-        for p in ports_for(groups, target.vars["classroom_shape"])
+        "port": {"22"},
+        "authenticationmethods": {"publickey"},
+        "passwordauthentication": {"no"},
+        "kbdinteractiveauthentication": {"no"},
+        "hostbasedauthentication": {"no"},
+        "gssapiauthentication": {"no"},
+        "permitemptypasswords": {"no"},
+        "permitrootlogin": {"no"},
+        "permituserenvironment": {"no"},
+        "strictmodes": {"yes"},
+        "x11forwarding": {"no"},
+        "allowagentforwarding": {"no"},
+        "authorizedkeyscommand": {"none"},
+        "trustedusercakeys": {"none"},
+        "authorizedkeysfile": {".ssh/authorized_keys /etc/ssh/authorized_keys.d/%u"},
     }
-    assert opened == wanted
+    assert {key: settings.get(key) for key in wanted} == wanted
 
 
-def test_secrets_are_closed_to_others(every) -> None:
+def test_accounts_that_can_log_in(every: Remote, target: Target) -> None:
+    """Exactly the administrators, the verifier and the image's first login have a shell; nobody has a password."""
+    accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
+    shells = {a[0] for a in accounts if not a[6].endswith(("/nologin", "/false", "/sync"))}
+    admins = {admin["name"] for admin in target.vars["classroom_admins"]}
+    assert shells == admins | {"root", "debian", ACCOUNT}
+    assert [a[0] for a in accounts if a[2] == "0"] == ["root"]
+    passwords = [line.split() for line in every.listed("/usr/bin/passwd", "-S", "-a").splitlines()]
+    assert len(passwords) == len(accounts)
+    assert [words[0] for words in passwords if words[1] != "L"] == []
+
+
+def test_keys_that_open_accounts(every: Remote, target: Target) -> None:
+    """Exactly the administrators' keys, in files that only root writes."""
+    folder = "/etc/ssh/authorized_keys.d"
+    wanted = {admin["name"]: {_key(admin["public_key"])} for admin in target.vars["classroom_admins"]}
+    wanted[ACCOUNT] = set().union(*wanted.values())
+    names = every.host.check_output(f"ls {folder}").split()
+    found = {}
+    for name in names:
+        file = every.host.file(f"{folder}/{name}")
+        found[name] = {_key(line) for line in file.content_string.splitlines() if line.strip()}
+        assert (file.user, file.group, file.mode) == ("root", "root", 0o644), name
+    assert found == wanted
+
+
+def _key(line: str) -> str:
+    return " ".join(line.split()[:2])
+
+
+def test_host_keys_are_roots_alone(every: Remote) -> None:
+    files = {path: every.host.file(path) for path in sorted(every.sshd()["hostkey"])}
+    there = {path: (file.user, oct(file.mode)) for path, file in files.items() if file.exists}
+    assert there
+    assert there == dict.fromkeys(there, ("root", "0o600"))
+    own = every.host.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string
+    assert _key(own) in {_key(key) for key in every.machine.host_keys}
+
+
+def test_the_verifier_may_do_exactly_what_is_listed(every: Remote) -> None:
+    """What sudo itself says the verifier may do is what stands in the project's file, and no more."""
+    said = every.host.check_output("sudo -n -l -l").replace("\\=", "=")
+    found, user = set(), ""
+    for line in said.splitlines():
+        if line.strip().startswith("RunAsUsers:"):
+            user = line.partition(":")[2].strip()
+        elif line.startswith("\t"):
+            found |= {(user, part.strip().removesuffix(' ""')) for part in line.split(",") if part.strip()}
+    assert found == listed_commands()
+
+
+def test_sudo_rights_are_exactly_these(every: Remote) -> None:
+    """Nobody else was given a right: all of sudo's own files together hold Debian's rules and the project's."""
+    lines = every.listed("/usr/bin/grep", "-r", "-h", ".", "/etc/sudoers", "/etc/sudoers.d")
+    found = rules(lines)
+    own = SUDO_OF_DEBIAN | SUDO_OF_ADMINS | SUDO_OF_FIRST_LOGIN | rules(SUDOERS.read_text())
+    same(sorted(own), sorted(found), f"sudo's rules on {every.machine.name}")
+
+
+def rules(text: str) -> set[str]:
+    """Return the rules of sudo files, without comments and defaults."""
+    lines = (re.sub(r"\s+", " ", line).strip() for line in text.replace("\\\n", " ").splitlines())
+    return {line for line in lines if line and not line.startswith(("#", "Defaults"))}
+
+
+def test_the_firewall_is_exactly_the_port_table(every: Remote, target: Target) -> None:
+    same(expected(target, every.machine), effective(every.nft()), f"the firewall of {every.machine.name}")
+
+
+def test_nothing_is_writable_for_everybody(every: Remote) -> None:
+    for path, (mode, _, _) in every.files().items():
+        assert mode[8] != "w" or mode[0] == "l", f"{path} is {mode}: everybody may write it"
+        assert mode[3] not in "sS" and mode[6] not in "sS", f"{path} is {mode}: it runs with another's rights"
+
+
+def test_secrets_are_exactly_these(every: Remote, target: Target) -> None:
+    """Nothing missing, nothing extra, each readable by its own service alone."""
+    root = ("-rw-r-----", "root", "root")
+    wanted = {
+        "/etc/classroom": ("drwxr-xr-x", "root", "root"),
+        "/etc/classroom/secrets": ("drwx--x--x", "root", "root"),
+    }
+    several = len(target.group("media")) > 1
+    if "front" in every.machine.groups:
+        wanted["/etc/classroom/secrets/tls.key"] = root
+        wanted["/etc/classroom/secrets/portal.json"] = ("-rw-r-----", "root", "portal")
+        if several:
+            wanted["/etc/classroom/secrets/valkey.conf"] = ("-rw-r-----", "root", "valkey")
+    if "media" in every.machine.groups:
+        wanted["/etc/classroom/secrets/livekit-keys"] = ("-rw-r-----", "root", "livekit")
+        if several:
+            wanted["/etc/classroom/secrets/livekit-valkey"] = root
     files = every.files()
-    secrets = {path: values for path, values in files.items() if path.startswith("/etc/classroom/secrets/")}
-    assert secrets, "no secret found: the list of files is not what it should be"
-    for path, (mode, owner, group) in secrets.items():
-        assert mode[7:10] == "---", f"{path} is {mode} {owner}:{group}, open to everybody"
-        assert mode[5] == "-" and mode[8] == "-", f"{path} is {mode}, and others than its owner may write it"
-    for path, (mode, _, _) in files.items():
-        assert mode[8] != "w" or mode[0] == "l" or mode.endswith("t"), f"{path} is {mode}: everybody may write it"
+    found = {path: state for path, state in files.items() if path == "/etc/classroom" or "/secrets" in path}
+    same(_lines(wanted), _lines(found), f"the secrets of {every.machine.name}")
 
 
-def test_no_participant_is_in_the_journal(every, target: Target) -> None:
-    """No pseudonym of this verification's participants, and none of their words, stands in any log."""
-    text = every.sudo("/usr/bin/journalctl", "--no-pager", "--output=short-iso")
-    assert len(text) > 1000
-    assert "verif-1" not in text
-    assert "verif-2" not in text
-    assert "Bonjour Madame" not in text
+def _lines(files: dict) -> list[str]:
+    return [f"{' '.join(state)} {path}" for path, state in sorted(files.items())]
+
+
+@pytest.mark.own_kernel
+def test_the_kernel_has_the_values_that_were_set(every: Remote) -> None:
+    own = every.host.check_output("cat /etc/sysctl.d/*classroom*.conf 2>/dev/null || true")
+    wanted = dict(re.findall(r"^(\S+)\s*=\s*(.+?)\s*$", own, re.M))
+    assert wanted or "media" not in every.machine.groups
+    assert {key: every.host.check_output(f"/usr/sbin/sysctl -n {key}") for key in wanted} == wanted

@@ -6,45 +6,81 @@ import ssl
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from classroom.verify.target import Target
 
+FAMILIES = [4, pytest.param(6, marks=pytest.mark.part("ipv6"))]
+
 
 @pytest.fixture(scope="session")
-def context() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
 
 
-def test_page_answers_with_a_valid_certificate(target: Target, context: ssl.SSLContext) -> None:
-    answer = httpx.get(f"https://{target.domain}/", verify=context, timeout=10)
-    assert answer.status_code == 200
-    assert "content-security-policy" in answer.headers
-    assert "max-age" in answer.headers["strict-transport-security"]
+def _front(target: Target, family: int) -> str:
+    machine = target.group("front")[0]
+    return machine.public6 if family == 6 else machine.public4
 
 
-def test_plain_http_sends_on(target: Target) -> None:
-    answer = httpx.get(f"http://{target.domain}/", timeout=10)
-    assert answer.status_code in {301, 308}
-    assert answer.headers["location"].startswith(f"https://{target.domain}")
+def test_names_lead_to_the_front(target: Target, with_ipv6: bool) -> None:
+    machine = target.group("front")[0]
+    for name in target.names:
+        found = {str(answer[4][0]) for answer in socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)}
+        wanted = {machine.public4, machine.public6} - {""}
+        assert (found if with_ipv6 else found - {machine.public6}) == (wanted if with_ipv6 else {machine.public4}), name
 
 
-def test_turn_over_tls_has_a_certificate_of_its_own_name(target: Target, context: ssl.SSLContext) -> None:
-    for name in target.turn_names:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_certificate_that_is_served_is_the_given_one(target: Target, trust: ssl.SSLContext, family: int) -> None:
+    """For the page and for TURN, with all checks on: authority, name, date."""
+    given = x509.load_pem_x509_certificates(target.vars["classroom_certificate"].encode())[0]
+    for name in target.names:
         with (
-            socket.create_connection((name, 443), 10) as plain,
-            context.wrap_socket(plain, server_hostname=name) as secure,
+            socket.create_connection((_front(target, family), 443), 10) as plain,
+            trust.wrap_socket(plain, server_hostname=name) as secure,
         ):
-            names = [value for _, value in secure.getpeercert()["subjectAltName"]]
-            assert name in names
+            assert secure.getpeercert(binary_form=True) == given.public_bytes(Encoding.DER), name
+            assert secure.version() in {"TLSv1.2", "TLSv1.3"}
 
 
-def test_a_wrong_code_opens_nothing(target: Target, context: ssl.SSLContext) -> None:
-    answer = httpx.post(f"https://{target.domain}/api/join", json={"code": "NOSUCHCODE", "name": "x"}, verify=context)
+def test_the_page_is_served_with_a_strict_policy(target: Target, trust: ssl.SSLContext) -> None:
+    answer = httpx.get(f"https://{target.domain}/", verify=trust, timeout=10)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert "max-age" in answer.headers["strict-transport-security"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_plain_http_sends_on(target: Target, family: int) -> None:
+    address = _front(target, family)
+    host = f"[{address}]" if family == 6 else address
+    answer = httpx.get(f"http://{host}/", headers={"host": target.domain}, timeout=10)
+    assert answer.status_code in {301, 308}
+    assert answer.headers["location"] == f"https://{target.domain}/"
+
+
+def test_an_unknown_name_gets_no_certificate(target: Target, trust: ssl.SSLContext) -> None:
+    with socket.create_connection((_front(target, 4), 443), 10) as plain, pytest.raises((ssl.SSLError, OSError)):
+        trust.wrap_socket(plain, server_hostname=f"other.{target.domain}")
+
+
+def test_the_portal_answers(target: Target, trust: ssl.SSLContext) -> None:
+    assert httpx.get(f"https://{target.domain}/api/health", verify=trust, timeout=10).status_code == 200
+
+
+def test_a_wrong_code_opens_nothing(target: Target, trust: ssl.SSLContext) -> None:
+    answer = httpx.post(f"https://{target.domain}/api/join", json={"code": "NOSUCHCODE", "name": "x"}, verify=trust)
     assert answer.status_code == 403
     assert "token" not in answer.text
 
 
-def test_a_bad_name_is_refused(target: Target, context: ssl.SSLContext, codes: list[str]) -> None:
+def test_a_bad_name_is_refused(target: Target, trust: ssl.SSLContext, codes: dict[str, str]) -> None:
     for name in ("", "x" * 41, "a\u202eb", None):
-        answer = httpx.post(f"https://{target.domain}/api/join", json={"code": codes[1], "name": name}, verify=context)
+        job = {"code": codes["pupil_code"], "name": name}
+        answer = httpx.post(f"https://{target.domain}/api/join", json=job, verify=trust)
         assert answer.status_code == 422, name

@@ -1,0 +1,220 @@
+"""A probe in the private network of a rehearsal's class: a small server of its own, to which the cloud's firewall is open.
+
+What keeps it out is then the hosts' own firewall alone. Everything it makes carries one name and is removed again.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from classroom.errors import ClassroomError
+from classroom.verify.target import Machine, Target
+
+USER_DATA = """#cloud-config
+ssh_deletekeys: true
+ssh_genkeytypes: []
+ssh_keys:
+  ed25519_private: |
+{private}
+  ed25519_public: {public}
+"""
+
+SCAN = """
+import json, multiprocessing, resource, select, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+size = min(15000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 50)
+def scan(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    found = {}
+    for first in range(1, 65536, size):
+        poll, waiting = select.epoll(), {}
+        for port in range(first, min(first + size, 65536)):
+            s = socket.socket(family, socket.SOCK_STREAM); s.setblocking(False)
+            s.connect_ex((address, port)); poll.register(s, select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP)
+            waiting[s.fileno()] = (s, port)
+        end = time.monotonic() + WAIT
+        while waiting and (left := end - time.monotonic()) > 0:
+            for number, _ in poll.poll(left):
+                s, port = waiting.pop(number)
+                found[port] = "closed" if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else "open"
+                poll.unregister(s); s.close()
+        for s, _ in waiting.values(): s.close()
+        poll.close()
+    return found
+def send(address, ports):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for port in ports: s.sendto(b"inside", (address, port))
+job = json.loads(sys.argv[1])
+WAIT = job.get("wait", 0.5)
+for address in job.get("send", {}): send(address, job["send"][address])
+addresses = job.get("scan", [])
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(json.dumps(dict(zip(addresses, pool.map(scan, addresses, 1)))))
+"""
+
+
+class Probe:
+    """The probe of one class. `start` makes it, `open` opens the machines to it, `remove` takes all of it away."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.name = f"{target.stack}-verify-probe"
+        import openstack  # takes a second, which only the rehearsal has to spend
+
+        self._cloud: Any = openstack.connect()
+        self._folder = Path(tempfile.mkdtemp(prefix="classroom-probe-"))
+        self.address4 = self.address6 = ""
+
+    def start(self) -> None:
+        """Boot the probe and log in to it; takes some 15 s. What a killed verification left is removed first."""
+        self.remove()
+        network, compute = self._cloud.network, self._cloud.compute
+        like = compute.get_server(self._server_id(self.target.machines[0]))
+        net = network.find_network(self.target.stack, ignore_missing=False)
+        own = self._group("in", [("IPv4", "0.0.0.0/0", 22), ("IPv6", "::/0", 22)])
+        fixed = [{"subnet_id": subnet} for subnet in net.subnet_ids]
+        port = network.create_port(name=self.name, network_id=net.id, security_groups=[own], fixed_ips=fixed)
+        addresses = [ip["ip_address"] for ip in port.fixed_ips]
+        self.address4 = next(a for a in addresses if ":" not in a)
+        self.address6 = next((a for a in addresses if ":" in a), "")
+        if not self.address6:
+            raise ClassroomError(
+                "the rehearsal's class has no IPv6, by which the probe is reached: set `ipv6` in its settings"
+            )
+        key = self._folder / "hostkey"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
+        public = (self._folder / "hostkey.pub").read_text().strip()
+        private = "\n".join(f"    {line}" for line in key.read_text().splitlines())
+        (self._folder / "known_hosts").write_text(f"{self.address6} {public}\n")
+        server = compute.create_server(
+            name=self.name,
+            image_id=like.image.id,
+            flavor_id=self._flavor(like),
+            networks=[{"port": port.id}],
+            key_name=self.target.stack,
+            config_drive=True,
+            user_data=base64.b64encode(USER_DATA.format(private=private, public=public).encode()).decode(),
+        )
+        compute.wait_for_server(server, wait=90, interval=1)
+        self._wait("the probe's SSH", lambda: self._ssh("true", check=False).returncode == 0, 60)
+
+    def _flavor(self, like: Any) -> str:
+        return str(
+            like.flavor.id or self._cloud.compute.find_flavor(like.flavor.original_name, ignore_missing=False).id
+        )
+
+    def _server_id(self, machine: Machine) -> str:
+        return str(self.target.inventory["_meta"]["hostvars"][machine.name]["classroom_server_id"])
+
+    def _ports(self, machine: Machine) -> list[Any]:
+        found = list(self._cloud.network.ports(device_id=self._server_id(machine)))
+        if not found:
+            raise ClassroomError(f"the cloud knows no port of '{machine.name}': is the inventory of this deployment?")
+        return found
+
+    def _group(self, which: str, rules: Sequence[tuple[str, str, int | None]]) -> str:
+        """Make a security group that lets in (family, from where, TCP port or everything), and return its id."""
+        network = self._cloud.network
+        group = network.create_security_group(name=f"{self.name}-{which}", description="removed after verification")
+        for family, prefix, port in rules:
+            about = {"protocol": "tcp", "port_range_min": port, "port_range_max": port} if port else {}
+            network.create_security_group_rule(
+                security_group_id=group.id, direction="ingress", ethertype=family, remote_ip_prefix=prefix, **about
+            )
+        return str(group.id)
+
+    def open(self, arrived: Callable[[Machine], bool]) -> None:
+        """Open every machine to the probe by an extra group; `arrived` says whether what it sends gets to a machine."""
+        rules = [("IPv4", f"{self.address4}/32", None), ("IPv6", f"{self.address6}/128", None)]
+        extra = self._group("all", rules)
+        for machine in self.target.machines:
+            for port in self._ports(machine):
+                self._cloud.network.update_port(port, security_groups=[*port.security_group_ids, extra])
+        for machine in self.target.machines:
+            self._wait(f"the cloud's firewall to open '{machine.name}'", partial(arrived, machine), 30)
+
+    def run(self, **job: Any) -> dict[str, dict[int, str]]:
+        """Let the probe do a job: `send` (address → UDP ports), then `scan` (addresses); return answers by address and port."""
+        answer = self._ssh("python3", "-", f"'{json.dumps(job)}'", stdin=SCAN)
+        found = json.loads(answer.stdout)
+        return {address: {int(port): state for port, state in ports.items()} for address, ports in found.items()}
+
+    def _ssh(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        key = os.environ.get("CLASSROOM_SSH_KEY")
+        argv = ["ssh", "-o", f"UserKnownHostsFile={self._folder}/known_hosts", "-o", "GlobalKnownHostsFile=/dev/null"]
+        argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=2"]
+        argv += ["-i", key, "-o", "IdentitiesOnly=yes"] if key else []
+        answer = subprocess.run(
+            [*argv, f"debian@{self.address6}", *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if check and answer.returncode:
+            raise ClassroomError(f"the probe could not do `{words[0]}`: {answer.stderr.strip()[-300:]}")
+        return answer
+
+    @staticmethod
+    def _wait(what: str, there: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not there():
+            if time.monotonic() > end:
+                raise ClassroomError(f"waited {seconds:.0f} s in vain for {what}")
+            time.sleep(0.5)
+
+    def left(self) -> list[str]:
+        """Return what of a probe is on the cloud: its server, its port, its groups, and its groups at machines' ports."""
+        network = self._cloud.network
+        groups = {group.id: group.name for group in self._groups()}
+        at = [
+            f"group at '{m.name}'"
+            for m in self.target.machines
+            for p in self._ports(m)
+            if groups.keys() & set(p.security_group_ids)
+        ]
+        servers = [f"server {server.name}" for server in self._servers()]
+        ports = [f"port {port.name}" for port in network.ports(name=self.name)]
+        return [*at, *servers, *ports, *(f"security group {name}" for name in groups.values())]
+
+    def _groups(self) -> list[Any]:
+        return [g for g in self._cloud.network.security_groups() if g.name in (f"{self.name}-in", f"{self.name}-all")]
+
+    def _servers(self) -> list[Any]:
+        return [server for server in self._cloud.compute.servers(name=f"^{self.name}$") if server.name == self.name]
+
+    def remove(self) -> None:
+        """Take away all that a probe consists of, and wait until it is gone."""
+        network, compute = self._cloud.network, self._cloud.compute
+        groups = {group.id for group in self._groups()}
+        for machine in self.target.machines if groups else ():
+            for port in self._ports(machine):
+                if groups & set(port.security_group_ids):
+                    kept = [group for group in port.security_group_ids if group not in groups]
+                    network.update_port(port, security_groups=kept)
+        servers = self._servers()
+        for server in servers:
+            compute.delete_server(server)
+        for server in servers:
+            compute.wait_for_delete(server, interval=1, wait=60)
+        for port in network.ports(name=self.name):
+            network.delete_port(port)
+        for group in groups:
+            network.delete_security_group(group)
+        for path in self._folder.glob("*"):
+            path.unlink()
+
+    def close(self) -> None:
+        """Forget what was kept here."""
+        self._cloud.close()
+        for path in self._folder.glob("*"):
+            path.unlink()
+        self._folder.rmdir()

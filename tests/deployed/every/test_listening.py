@@ -1,0 +1,50 @@
+"""What listens, to the last port."""
+
+import re
+
+from classroom.verify.difference import same
+from classroom.verify.remote import Listener, Remote
+from classroom.verify.target import Target
+
+
+def test_exactly_these_ports_listen(every: Remote, target: Target) -> None:
+    """Nothing missing and nothing extra, with address and program; ports of TURN's relay are there during classes alone."""
+    first, last = relay_ports(every) if "media" in every.machine.groups else (1, 0)
+    found = {
+        listener
+        for listener in every.listening()
+        if not (listener[0] == "udp" and listener[3] == "livekit-server" and first <= listener[2] <= last)
+        # Addresses come by DHCP, which listens while it waits for an answer.
+        and not (listener[0] == "udp" and listener[3] == "systemd-network" and listener[2] in {68, 546})
+    }
+    same(_lines(wanted(every, target)), _lines(found), f"what listens on {every.machine.name}")
+
+
+def relay_ports(every: Remote) -> tuple[int, int]:
+    settings = every.host.file("/etc/classroom/livekit.yaml").content_string
+    found = dict(re.findall(r"^  relay_range_(start|end): (\d+)$", settings, re.M))
+    return int(found["start"]), int(found["end"])
+
+
+def wanted(every: Remote, target: Target) -> set[Listener]:
+    machine, single = every.machine, target.vars["classroom_shape"] == "single"
+    found: set[Listener] = {("tcp", "*", 22, "sshd")}
+    found |= {(p, a, 53, "systemd-resolve") for p in ("tcp", "udp") for a in ("127.0.0.53", "127.0.0.54")}
+    if "front" in machine.groups:
+        found |= {("tcp", "*", port, "nginx") for port in (80, 443)}
+        # The page, and TURN over TLS for each media machine, behind the port that they share.
+        found |= {("tcp", "127.0.0.1", 8443 + n, "nginx") for n in range(1 + len(target.turn_names))}
+        found.add(("tcp", "127.0.0.1", 8090, "python3"))
+        if len(target.group("media")) > 1:
+            found.add(("tcp", machine.private4, 6379, "valkey-server"))
+    if "media" in machine.groups:
+        found |= {("tcp", "*", 7881, "livekit-server")}
+        found.add(("tcp", "127.0.0.1" if single else machine.private4, 7880, "livekit-server"))
+        for address in filter(None, (machine.private4, machine.public6)):
+            found |= {("udp", address, port, "livekit-server") for port in (3478, 7882)}
+            found.add(("tcp", address, 5349, "livekit-server"))
+    return found
+
+
+def _lines(listeners: set[Listener]) -> list[str]:
+    return [f"{protocol} {address} port {port}: {program}" for protocol, address, port, program in sorted(listeners)]

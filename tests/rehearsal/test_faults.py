@@ -1,0 +1,231 @@
+"""Faults made by hand on the hosts of an open class: each turns exactly its own tests red, and nothing else.
+
+The browsers and the scan of all ports stay out: they look at the same faults for minutes. Run as a program, out there,
+this file does the looking (`check`) and the faults (`admin`).
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from classroom.errors import ClassroomError
+from classroom.paths import REPO
+from classroom.verify.commands import run
+from classroom.verify.target import Group, Target
+from rehearsal import stack
+from tests.rehearsal.command import rehearsal
+
+AREAS = ("every", "front", "media", "outside/test_page.py")
+WITHOUT = frozenset({"inside"})
+
+OWN_CERTIFICATE = """
+mkdir -p /root/fault && cp -p /etc/classroom/tls/fullchain.pem /etc/classroom/secrets/tls.key /root/fault/
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN={domain} \
+  -addext 'subjectAltName=DNS:{domain},DNS:*.{domain}' -keyout /root/fault/new.key -out /root/fault/new.pem 2>/dev/null
+cat /root/fault/new.pem > /etc/classroom/tls/fullchain.pem
+cat /root/fault/new.key > /etc/classroom/secrets/tls.key
+systemctl reload nginx
+"""
+GIVEN_CERTIFICATE = """
+cat /root/fault/fullchain.pem > /etc/classroom/tls/fullchain.pem
+cat /root/fault/tls.key > /etc/classroom/secrets/tls.key
+rm -r /root/fault && systemctl reload nginx
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done as root on the first machine of a group, how it is undone, and the tests that have to be red.
+
+    `{m}` stands for the machine's name, `{domain}` for the class's.
+    """
+
+    group: Group
+    do: str
+    undo: str
+    red: frozenset[str]
+
+
+FAULTS = {
+    "the portal is stopped": Fault(
+        "front",
+        "systemctl stop portal",
+        "systemctl start portal; for n in $(seq 50); do"
+        " curl -fsS -o /dev/null http://127.0.0.1:8090/api/health 2>/dev/null && exit 0; sleep 0.2; done; exit 1",
+        frozenset(
+            {
+                "every/test_exactly_these_ports_listen[{m}]",
+                "front/test_service_of_the_front_runs[{m}-portal]",
+                "front/test_services_of_the_front_are_no_root[{m}]",
+                "outside/test_the_portal_answers",
+                "outside/test_a_wrong_code_opens_nothing",
+                "outside/test_a_bad_name_is_refused",
+            }
+        ),
+    ),
+    "LiveKit is stopped": Fault(
+        "media",
+        "systemctl stop livekit",
+        "systemctl start livekit; for n in $(seq 50); do ss -Hltn sport = :5349 | grep -q . && exit 0; sleep 0.2; done; exit 1",
+        frozenset({"every/test_exactly_these_ports_listen[{m}]", "media/test_livekit_runs[{m}]"}),
+    ),
+    "a port is opened": Fault(
+        "media",
+        "nft insert rule inet classroom ingress tcp dport 8022 accept",
+        "systemctl reload nftables",
+        frozenset({"every/test_the_firewall_is_exactly_the_port_table[{m}]"}),
+    ),
+    "something more listens": Fault(
+        "media",
+        "systemd-run --quiet --collect --uid=nobody --unit=fault-listener python3 -m http.server 8022;"
+        " for n in $(seq 50); do ss -Hltn sport = :8022 | grep -q . && exit 0; sleep 0.2; done; exit 1",
+        "systemctl stop fault-listener",
+        frozenset({"every/test_exactly_these_ports_listen[{m}]"}),
+    ),
+    "the certificate's key is readable for all": Fault(
+        "front",
+        "chmod 0644 /etc/classroom/secrets/tls.key",
+        "chmod 0640 /etc/classroom/secrets/tls.key",
+        frozenset({"every/test_secrets_are_exactly_these[{m}]"}),
+    ),
+    "the certificate is swapped": Fault(
+        "front",
+        OWN_CERTIFICATE,
+        GIVEN_CERTIFICATE,
+        frozenset(
+            {
+                "front/test_certificate_is_the_given_one_and_in_date[{m}]",
+                "outside/test_the_certificate_that_is_served_is_the_given_one[4]",
+                "outside/test_the_certificate_that_is_served_is_the_given_one[6]",
+                "outside/test_the_page_is_served_with_a_strict_policy",
+                "outside/test_the_portal_answers",
+                "outside/test_a_wrong_code_opens_nothing",
+                "outside/test_a_bad_name_is_refused",
+            }
+        ),
+    ),
+    "the verifier's sudo is widened": Fault(
+        "front",
+        "umask 0337; echo 'verifier ALL=(root) NOPASSWD: /usr/bin/cat /etc/shadow' > /etc/sudoers.d/fault",
+        "rm /etc/sudoers.d/fault",
+        frozenset(
+            {
+                "every/test_the_verifier_may_do_exactly_what_is_listed[{m}]",
+                "every/test_sudo_rights_are_exactly_these[{m}]",
+            }
+        ),
+    ),
+    "SSH takes passwords": Fault(
+        "media",
+        "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-fault.conf",
+        "rm /etc/ssh/sshd_config.d/00-fault.conf",
+        frozenset({"every/test_ssh_takes_keys_only[{m}]"}),
+    ),
+    "a stranger has a key": Fault(
+        "media",
+        "echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA stranger' > /etc/ssh/authorized_keys.d/stranger",
+        "rm /etc/ssh/authorized_keys.d/stranger",
+        frozenset({"every/test_keys_that_open_accounts[{m}]"}),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The inventory of an open class: the one that is there, or one that is opened now."""
+    found: object = None
+    if json.loads(rehearsal("status", "--json").stdout)["running"]:
+        try:
+            found = stack.output("inventory")
+        except ClassroomError:
+            found = None
+    if found is None:
+        answer = rehearsal("up")
+        assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
+        found = stack.output("inventory")
+    path = tmp_path_factory.mktemp("faults") / "inventory.json"
+    path.write_text(json.dumps(found))
+    return path
+
+
+def _outside(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run this file as a program, as a client out there."""
+    script = 'cd "$0" && exec "$@"'
+    argv = ["sh", "-c", script, REPO, sys.executable, "-m", "tests.rehearsal.test_faults", *words]
+    answer = rehearsal("exec", "--", *argv, env=stack.environment())
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
+    return answer
+
+
+class Eyes:
+    """Looks at the class; what was seen after one fault is what is there before the next."""
+
+    def __init__(self, inventory: Path) -> None:
+        self._inventory = inventory
+        self.last: dict[str, str] | None = None
+
+    def look(self) -> dict[str, str]:
+        """Return the outcome of every test, looked at anew."""
+        found: dict[str, str] = json.loads(_outside("check", self._inventory).stdout.splitlines()[-1])
+        assert len(found) > 40
+        self.last = found
+        return found
+
+
+@pytest.fixture(scope="module")
+def eyes(inventory: Path) -> Eyes:
+    return Eyes(inventory)
+
+
+def red(outcomes: dict[str, str]) -> set[str]:
+    """Return the tests that failed."""
+    return {test for test, outcome in outcomes.items() if outcome == "failed"}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_turns_exactly_its_tests_red(name: str, inventory: Path, eyes: Eyes) -> None:
+    fault, target = FAULTS[name], Target.read(inventory)
+    machine = target.group(fault.group)[0].name
+    expected = {test.format(m=machine) for test in fault.red}
+    before = eyes.last or eyes.look()
+    assert red(before) == set()
+    assert expected <= before.keys()
+    _outside("admin", inventory, machine, fault.do.format(domain=target.domain))
+    try:
+        during = eyes.look()
+    finally:
+        _outside("admin", inventory, machine, fault.undo)
+    assert red(during) == expected
+    after = eyes.look()
+    assert red(after) == set()
+    assert after.keys() == before.keys()
+
+
+def check(inventory: Path) -> dict[str, str]:
+    """Run the tests of AREAS and return their outcomes by name."""
+    with tempfile.TemporaryDirectory() as scratch:
+        done, _ = run(Target.read(inventory), Path(scratch), WITHOUT, AREAS)
+    for result in done.results:
+        if result.outcome == "failed":
+            print(result.message, file=sys.stderr)
+    return {f"{result.area}/{result.test}": result.outcome for result in done.results}
+
+
+def admin(inventory: Path, machine: str, command: str) -> int:
+    """Run a shell command as root on a machine, with an administrator's login, and return its status."""
+    with tempfile.TemporaryDirectory() as scratch:
+        config = Target.read(inventory).write_ssh(Path(scratch))
+        argv = ["ssh", "-F", config, "-o", "ControlMaster=no", f"debian@{machine}", "sudo", "-n", "sh", "-e"]
+        return subprocess.run([str(a) for a in argv], input=command, text=True, check=False).returncode
+
+
+if __name__ == "__main__":
+    what, given, *rest = sys.argv[1:]
+    if what == "admin":
+        sys.exit(admin(Path(given), *rest))
+    print(json.dumps(check(Path(given))))

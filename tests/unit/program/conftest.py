@@ -1,0 +1,28 @@
+"""Certificates and keys for settings."""
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from rehearsal.authority import issue
+
+PEM = serialization.Encoding.PEM
+
+
+def issued(*names: str, days: int = 60) -> dict[str, str]:
+    """Return the settings `certificate` and `certificate_key` for these names."""
+    root = issue("authority", [], None)
+    leaf, key = issue(names[0], list(names), root, days=days)
+    private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {"certificate": leaf.public_bytes(PEM).decode(), "certificate_key": private.decode()}
+
+
+@pytest.fixture(scope="session")
+def certificate() -> dict[str, str]:
+    return issued("class.example", "turn.class.example")
+
+
+@pytest.fixture(scope="session")
+def public_key() -> str:
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()

@@ -1,0 +1,142 @@
+"""`classroom verify`: what it refuses, what it counts as a pass, and what it keeps."""
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from classroom.cli import app
+from classroom.errors import UnknownError, WrongUseError
+from classroom.verify import commands
+from classroom.verify.needs import Need
+from classroom.verify.plugin import Silence, Verification
+from classroom.verify.target import Target
+from tests.unit.verify.test_firewall import inventory
+
+if not any(command.callback is commands.verify for command in app.registered_commands):
+    commands.register(app)
+
+
+def given(tmp_path: Path, change: dict | None = None) -> Path:
+    path = tmp_path / "inventory.json"
+    path.write_text(json.dumps(inventory() | (change or {})))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "name the deployment"),
+        (["--stack", "a", "--inventory", "b"], "name the deployment"),
+        (["--inventory", "/nowhere"], "/nowhere cannot be read"),
+        (["--inventory", "/nowhere", "--without", "udp"], "there is no 'udp'; choose from ipv6, udp-drop, inside"),
+    ],
+)
+def test_wrong_use(words: list[str], sentence: str) -> None:
+    error = CliRunner().invoke(app, ["verify", *words]).exception
+    assert isinstance(error, WrongUseError)
+    assert error.status == 2
+    assert sentence in str(error)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"_meta": {"hostvars": {}}}, "names no machine"),
+        ({"media": {"hosts": []}}, "group 'media' is empty"),
+        ({"media": {"hosts": ["media1", "media2"]}}, r"group 'media' names \['media2'\]"),
+        ({"all": {}}, "is no inventory"),
+    ],
+)
+def test_an_inventory_without_its_machines_is_refused(tmp_path: Path, change: dict, sentence: str) -> None:
+    with pytest.raises(WrongUseError, match=sentence):
+        Target.read(given(tmp_path, change))
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    need = Need("a way to the class over IPv6", lambda _: False, "give this machine IPv6", frozenset({"ipv6"}))
+    monkeypatch.setattr(commands, "needs", lambda _: [need])
+    target = Target(inventory())
+    with pytest.raises(UnknownError, match="or go on with --without ipv6") as caught:
+        commands.check_needs(target, frozenset())
+    assert caught.value.status == 4
+    assert "MISSING   a way to the class over IPv6" in capsys.readouterr().out
+    commands.check_needs(target, frozenset({"ipv6"}))
+    assert "left out  a way to the class over IPv6" in capsys.readouterr().out
+
+
+def test_a_rehearsal_is_told_by_its_addresses() -> None:
+    found = inventory()
+    assert Target(found).rehearsal
+    found["_meta"]["hostvars"]["front"]["classroom_public4"] = "5.5.5.5"
+    assert not Target(found).rehearsal
+
+
+TESTS = """
+import pytest
+def test_passes(): pass
+def test_fails(): assert False, "the reason"
+def test_skips(): pytest.skip("no wish")
+@pytest.mark.skip
+def test_is_marked(): pass
+@pytest.mark.xfail
+def test_is_expected_to_fail(): assert False
+@pytest.mark.parametrize("host", [])
+def test_has_no_host(host): pass
+@pytest.mark.part("ipv6")
+def test_of_a_part(): assert False
+"""
+
+
+def outcomes(tmp_path: Path, without: frozenset[str], text: str = TESTS) -> tuple[dict[str, str], int]:
+    (tmp_path / "every").mkdir()
+    # A module is read once by its name.
+    (tmp_path / "every" / f"test_{uuid.uuid4().hex}.py").write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = part(name)\n")
+    lines: list[str] = []
+    done = Verification(Target(inventory()), tmp_path / "none", without, lines.append)
+    done._containers = {"front": "", "media1": ""}
+    argv = [
+        "-c",
+        str(tmp_path / "pytest.ini"),
+        "--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        str(tmp_path / "every"),
+    ]
+    status = pytest.main(argv, plugins=[done, Silence()])
+    assert len(lines) >= len(done.results)
+    return {result.test: result.outcome for result in done.results}, int(status)
+
+
+def test_a_skipped_test_is_a_failure(tmp_path: Path) -> None:
+    found, status = outcomes(tmp_path, frozenset({"ipv6"}))
+    assert found.pop("test_passes") == "passed"
+    assert found.pop("test_of_a_part") == "not proven"
+    assert set(found.values()) == {"failed"}
+    assert len(found) == 5
+    assert status == 1
+
+
+def test_a_part_that_is_not_left_out_is_tested(tmp_path: Path) -> None:
+    assert outcomes(tmp_path, frozenset())[0]["test_of_a_part"] == "failed"
+
+
+def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
+    found, status = outcomes(tmp_path, frozenset(), "import nothing_of_this_name")
+    assert list(found.values()) == ["failed"]
+    assert status != 0
+
+
+def test_the_record_says_what_is_not_proven(tmp_path: Path) -> None:
+    done = Verification(Target(inventory()), tmp_path / "none", frozenset({"inside"}), print)
+    done._containers = {"front": "lxc-libvirt", "media1": "lxc-libvirt"}
+    record = commands.record_of(done, 0.0, 0)
+    assert record["date"] == "1970-01-01T00:00:00+00:00"
+    assert record["passed"] is False  # no test ran
+    assert any("MemoryMax and CPUQuota" in sentence for sentence in record["not_proven"])
+    assert any("--without inside" in sentence for sentence in record["not_proven"])
