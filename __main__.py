@@ -2,10 +2,10 @@
 
 import pulumi
 
-from classroom import preflight, program
+from classroom import program
 from classroom.classroom import Classroom
 
 settings = program.settings()
-cloud = program.checked(preflight.check, settings, pulumi.get_stack())
-for name, value in Classroom("classroom", settings, cloud).outputs.items():
+found = program.findings(settings)
+for name, value in Classroom("classroom", settings, found).outputs.items():
     pulumi.export(name, value)

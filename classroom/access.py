@@ -36,7 +36,9 @@ class Access(pulumi.ComponentResource):
     def __init__(self, name: str, args: AccessArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("classroom:access:Access", name, {}, opts)
         own = ResourceOptions(parent=self)
-        self.key_pair = openstack.compute.Keypair(name, name=args.stack, public_key=args.public_key, opts=own).name
+        # The cloud knows a key pair by its name alone, so that a new one has to wait until the old one is gone.
+        apart = ResourceOptions(parent=self, delete_before_replace=True)
+        self.key_pair = openstack.compute.Keypair(name, name=args.stack, public_key=args.public_key, opts=apart).name
         groups = {
             kind: openstack.networking.SecGroup(
                 f"{name}-{kind}",
@@ -64,6 +66,7 @@ class Access(pulumi.ComponentResource):
                         remote_ip_prefix=rule.prefix,
                         remote_group_id=front if rule.from_front else None,
                         security_group_id=self.group_ids[kind],
+                        description=f"{args.stack}: {rule.why}",
                         # Neutron holds no rule that it could change: a new one has to wait until the old one is gone.
                         opts=ResourceOptions(parent=self, delete_before_replace=True),
                     )
@@ -83,6 +86,7 @@ class Rule:
     last: int | None = None
     prefix: str | None = None
     from_front: bool = False
+    why: str = ""
 
 
 def rules_for(ports: Sequence[Port], ssh_from: Sequence[str], *, ipv6: bool) -> list[Rule]:
@@ -91,16 +95,16 @@ def rules_for(ports: Sequence[Port], ssh_from: Sequence[str], *, ipv6: bool) -> 
     rules = []
     for family in families:
         short, icmp = family[-2:], "icmp" if family == "IPv4" else "ipv6-icmp"
-        rules.append(Rule(f"out-{short}", "egress", family))
-        rules.append(Rule(f"ping-{short}", "ingress", family, icmp, prefix=EVERYWHERE[family]))
+        rules.append(Rule(f"out-{short}", "egress", family, why="the way out"))
+        rules.append(Rule(f"ping-{short}", "ingress", family, icmp, prefix=EVERYWHERE[family], why="ping and path MTU"))
         for port in ports:
             base = (f"{port.name}-{short}", "ingress", family, port.protocol, port.first, port.last)
             if port.source == "front":
                 # Front and media speak IPv4 with each other.
-                rules += [Rule(*base, from_front=True)] if family == "IPv4" else []
+                rules += [Rule(*base, from_front=True, why=port.why)] if family == "IPv4" else []
             elif port.source == "ssh_from":
                 wanted = [n for n in ssh_from if f"IPv{ipaddress.ip_network(n).version}" == family]
-                rules += [Rule(f"{base[0]}-{n}", *base[1:], prefix=n) for n in wanted]
+                rules += [Rule(f"{base[0]}-{n}", *base[1:], prefix=n, why=port.why) for n in wanted]
             else:
-                rules.append(Rule(*base, prefix=EVERYWHERE[family]))
+                rules.append(Rule(*base, prefix=EVERYWHERE[family], why=port.why))
     return rules

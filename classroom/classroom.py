@@ -1,5 +1,6 @@
 """The classroom: network, access, machines, secrets, and Ansible on top of them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,12 +8,14 @@ import pulumi
 from pulumi import Output, ResourceOptions
 
 from classroom.access import Access, AccessArgs
+from classroom.cloud import connect
 from classroom.codes import digest_of, links
-from classroom.configure import CROCKFORD, LETTERS, Configure, Secret
+from classroom.configure import CROCKFORD, LETTERS, Configure, Secret, providers
+from classroom.errors import ClassroomError
 from classroom.inventory import dns_records, inventory, with_host_keys
 from classroom.machines import Machines, MachinesArgs, kinds_of, plans_for
 from classroom.network import Network, NetworkArgs
-from classroom.preflight import Cloud
+from classroom.preflight import Findings
 from classroom.settings import Settings
 
 TEACHER_CODE, PUPIL_CODE = 13, 8
@@ -24,8 +27,9 @@ class Classroom(pulumi.ComponentResource):
 
     outputs: dict[str, Any]
 
-    def __init__(self, name: str, settings: Settings, cloud: Cloud, opts: ResourceOptions | None = None) -> None:
-        super().__init__("classroom:index:Classroom", name, {}, opts)
+    def __init__(self, name: str, settings: Settings, found: Findings, opts: ResourceOptions | None = None) -> None:
+        given = ResourceOptions(providers=providers(settings.cloud, settings.region))
+        super().__init__("classroom:index:Classroom", name, {}, ResourceOptions.merge(given, opts))
         own = ResourceOptions(parent=self)
         stack = pulumi.get_stack()
         plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
@@ -33,10 +37,9 @@ class Classroom(pulumi.ComponentResource):
             "network",
             NetworkArgs(
                 stack=stack,
-                external_network_id=cloud.external_network_id,
+                external_network_id=found.external_network_id,
                 cidr=settings.network_cidr,
                 ipv6=settings.ipv6,
-                availability_zone=settings.availability_zone,
             ),
             own,
         )
@@ -62,6 +65,7 @@ class Classroom(pulumi.ComponentResource):
                 external_network=settings.external_network,
                 network=network,
                 access=access,
+                on_error=pulumi.ErrorHook("machine", lambda failure: explain(failure, settings)),
             ),
             own,
         ).machines
@@ -83,9 +87,10 @@ class Classroom(pulumi.ComponentResource):
         configure = Configure(
             "configure",
             cloud=settings.cloud,
+            region=settings.region,
+            broken=found.broken,
             hosts={
-                name: {"server": m.server_id, "address": m.public4, "urn": m.parts[0].urn}
-                for name, m in machines.items()
+                name: {"server": m.server_id, "image": m.image_id, "address": m.public4} for name, m in machines.items()
             },
             inventory=listed,
             secrets=Output.all(livekit=livekit, codes=codes).apply(
@@ -103,6 +108,28 @@ class Classroom(pulumi.ComponentResource):
             "classes": Output.secret(classes),
         }
         self.register_outputs({})
+
+
+def explain(failure: pulumi.ErrorHookArgs, settings: Settings) -> bool:
+    """Say in one sentence why the cloud did not make a machine and what to do; return False, as it is not tried again."""
+    said = " ".join(failure.errors)
+    machine = failure.name.removeprefix("machines-")
+    server = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", said)
+    if failure.failed_operation == "create" and server and "'ERROR'" in said:
+        try:
+            fault = (
+                connect(settings.cloud, settings.region)
+                .get("compute", f"/servers/{server[0]}")["server"]
+                .get("fault", {})
+            )
+            reason = fault.get("message", "it tells no reason")
+        except ClassroomError as error:
+            reason = str(error)
+        pulumi.log.error(
+            f"{machine}: the cloud left this machine in ERROR ({reason}); run `pulumi up` again, which replaces it, or choose another"
+            " flavour or availability_zone if it stays so"
+        )
+    return False
 
 
 def secret_variables(settings: Settings, livekit: str, codes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

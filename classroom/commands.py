@@ -1,7 +1,6 @@
 """Commands about a stack: its settings, inventory, classes, and another run of the roles."""
 
 import json
-import os
 import subprocess
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from classroom.errors import ClassroomError
 from classroom.paths import REPO
 from classroom.settings import Settings
-from classroom.stack import output
+from classroom.stack import environment, output, pulumi
 
 Stack = Annotated[str, typer.Option("--stack", envvar="CLASSROOM_STACK", help="Name of the stack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -63,10 +62,16 @@ def configure(
     force: Annotated[bool, typer.Option("--force", help="Also if nothing changed or a class is live.")] = False,
 ) -> None:
     """Run Ansible on the machines as they are: what `pulumi up` does after provisioning."""
-    environment = os.environ | ({"CLASSROOM_FORCE": "1"} if force else {})
-    argv = ["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, "--target", _configure_urn(stack)]
-    if subprocess.run(argv, cwd=REPO, env=environment, check=False).returncode:
-        raise ClassroomError("the machines are not configured: Pulumi's message above tells why")
+    output(stack, "class_url")  # there is such a stack, and an `up` has ended
+    forced = {"CLASSROOM_FORCE": "1"} if force else {}
+    argv = pulumi(
+        "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", stack, "--target", _configure_urn(stack)
+    )
+    if subprocess.run(argv, cwd=REPO, env=environment() | forced, check=False).returncode:
+        raise ClassroomError(
+            f"the machines of '{stack}' are not configured: the message above tells why; if it speaks of other changes, run"
+            f" `pulumi up --stack {stack}`"
+        )
 
 
 def _configure_urn(stack: str) -> str:

@@ -1,5 +1,7 @@
-"""The resources of our own provider, as the program declares them."""
+"""The resources of our own provider, as the program declares them, and the providers themselves."""
 
+from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import pulumi
@@ -25,8 +27,9 @@ class Secret(pulumi.CustomResource):
 class Configure(pulumi.CustomResource):
     """Ansible on all machines; runs when a machine, a variable, a secret or the roles' digest has changed.
 
-    `hosts` maps each machine's name to its `server` id and `address`; `secrets` are encrypted in the state. After it
-    `hostKeys` maps each name to the machine's SSH host keys.
+    `hosts` maps each machine's name to its `server` and `image` ids and its `address`; `secrets` are encrypted in the state;
+    `broken` maps each machine that the cloud holds in ERROR to the reason. After it `hostKeys` maps each name to the
+    machine's SSH host keys. `cloud` and `region` only tell where consoles are read: they cause no run by themselves.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class Configure(pulumi.CustomResource):
         name: str,
         *,
         cloud: str | None,
+        region: str,
+        broken: Mapping[str, str],
         hosts: Input[Any],
         inventory: Input[Any],
         secrets: Input[Any],
@@ -41,6 +46,8 @@ class Configure(pulumi.CustomResource):
     ) -> None:
         properties = {
             "cloud": cloud,
+            "region": region,
+            "broken": broken,
             "digest": roles_digest(),
             "hosts": hosts,
             "inventory": inventory,
@@ -53,6 +60,16 @@ class Configure(pulumi.CustomResource):
     def keys(self) -> Output[Any]:
         """The machines' SSH host keys, by name."""
         return Output.from_input(pulumi.get(self, "hostKeys"))
+
+
+def providers(cloud: str | None, region: str) -> list[pulumi.ProviderResource]:
+    """Return OpenStack's provider, on the entry `cloud` of clouds.yaml or the OS_* variables, and our own.
+
+    Neither gets a password through Pulumi, so that none reaches the state: OpenStack's reads its way in by itself.
+    """
+    latest = pulumi.ResourceOptions(version=version("pulumi-openstack"))
+    openstack = pulumi.ProviderResource("openstack", "openstack", {"cloud": cloud, "region": region}, latest)
+    return [openstack, pulumi.ProviderResource("classroom", "classroom", {})]
 
 
 def roles_digest() -> str:

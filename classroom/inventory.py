@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from classroom.machines import Plan
+from classroom.machines import LOGIN, Plan
 from classroom.ports import PORTS
 from classroom.settings import Settings
 
@@ -23,7 +23,7 @@ def inventory(
         found = addresses[plan.name]
         hostvars[plan.name] = {
             "ansible_host": found["public4"],
-            "ansible_user": "debian",
+            "ansible_user": LOGIN,
             "classroom_server_id": found["server"],
             "classroom_private4": found["private4"],
             "classroom_public4": found["public4"],

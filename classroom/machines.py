@@ -10,6 +10,13 @@ from pulumi import Output, ResourceOptions
 from classroom.access import Access
 from classroom.network import Network, tag
 from classroom.ports import Group
+from classroom.templates import render
+
+LOGIN = "debian"
+"""The account of Debian's images that takes the first administrator's key."""
+KEPT = ["keyPair", "imageName", "userData"]
+"""What holds for new machines only. The base role brings another key to machines that are there; another image or first
+boot would rebuild all of them at once, under running classes: the preflight names the command that renews them one by one."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +40,16 @@ class MachinesArgs:
     external_network: str
     network: Network
     access: Access
+    on_error: pulumi.ErrorHook | None = None
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine that is: its server, and its private and public addresses (`public6` is empty without IPv6)."""
+    """A machine that is: its server and image, its private and public addresses (`public6` is empty without IPv6)."""
 
     plan: Plan
     server_id: Output[str]
+    image_id: Output[str]
     private4: Output[str]
     public4: Output[str]
     public6: Output[str]
@@ -72,7 +81,7 @@ class Machines(pulumi.ComponentResource):
             security_group_ids=[args.access.group_ids[plan.kind]],
             fixed_ips=fixed,
             tags=tags,
-            opts=ResourceOptions(parent=self, depends_on=args.network.ready),
+            opts=ResourceOptions(parent=self, depends_on=args.network.ready, delete_before_replace=True),
         )
         server = openstack.compute.Instance(
             label,
@@ -81,13 +90,22 @@ class Machines(pulumi.ComponentResource):
             flavor_name=plan.flavor,
             key_pair=args.access.key_pair,
             availability_zone=args.availability_zone,
+            user_data=render("cloud-init.yaml.j2", hostname=full),
             config_drive=True,
             networks=[openstack.compute.InstanceNetworkArgs(port=port.id)],
             scheduler_hints=[openstack.compute.InstanceSchedulerHintArgs(group=spread.id)],
             metadata={"classroom": args.stack},
             tags=tags,
-            # Another key for the first administrator reaches machines that are there through the base role.
-            opts=ResourceOptions(parent=self, depends_on=args.access.rules, ignore_changes=["keyPair"]),
+            opts=ResourceOptions(
+                parent=self,
+                depends_on=args.access.rules,
+                ignore_changes=KEPT,
+                # The new machine takes over the old one's port.
+                delete_before_replace=True,
+                # A machine that the cloud left in ERROR is replaced by the next `up`.
+                replace_on_changes=["#initerror"],
+                hooks=pulumi.ResourceHookBinding(on_error=[args.on_error]) if args.on_error else None,
+            ),
         )
         floating = openstack.networking.FloatingIp(
             label, pool=args.external_network, description=full, tags=tags, opts=ResourceOptions(parent=self)
@@ -96,11 +114,12 @@ class Machines(pulumi.ComponentResource):
             label,
             floating_ip=floating.address,
             port_id=port.id,
-            opts=ResourceOptions(parent=self, depends_on=[*args.network.ready, server]),
+            opts=ResourceOptions(parent=self, depends_on=[*args.network.ready, server], delete_before_replace=True),
         )
         return Machine(
             plan=plan,
             server_id=server.id,
+            image_id=server.image_id,
             private4=port.all_fixed_ips.apply(lambda found: next(a for a in found if ":" not in a)),
             public4=floating.address,
             public6=port.all_fixed_ips.apply(lambda found: next((a for a in found if ":" in a), "")),

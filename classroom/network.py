@@ -15,7 +15,6 @@ class NetworkArgs:
     external_network_id: str
     cidr: str
     ipv6: str | None
-    availability_zone: str | None
 
 
 class Network(pulumi.ComponentResource):
@@ -29,6 +28,8 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("classroom:network:Network", name, {}, opts)
         own = ResourceOptions(parent=self)
+        # Two subnets of the same range, or two ways from a router into one, cannot stand side by side.
+        apart = ResourceOptions(parent=self, delete_before_replace=True)
         tags: Input[list[Input[str]]] = [tag(args.stack)]
         net = openstack.networking.Network(name, name=args.stack, admin_state_up=True, tags=tags, opts=own)
         router = openstack.networking.Router(
@@ -46,10 +47,10 @@ class Network(pulumi.ComponentResource):
             cidr=args.cidr,
             ip_version=4,
             tags=tags,
-            opts=own,
+            opts=apart,
         )
         self.ready = [
-            openstack.networking.RouterInterface(f"{name}-ipv4", router_id=router.id, subnet_id=subnet4.id, opts=own)
+            openstack.networking.RouterInterface(f"{name}-ipv4", router_id=router.id, subnet_id=subnet4.id, opts=apart)
         ]
         self.subnet6_id = None
         if args.ipv6:
@@ -62,11 +63,11 @@ class Network(pulumi.ComponentResource):
                 ipv6_address_mode="slaac",
                 ipv6_ra_mode="slaac",
                 tags=tags,
-                opts=own,
+                opts=apart,
             )
             self.ready.append(
                 openstack.networking.RouterInterface(
-                    f"{name}-ipv6", router_id=router.id, subnet_id=subnet6.id, opts=own
+                    f"{name}-ipv6", router_id=router.id, subnet_id=subnet6.id, opts=apart
                 )
             )
             self.subnet6_id = subnet6.id

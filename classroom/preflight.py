@@ -1,121 +1,275 @@
-"""What can be known about the cloud before anything is created: asked with token requests and GETs alone."""
+"""What can be known before anything is created: about this machine, and about the cloud, by token requests and GETs alone."""
 
+import difflib
+import math
+import os
+import re
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import keystoneauth1.exceptions
-import openstack
-import openstack.exceptions
+import yaml
 
+from classroom.access import rules_for
 from classroom.artifacts import livekit_binary, page_dir, portal_dir
+from classroom.cloud import Cloud, connect
 from classroom.errors import ClassroomError, WrongUseError
-from classroom.machines import plans_for
-from classroom.paths import CACHE
+from classroom.machines import Plan, kinds_of, plans_for
+from classroom.memory import memory_folder
+from classroom.network import tag
+from classroom.paths import CACHE, REPO
+from classroom.ports import ports_for
 from classroom.settings import Settings
+from classroom.stack import replace_command
 
-FREE_MIB = 500
-"""Disk that the operator's machine must have left: for the state and for packing what goes to the hosts."""
+SHOWN = 30
+"""Names that a message lists at most."""
+STATE_MIB, CACHE_MIB, MEMORY_MIB = 200, 100, 150
+"""Room that a run needs on this machine: for Pulumi's state and its backups, the cache, and what is packed in memory."""
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """What the program has to know of the cloud."""
+class Findings:
+    """What the program has to know of the cloud.
+
+    `broken` tells of each machine that the cloud holds in ERROR why; `advice` are sentences that stop nothing.
+    """
 
     external_network_id: str
+    broken: Mapping[str, str] = field(default_factory=dict)
+    advice: Sequence[str] = ()
 
 
-def check(settings: Settings, stack: str) -> Cloud:
-    """Return what the program needs to know; ClassroomError with one sentence for the first thing that is in the way."""
+def check(settings: Settings, stack: str) -> Findings:
+    """Return what the program needs to know; ClassroomError with one sentence for each thing that is in the way."""
+    this_machine()
+    cloud = connect(settings.cloud, settings.region)
+    with ThreadPoolExecutor(8) as pool:
+        return _Check(cloud, settings, stack, pool).run()
+
+
+def this_machine() -> None:
+    """Raise ClassroomError if this machine lacks what a run needs: built artifacts, room, an SSH client and key."""
     livekit_binary(), page_dir(), portal_dir()
-    free = shutil.disk_usage(CACHE).free // 1024**2
-    if free < FREE_MIB:
+    room = [(CACHE, CACHE_MIB, "or set CLASSROOM_CACHE"), (memory_folder(), MEMORY_MIB, "in memory")]
+    state = state_folder()
+    if state:
+        room.append((state, STATE_MIB, "or move Pulumi's state (PULUMI_BACKEND_URL)"))
+    for folder, needed, hint in room:
+        free = shutil.disk_usage(_there(folder)).free // 1024**2
+        if free < needed:
+            raise ClassroomError(f"{free} MiB are free in {folder}, and {needed} MiB are needed: free some, {hint}")
+    if not shutil.which("ssh"):
+        raise ClassroomError("ssh is not installed here, and Ansible needs it: install Debian's openssh-client")
+    key = os.environ.get("CLASSROOM_SSH_KEY")
+    if key and not Path(key).is_file():
         raise ClassroomError(
-            f"{free} MiB are free under {CACHE}, and {FREE_MIB} are needed: free some, or set CLASSROOM_CACHE"
+            f"CLASSROOM_SSH_KEY is '{key}', and there is no such file: name an administrator's private key"
         )
-    cloud = _connect(settings)
-    _one_of("image", settings.image, (image.name for image in cloud.image.images()))
-    flavors = {flavor.name: flavor for flavor in cloud.compute.flavors()}
-    plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
-    _one_of("flavor_front", settings.flavor_front, flavors)
-    if settings.flavor_media:
-        _one_of("flavor_media", settings.flavor_media, flavors)
-    networks = {n.name: n.id for n in cloud.network.networks(is_router_external=True)}
-    _one_of("external_network", settings.external_network, networks)
-    if settings.availability_zone:
-        zones = [zone.name for zone in cloud.compute.availability_zones()]
-        _one_of("availability_zone", settings.availability_zone, zones)
-    _quota(cloud, [(f"{stack}-{plan.name}", flavors[plan.flavor]) for plan in plans])
-    return Cloud(external_network_id=networks[settings.external_network])
 
 
-def _quota(cloud: Any, machines: list[tuple[str, Any]]) -> None:
-    """Compare what the machines that are not there yet need with what the project has left."""
-    there = {server.name for server in cloud.compute.servers()}
-    new = [flavor for name, flavor in machines if name not in there]
-    if not new:
-        return
-    limits = cloud.compute.get_limits().absolute
-    wanted = (
-        ("machines", len(new), limits.instances, limits.instances_used),
-        ("processors", sum(f.vcpus for f in new), limits.total_cores, limits.total_cores_used),
-        ("MiB of memory", sum(f.ram for f in new), limits.total_ram, limits.total_ram_used),
-    )
-    for what, needed, most, used in wanted:
-        if most is not None and most >= 0 and needed > most - (used or 0):
-            raise ClassroomError(
-                f"quota: {needed} {what} are needed and {max(0, most - (used or 0))} of {most} are left in the project;"
-                " ask the cloud's operator for more, or choose a smaller flavour"
+def state_folder() -> Path | None:
+    """Return the folder in which Pulumi keeps its state, or None if that is no folder on this machine."""
+    url = os.environ.get("PULUMI_BACKEND_URL")
+    if not url:
+        url = (yaml.safe_load((REPO / "Pulumi.yaml").read_text()).get("backend") or {}).get("url", "")
+    if not url.startswith("file://"):
+        return None
+    return Path(url.removeprefix("file://").partition("?")[0]).expanduser()
+
+
+def _there(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+class _Check:
+    """One look at the cloud: the requests run side by side, as each takes a while."""
+
+    def __init__(self, cloud: Cloud, settings: Settings, stack: str, pool: ThreadPoolExecutor) -> None:
+        self._cloud, self._settings, self._stack, self._pool = cloud, settings, stack, pool
+        self._plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
+
+    def run(self) -> Findings:
+        get, stack = self._get, re.escape(self._stack)
+        images = get("image", "/images", name=self._settings.image, status="active")
+        flavors = get("compute", "/flavors/detail", limit=1000)
+        networks = get("network", "/networks", **{"router:external": True})
+        servers = get("compute", "/servers/detail", name=f"^{stack}-")
+        own = get("network", "/networks", tags=tag(self._stack))
+        faults: list[str] = []
+        self._zone(faults)
+        image = self._image(images.result()["images"], faults)
+        self._flavors(flavors.result()["flavors"], image, faults)
+        external = self._external(networks.result()["networks"], faults)
+        if faults:
+            raise WrongUseError("\n".join(faults))
+        there = {server["name"]: server for server in servers.result()["servers"]}
+        self._quota(there, {f["name"]: f for f in flavors.result()["flavors"]}, bool(own.result()["networks"]))
+        known = {f"{self._stack}-{plan.name}": plan.name for plan in self._plans}
+        mine = {known[name]: server for name, server in there.items() if name in known}
+        broken = {name: _fault(server) for name, server in mine.items() if server["status"] == "ERROR"}
+        return Findings(external, broken, self._advice(mine, image))
+
+    def _get(self, service: str, path: str, **query: str | int | bool) -> "Future[dict[str, Any]]":
+        return self._pool.submit(self._cloud.get, service, path, **query)
+
+    def _zone(self, faults: list[str]) -> None:
+        wanted = self._settings.availability_zone
+        if wanted:
+            found = self._cloud.get("compute", "/os-availability-zone")["availabilityZoneInfo"]
+            _one_of("availability_zone", wanted, (zone["zoneName"] for zone in found), faults)
+
+    def _image(self, found: list[dict[str, Any]], faults: list[str]) -> dict[str, Any]:
+        name = self._settings.image
+        if not found:
+            every = self._cloud.get("image", "/images", limit=1000, status="active")["images"]
+            _one_of("image", name, (image["name"] or "" for image in every), faults)
+            return {}
+        if len(found) > 1:
+            ids = ", ".join(image["id"] for image in found)
+            faults.append(
+                f"image: the cloud has {len(found)} images named '{name}' ({ids}); choose one whose name is its own, or rename yours"
             )
+        return found[0]
 
+    def _flavors(self, found: list[dict[str, Any]], image: Mapping[str, Any], faults: list[str]) -> None:
+        by_name = {flavor["name"]: flavor for flavor in found}
+        keys = {"flavor_front": self._settings.flavor_front}
+        if self._settings.shape == "split":
+            keys["flavor_media"] = self._settings.flavor_media or ""
+        disk, memory = image.get("min_disk") or 1, image.get("min_ram") or 0
+        fit = [name for name, flavor in by_name.items() if flavor["disk"] >= disk and flavor["ram"] >= memory]
+        for key, name in keys.items():
+            _one_of(key, name, by_name, faults)
+            if name in by_name and name not in fit:
+                has = by_name[name]
+                faults.append(
+                    f"{key}: '{name}' has {has['disk']} GiB of disk and {has['ram']} MiB of memory, and the image needs {disk} GiB and"
+                    f" {memory} MiB; choose one of: {_names(fit, name)}"
+                )
 
-def _connect(settings: Settings) -> Any:
-    try:
-        cloud = openstack.connect(cloud=settings.cloud, region_name=settings.region)
-    except openstack.exceptions.ConfigException as error:
-        raise WrongUseError(
-            f"cloud: '{settings.cloud}' cannot be used ({error}); see the entries of your clouds.yaml"
-        ) from None
-    url = cloud.config.auth.get("auth_url") or "no address"
-    user = cloud.config.auth.get("username") or cloud.config.auth.get("application_credential_id") or "no user"
-    try:
-        cloud.authorize()
-        regions = {
-            endpoint["region"]
-            for service in cloud.session.auth.get_access(cloud.session).service_catalog.catalog
-            for endpoint in service["endpoints"]
+    def _external(self, found: list[dict[str, Any]], faults: list[str]) -> str:
+        name = self._settings.external_network
+        _one_of("external_network", name, (network["name"] for network in found), faults)
+        ids = [network["id"] for network in found if network["name"] == name]
+        if len(ids) > 1:
+            faults.append(
+                f"external_network: the cloud has {len(ids)} external networks named '{name}' ({', '.join(ids)}), and the name has to tell"
+                " which: ask its operator"
+            )
+        return str(ids[0]) if ids else ""
+
+    def _quota(self, there: Mapping[str, Any], flavors: Mapping[str, Any], network_there: bool) -> None:
+        """Compare what is not there yet needs with what the project has left."""
+        new = [plan for plan in self._plans if f"{self._stack}-{plan.name}" not in there]
+        if not new:
+            return
+        limits = self._get("compute", "/limits")
+        network = self._network_quota()
+        faults: list[str] = []
+        chosen = [flavors[plan.flavor] for plan in new]
+        left = limits.result()["limits"]["absolute"]
+        wanted = (
+            ("machines", len(new), left["maxTotalInstances"], left["totalInstancesUsed"]),
+            ("processors", sum(f["vcpus"] for f in chosen), left["maxTotalCores"], left["totalCoresUsed"]),
+            ("MiB of memory", sum(f["ram"] for f in chosen), left["maxTotalRAMSize"], left["totalRAMUsed"]),
+            *(
+                (what, needed, *network[what])
+                for what, needed in self._parts(new, network_there).items()
+                if what in network
+            ),
+        )
+        for what, needed, most, used in wanted:
+            available = math.inf if most is None or most < 0 else max(0, most - used)
+            if needed > available:
+                faults.append(
+                    f"quota: {what} needed: {needed}, left in the project: {available} of {most}; ask the cloud's operator for more, or"
+                    " remove what is not used"
+                )
+        if faults:
+            raise ClassroomError("\n".join(faults))
+
+    def _parts(self, new: Sequence[Plan], network_there: bool) -> dict[str, int]:
+        """Return how many things of each kind the new machines need on the network, in the words of `_network_quota`."""
+        ipv6 = self._settings.ipv6 is not None
+        needed = {"floating IPs": len(new), "ports": len(new)}
+        if not network_there:
+            rules = [
+                rule
+                for groups in kinds_of(self._plans).values()
+                for rule in rules_for(ports_for(groups, self._settings.shape), self._settings.ssh_from, ipv6=ipv6)
+            ]
+            families = 1 + ipv6
+            needed |= {
+                "networks": 1,
+                "routers": 1,
+                "subnets": families,
+                # The router and the DHCP server have ports of their own.
+                "ports": len(new) + families + 1,
+                "security groups": len(kinds_of(self._plans)),
+                "security group rules": len(rules),
+            }
+        return needed
+
+    def _network_quota(self) -> dict[str, tuple[int, int]]:
+        """Return the limit and the use of each kind of thing on the network, as far as the cloud tells them."""
+        words = {
+            "floatingip": "floating IPs",
+            "port": "ports",
+            "network": "networks",
+            "router": "routers",
+            "subnet": "subnets",
+            "security_group": "security groups",
+            "security_group_rule": "security group rules",
         }
-    except keystoneauth1.exceptions.Unauthorized:
-        raise ClassroomError(
-            f"the cloud {url} refuses '{user}': check OS_USERNAME and OS_PASSWORD (or the application credential)"
-        ) from None
-    except (keystoneauth1.exceptions.ConnectFailure, keystoneauth1.exceptions.DiscoveryFailure) as error:
-        raise ClassroomError(
-            f"the cloud {url} cannot be reached ({_first(error)}): check OS_AUTH_URL and the network"
-        ) from None
-    except (
-        keystoneauth1.exceptions.ClientException,
-        openstack.exceptions.SDKException,
-    ) as error:
-        raise ClassroomError(
-            f"the cloud {url} gives '{user}' no token ({_first(error)}): set OS_AUTH_URL, OS_USERNAME, OS_PASSWORD,"
-            " OS_PROJECT_NAME and the domains, or `cloud`"
-        ) from None
-    if settings.region not in regions:
-        raise WrongUseError(
-            f"region: the cloud has no '{settings.region}'; choose one of: {', '.join(sorted(regions))}"
-        )
-    return cloud
+        answer = self._cloud.find("network", f"/quotas/{self._cloud.project}/details.json")
+        if answer is None:  # an older Neutron tells the limits, but not what is in use
+            answer = self._cloud.find("network", f"/quotas/{self._cloud.project}")
+        found = (answer or {}).get("quota", {})
+        quota = {}
+        for key, word in words.items():
+            value = found.get(key)
+            if isinstance(value, Mapping):
+                quota[word] = (int(value["limit"]), int(value["used"]) + int(value.get("reserved", 0)))
+            elif value is not None:
+                quota[word] = (int(value), 0)
+        return quota
+
+    def _advice(self, mine: Mapping[str, Any], image: Mapping[str, Any]) -> list[str]:
+        """Tell which machines run another image than the settings name: an image is not changed under a class."""
+        advice = []
+        for name, server in sorted(mine.items()):
+            runs = server["image"]["id"] if isinstance(server["image"], dict) else image["id"]
+            if runs == image["id"]:
+                continue
+            # A cloud that renews its image under the same name takes the old one away, or keeps it under this name.
+            old = self._cloud.find("image", f"/images/{runs}")
+            if old is not None and old["name"] != self._settings.image:
+                advice.append(
+                    f"image: {name} runs '{old['name']}' and not '{self._settings.image}'; it keeps it until you renew the machine:"
+                    f" {replace_command(self._stack, name)}"
+                )
+        return advice
 
 
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]
+def _fault(server: Mapping[str, Any]) -> str:
+    return str((server.get("fault") or {}).get("message") or "it tells no reason")
 
 
-def _one_of(key: str, value: str, there: Iterable[str]) -> None:
-    names = sorted(there)
+def _one_of(key: str, value: str, there: Iterable[str], faults: list[str]) -> None:
+    names = set(there)
     if value not in names:
-        raise WrongUseError(
-            f"{key}: the cloud has no '{value}'; choose one of: {', '.join(names) or '(there is none)'}"
-        )
+        faults.append(f"{key}: the cloud has no '{value}'; choose one of: {_names(names, value)}")
+
+
+def _names(names: Iterable[str], near: str) -> str:
+    """Return the names in alphabetical order, those most like `near` first where there are too many to show."""
+    listed = sorted(names)
+    if len(listed) > SHOWN:
+        listed = difflib.get_close_matches(near, listed, SHOWN, 0.3) or listed[:SHOWN]
+        return f"{', '.join(listed)} and others"
+    return ", ".join(listed) or "(there is none)"

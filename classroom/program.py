@@ -1,27 +1,44 @@
 """What runs only inside Pulumi's program: its configuration as settings, and errors as one sentence."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 
 import pulumi
 from pulumi.runtime.config import CONFIG
 
 from classroom.errors import ClassroomError
+from classroom.preflight import Findings, check
 from classroom.settings import Settings, load
 
 Result = TypeVar("Result")
-STRUCTURED = {"admins", "ssh_from", "classes"}
-NUMBERS = {"media_count"}
+STRUCTURED = {name for name, field in Settings.model_fields.items() if get_origin(field.annotation) in (list, dict)}
+NUMBERS = {name for name, field in Settings.model_fields.items() if field.annotation is int}
 
 
 def settings() -> Settings:
     """Return the stack's settings; ends the program with one sentence for each fault."""
+    quiet()
     return checked(load, raw_settings())
 
 
+def quiet() -> None:
+    """End without a traceback when the engine interrupts the program: it would bury the message of what failed."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+
+def findings(settings: Settings) -> Findings:
+    """Return what the preflight finds for this stack; ends the program with one sentence for each thing in the way."""
+    found = checked(check, settings, pulumi.get_stack())
+    for sentence in found.advice:
+        pulumi.log.warn(sentence)
+    return found
+
+
 def raw_settings() -> dict[str, Any]:
-    """Return the stack's configuration as it stands, structured values parsed."""
+    """Return the stack's configuration as it stands, structured values and numbers parsed."""
     prefix = f"{pulumi.get_project()}:"
     found: dict[str, Any] = {}
     for key, text in CONFIG.get().items():
@@ -46,6 +63,4 @@ def checked(step: Callable[..., Result], *values: Any) -> Result:
 
 
 def _end(error: ClassroomError) -> NoReturn:
-    for sentence in str(error).splitlines():
-        pulumi.log.error(f"{sentence} (status {error.status})")
     raise pulumi.RunError(str(error))

@@ -1,19 +1,25 @@
 """Runs Ansible on the machines in a process of its own, and tells what happens line by line."""
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from classroom.memory import memory_folder
+
 HostKeys = dict[str, list[str]]
+PREFIX = "classroom-run-"
+"""How the names of the runs' folders in memory begin."""
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """The machines are not configured: `reasons` tells host, task, reason and what to do."""
 
     def __init__(self, reasons: list[str], host_keys: HostKeys) -> None:
@@ -21,38 +27,42 @@ class Failed(Exception):
         self.reasons, self.host_keys = reasons, host_keys
 
 
-def memory_folder() -> Path:
-    """Return a folder whose contents never reach a disk (or the system's own for temporary files, if there is none)."""
-    for folder in (Path("/dev/shm"), Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))):  # noqa: S108
-        if os.access(folder, os.W_OK):
-            return folder
-    return Path(tempfile.gettempdir())
-
-
 class Ansible:
-    """One run: `inputs` are the resource's own, `old` what the last run left; `tell(text, passing)` gets each line."""
+    """One run for `stack`.
 
-    def __init__(self, inputs: dict[str, Any], old: dict[str, Any], tell: Callable[[str, bool], None]) -> None:
-        self._inputs, self._old, self._tell = inputs, old, tell
+    `inputs` are the resource's own, `old` what the last run left; `tell(text, passing)` gets each line, `passing` if it
+    need not be kept.
+    """
+
+    def __init__(
+        self, stack: str, inputs: dict[str, Any], old: dict[str, Any], tell: Callable[[str, bool], None]
+    ) -> None:
+        self._stack, self._inputs, self._old, self._tell = stack, inputs, old, tell
         self._child: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def run(self) -> HostKeys:
-        """Configure the machines and return their host keys; Failed if anything did."""
-        _sweep()
-        private = Path(tempfile.mkdtemp(prefix=f"classroom-{os.getpid()}-", dir=memory_folder()))
-        try:
+        """Configure the machines and return their host keys; FailedError if that did not succeed."""
+        with private_folder(memory_folder()) as private:
             return self._run(private)
-        finally:
-            shutil.rmtree(private, ignore_errors=True)
+
+    def known(self) -> HostKeys:
+        """Return the host keys of machines that are still the same server with the same image as in the last run."""
+        before, now = self._old.get("hosts", {}), self._inputs["hosts"]
+        same = {
+            name
+            for name, host in now.items()
+            if all(before.get(name, {}).get(k) == host[k] for k in ("server", "image"))
+        }
+        return {name: keys for name, keys in self._old.get("hostKeys", {}).items() if keys and name in same}
 
     def _run(self, private: Path) -> HostKeys:
-        servers = {name: host["server"] for name, host in self._inputs["hosts"].items()}
-        before = {name: host["server"] for name, host in self._old.get("hosts", {}).items()}
-        known = {n: k for n, k in self._old.get("hostKeys", {}).items() if k and before.get(n) == servers.get(n)}
+        host_keys = self.known()
         job = {
             "inputs": self._inputs,
-            "known": known,
+            "known": host_keys,
             "private": str(private),
+            "stack": self._stack,
             "force": bool(os.environ.get("CLASSROOM_FORCE")),
         }
         self._child = subprocess.Popen(
@@ -63,16 +73,19 @@ class Ansible:
             start_new_session=True,
         )
         assert self._child.stdin and self._child.stdout
-        self._child.stdin.write(json.dumps(job) + "\n")
-        self._child.stdin.flush()  # and stays open: its end tells the child that we are gone
         reasons: list[str] = []
-        host_keys, done = known, False
+        done = False
+        try:
+            self._child.stdin.write(json.dumps(job) + "\n")
+            self._child.stdin.flush()  # and stays open: its end tells the child that we are gone
+        except BrokenPipeError:
+            reasons.append("Ansible's process ended at once")
+        if self._stopped:
+            self.stop()
         for line in self._child.stdout:
             event = json.loads(line)
-            if event["kind"] == "task":
-                self._tell(event["text"], True)
-            elif event["kind"] == "note":
-                self._tell(event["text"], False)
+            if event["kind"] in {"task", "note"}:
+                self._tell(event["text"], event["kind"] == "task")
             elif event["kind"] == "keys":
                 host_keys = event["keys"]
             elif event["kind"] == "failed":
@@ -81,19 +94,41 @@ class Ansible:
                 done = True
         status = self._child.wait()
         if reasons or not done:
-            reasons = reasons or [f"Ansible ended without a result (status {status})"]
-            raise Failed([*reasons, "once that is mended, run `pulumi up` again: it goes on from there"], host_keys)
+            reasons = reasons or [f"Ansible's process ended without a result (status {status})"]
+            reasons[-1] += "; then run `pulumi up` again, which goes on from there"
+            raise FailedError(reasons, host_keys)
         return host_keys
 
     def stop(self) -> None:
         """End the run; the child ends every process of Ansible's that it started."""
+        self._stopped = True
         if self._child and self._child.stdin and self._child.poll() is None:
             self._child.stdin.close()
 
 
-def _sweep() -> None:
-    """Remove what runs whose process was killed have left in memory."""
-    for folder in memory_folder().glob("classroom-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+@contextlib.contextmanager
+def private_folder(memory: Path) -> Iterator[Path]:
+    """Give a folder below `memory` that only this user reads, and remove it; what killed runs have left goes too.
+
+    A run holds a lock on its folder, so that it is known to be alive from other namespaces, too.
+    """
+    for folder in memory.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError), _locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
+    private = Path(tempfile.mkdtemp(prefix=PREFIX, dir=memory))  # mode 0700
+    try:
+        with _locked(private):
+            yield private
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; BlockingIOError if another process does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -53,9 +53,7 @@ def declared() -> list[tuple[str, dict[str, Any]]]:
         plans = plans_for("split", 2, "small", "large")
         network = Network(
             "network",
-            NetworkArgs(
-                stack="unit", external_network_id="x", cidr="10.20.0.0/24", ipv6="2001:db8::/64", availability_zone=None
-            ),
+            NetworkArgs(stack="unit", external_network_id="x", cidr="10.20.0.0/24", ipv6="2001:db8::/64"),
         )
         access = Access(
             "access",
@@ -116,6 +114,7 @@ def test_the_plugin_gives_every_output_that_is_read(plugin: dict[str, Any]) -> N
         ("openstack:networking/port:Port", "allFixedIps"),
         ("openstack:networking/floatingIp:FloatingIp", "address"),
         ("openstack:compute/keypair:Keypair", "name"),
+        ("openstack:compute/instance:Instance", "imageId"),
     ):
         module, cls = kind.split(":")[1].split("/")[0], kind.split(":")[2]
         snake = re.sub(r"([A-Z])", lambda m: f"_{m.group(1).lower()}", name)

@@ -1,0 +1,172 @@
+"""The cloud's own interfaces, asked directly: logging in, and reading what Pulumi's resources do not tell.
+
+The ways in are the usual ones: an entry of `clouds.yaml`, or the `OS_*` variables of an openrc file with a password or an
+application credential. keystoneauth does the work; openstacksdk, which takes a second to load, only reads `clouds.yaml`.
+"""
+
+import os
+from typing import Any, cast
+
+import keystoneauth1.exceptions as refusals
+from keystoneauth1 import loading
+from keystoneauth1.session import Session
+
+from classroom.errors import ClassroomError, WrongUseError
+
+SECONDS = 20.0
+"""How long one answer of the cloud may take."""
+WAYS_IN = ("OS_AUTH_URL", "OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_ID")
+VERSIONS: dict[str, dict[str, str]] = {
+    "compute": {},
+    "image": {"min_version": "2", "max_version": "2.latest"},
+    "network": {"min_version": "2", "max_version": "2.latest"},
+}
+"""Services, and the versions of their interfaces that the paths below are made for."""
+
+
+class Cloud:
+    """A project on a cloud, in one region, with a valid token."""
+
+    def __init__(self, session: Session, region: str) -> None:
+        self._session, self._region = session, region
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        return str(self._session.get_project_id())
+
+    def get(self, service: str, path: str, **query: str | int | bool) -> dict[str, Any]:
+        """Return the answer to a GET request; ClassroomError if there is none, or another than 200."""
+        return self._ask("GET", service, path, params=query)
+
+    def find(self, service: str, path: str, **query: str | int | bool) -> dict[str, Any] | None:
+        """Return the answer to a GET request, or None where the cloud does not offer it to this project."""
+        try:
+            return self._ask("GET", service, path, params=query)
+        except _NotOffered:
+            return None
+
+    def console(self, server: str) -> str:
+        """Return what a server has written to its console, as far back as the cloud keeps it; nothing if it has none yet."""
+        try:
+            answer = self._ask("POST", "compute", f"/servers/{server}/action", json={"os-getConsoleOutput": {}})
+        except _NotOffered:
+            return ""
+        return str(answer.get("output") or "")
+
+    def _ask(self, method: str, service: str, path: str, **more: Any) -> dict[str, Any]:
+        where = {"service_type": service, "interface": "public", "region_name": self._region, **VERSIONS[service]}
+        try:
+            answer = self._session.request(path, method, endpoint_filter=where, timeout=SECONDS, **more)
+        except (refusals.NotFound, refusals.Forbidden, refusals.Conflict) as error:
+            raise _NotOffered(f"the cloud's {service} service refuses {path} ({first_line(error)})") from None
+        except (refusals.ClientException, ValueError) as error:
+            raise ClassroomError(
+                f"the cloud's {service} service does not answer {path} ({first_line(error)}): try again, or ask its operator"
+            ) from None
+        return cast(dict[str, Any], answer.json())
+
+
+class _NotOffered(ClassroomError):
+    """The cloud refuses a request, or has nothing there."""
+
+
+def connect(entry: str | None, region: str) -> Cloud:
+    """Return the project on the cloud that `entry` of clouds.yaml names, or the `OS_*` variables.
+
+    WrongUseError if the way in is incomplete or the region is not the cloud's; ClassroomError if the cloud cannot be
+    reached or refuses. Only a token is asked for.
+    """
+    session, url, user = _from_file(entry, region) if entry or os.environ.get("OS_CLOUD") else _from_environment()
+    named = entry or os.environ.get("OS_CLOUD")
+    how = f"the entry '{named}' of clouds.yaml" if named else "the OS_* variables"
+    try:
+        assert session.auth is not None
+        # get_access exists on every plugin that asks Keystone for a token.
+        access = cast(Any, session.auth).get_access(session)
+    except refusals.Unauthorized:
+        raise ClassroomError(
+            f"the cloud {url} refuses '{user}': wrong password or credential, or no such project; check {how}"
+        ) from None
+    except refusals.SSLError as error:
+        raise ClassroomError(
+            f"the cloud {url} shows a certificate that is not trusted here ({first_line(error)}): name its authority in OS_CACERT"
+        ) from None
+    except (refusals.connection.ConnectionError, refusals.DiscoveryFailure, refusals.NotFound) as error:
+        raise ClassroomError(
+            f"the cloud {url} cannot be reached ({first_line(error)}): check its address in {how}, and the network"
+        ) from None
+    except refusals.ClientException as error:
+        raise ClassroomError(f"the cloud {url} gives '{user}' no token ({first_line(error)}): check {how}") from None
+    catalog = access.service_catalog.catalog
+    if not catalog:
+        raise WrongUseError(
+            f"the cloud {url} gives '{user}' a token for no project: name the project (OS_PROJECT_NAME, OS_PROJECT_DOMAIN_NAME)"
+        )
+    regions = {endpoint.get("region") for service in catalog for endpoint in service["endpoints"]} - {None}
+    if region not in regions:
+        raise WrongUseError(f"region: the cloud has no '{region}'; choose one of: {', '.join(sorted(regions))}")
+    return Cloud(session, region)
+
+
+def _from_environment() -> tuple[Session, str, str]:
+    environment = os.environ
+    credential = any(environment.get(f"OS_APPLICATION_CREDENTIAL_{part}") for part in ("ID", "NAME"))
+    kind = environment.get("OS_AUTH_TYPE") or ("v3applicationcredential" if credential else "password")
+    missing = [] if environment.get("OS_AUTH_URL") else ["OS_AUTH_URL"]
+    if kind == "password" and not (environment.get("OS_USERNAME") or environment.get("OS_USER_ID")):
+        missing.append("OS_USERNAME")
+    if kind == "password" and not environment.get("OS_PASSWORD"):
+        missing.append("OS_PASSWORD")
+    if missing:
+        raise WrongUseError(
+            f"the way into the cloud is not told: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; source your"
+            " project's openrc file, or name an entry of clouds.yaml as `cloud`"
+        )
+    try:
+        loader: Any = loading.get_plugin_loader(kind)
+        found = {option.dest: option.argparse_default for option in loader.get_options()}
+        auth = loader.load_from_options(**{name: value for name, value in found.items() if value not in (None, "")})
+    except (refusals.NoMatchingPlugin, refusals.MissingRequiredOptions, refusals.ClientException) as error:
+        raise WrongUseError(
+            f"the OS_* variables are not complete ({first_line(error)}): source the openrc file"
+        ) from None
+    insecure = environment.get("OS_INSECURE", "").lower() in {"1", "true", "yes"}
+    pair = (
+        (environment["OS_CERT"], environment["OS_KEY"])
+        if environment.get("OS_CERT") and environment.get("OS_KEY")
+        else None
+    )
+    session = Session(auth, verify=False if insecure else environment.get("OS_CACERT") or True, cert=pair)
+    return session, environment["OS_AUTH_URL"], _user(found)
+
+
+def _from_file(entry: str | None, region: str) -> tuple[Session, str, str]:
+    both = [name for name in WAYS_IN if os.environ.get(name)]
+    if entry and both:
+        # The plugin fills what the entry leaves out from these, and would log in as a mixture of the two.
+        raise WrongUseError(
+            f"cloud: '{entry}' names an entry of clouds.yaml, but {', '.join(both)} {'is' if len(both) == 1 else 'are'} set too: unset"
+            " these, or leave out `cloud`"
+        )
+    import openstack.config
+    import openstack.exceptions
+
+    try:
+        config = openstack.config.OpenStackConfig().get_one(cloud=entry, region_name=region)
+    except openstack.exceptions.ConfigException as error:
+        raise WrongUseError(
+            f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}): see the entries of your clouds.yaml"
+        ) from None
+    auth = config.config.get("auth", {})
+    return cast(Session, config.get_session()), str(auth.get("auth_url")), _user(auth)
+
+
+def _user(values: dict[str, Any]) -> str:
+    keys = ("username", "user_id", "application_credential_name", "application_credential_id")
+    return next((str(values[key]) for key in keys if values.get(key)), "this user")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, short enough for a sentence."""
+    return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")[:200]

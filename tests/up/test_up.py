@@ -1,0 +1,215 @@
+"""Ansible inside `pulumi up`: the real engine and our provider, with a play of the test's own on this machine.
+
+The tests of this file build on each other and run in their order.
+"""
+
+import json
+import os
+import secrets
+import signal
+import stat
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from classroom.memory import memory_folder
+from classroom.provider.configure import PREFIX
+from tests.up.project import Project, gone, kill, lines, wait_for
+
+HIDDEN, OPEN = f"hidden-{secrets.token_hex(12)}", f"open-{secrets.token_hex(12)}"
+"""Two canaries: a secret, and a word that is none, to prove that each place is really searched."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    made = Project.create(tmp_path_factory.mktemp("project"), HIDDEN)
+    yield made
+    left = gone(made, 5)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def folders() -> set[Path]:
+    return set(memory_folder().glob(f"{PREFIX}*"))
+
+
+def where(words: list[str], project: Project, mine: set[Path]) -> dict[str, set[str]]:
+    """Return in which places each word is found right now: process lists, environments, and memory."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for pid, command in project.processes().items():
+        try:
+            environ = Path(f"/proc/{pid}/environ").read_text(errors="replace")
+        except OSError:
+            environ = ""
+        for word in words:
+            found[word] |= {"process list"} if word in command else set()
+            if "ansible-playbook" in command and word in environ:
+                found[word].add("environment of Ansible")
+    for folder in mine:
+        for path in folder.rglob("*"):
+            try:
+                text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+            except OSError:
+                continue
+            for word in words:
+                if word in text:
+                    found[word].add("memory")
+    return found
+
+
+def test_lines_come_as_they_happen_and_secrets_do_not(project: Project) -> None:
+    before = folders()
+    project.set(seconds=5, word=OPEN, note=OPEN)
+    process = project.start()
+    begin = time.monotonic()
+    said: list[tuple[float, str]] = []
+    found: dict[str, set[str]] = defaultdict(set)
+    modes, searched = set(), 0
+    reader = threading.Thread(target=lambda: said.extend(lines(process)))
+    reader.start()
+    while process.poll() is None:
+        mine = folders() - before
+        modes |= {(stat.S_IMODE(folder.stat().st_mode), folder.stat().st_uid) for folder in mine if folder.exists()}
+        for word, places in where([HIDDEN, OPEN], project, mine).items():
+            found[word] |= places
+        searched += 1
+        time.sleep(0.1)
+    reader.join()
+    output = "\n".join(line for _, line in said)
+    assert process.returncode == 0, output
+    assert time.monotonic() - begin < 120 and searched > 20
+    # As it happens: the first task's line comes long before the last task ends.
+    first = next(when for when, line in said if "ok here: First" in line)
+    last = next(when for when, line in said if "ok here: Last" in line)
+    assert last - first > 4, output
+    # What is no secret is found in every place that is searched, so that the search can be believed.
+    state = project.state()
+    assert OPEN in output and OPEN in state and found[OPEN] == {"process list", "memory"}, found
+    assert (project.root / "written").read_text() == HIDDEN, "the secret arrived"
+    # The secret is found in memory alone, where its owner alone can read.
+    assert HIDDEN not in output and HIDDEN not in state
+    assert found[HIDDEN] == {"memory"}, found
+    assert modes == {(0o700, os.getuid())}
+    assert folders() == before
+
+
+def test_the_secret_is_made_once_and_encrypted(project: Project) -> None:
+    answer = project.pulumi("stack", "output", "--stack", "t", "--show-secrets", "--json", "made")
+    made = json.loads(answer.stdout)
+    assert len(made) == 40 and set(made) == {"0", "1"}
+    assert made not in project.state()
+    again = project.pulumi("stack", "output", "--stack", "t", "made")
+    assert made not in again.stdout
+
+
+def test_unchanged_is_left_alone(project: Project) -> None:
+    written = (project.root / "written").stat().st_mtime_ns
+    (project.root / "written").write_text("a run would put this right")
+    answer = project.up("--expect-no-changes")
+    assert answer.returncode == 0, answer.stdout
+    assert (project.root / "written").read_text() == "a run would put this right"
+    assert (project.root / "written").stat().st_mtime_ns != written
+
+
+def test_a_preview_never_runs_it(project: Project) -> None:
+    project.set(seconds=0, more="changed")
+    answer = project.pulumi("preview", "--stack", "t")
+    assert answer.returncode == 0, answer.stdout
+    assert "1 to update" in answer.stdout and "~inventory" in answer.stdout
+    assert (project.root / "written").read_text() == "a run would put this right"
+    assert "ok here" not in answer.stdout
+
+
+def test_a_failure_names_host_task_reason_and_what_to_do(project: Project) -> None:
+    broken = project.root / "written.broken"
+    broken.touch()
+    answer = project.up()
+    assert answer.returncode != 0
+    assert "here: task 'May fail': the door is stuck ((secret)); then run `pulumi up` again" in answer.stdout
+    assert HIDDEN not in answer.stdout + answer.stderr + project.state()
+    assert "Traceback" not in answer.stdout + answer.stderr
+    # The inputs go back to those of the last success: the machine is half-way all the same, so the roles run again.
+    project.wanted["inventory"]["all"]["vars"].pop("more")
+    project.set(seconds=5)
+    broken.unlink()
+    answer = project.up()
+    assert answer.returncode == 0, answer.stdout
+    assert "ok here: Last" in answer.stdout
+    project.set(seconds=0)
+    assert project.up().returncode == 0
+
+
+def test_a_forced_run_leaves_no_difference(project: Project) -> None:
+    assert "ok here: Last" not in project.up().stdout
+    answer = project.up(CLASSROOM_FORCE="1")
+    assert answer.returncode == 0, answer.stdout
+    assert "ok here: Last" in answer.stdout and "here changed=0" in answer.stdout
+    assert project.up("--expect-no-changes").returncode == 0
+
+
+def test_another_up_at_the_same_time_is_told_of_the_first(project: Project) -> None:
+    before = folders()
+    project.set(seconds=600)
+    process = project.start()
+    wait_for(process, "ok here: Write")
+    second = project.up()
+    assert second.returncode != 0
+    assert "the stack is currently locked" in second.stderr and "`pulumi cancel`" in second.stderr
+    assert f"pid {process.pid}" in second.stderr, second.stderr
+    # Ctrl-C ends the first one, with everything that it started.
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest = [line for _, line in lines(process)]
+    assert process.wait() != 0
+    assert time.monotonic() - begin < 30
+    assert any("cancelled while Ansible ran" in line for line in rest), rest
+    assert not gone(project)
+    assert folders() == before
+    # No lock and nothing pending is left: the next one goes on at once.
+    project.set(seconds=0)
+    answer = project.up()
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "pending" not in answer.stdout + answer.stderr
+
+
+def test_killed_while_ansible_runs(project: Project) -> None:
+    before = folders()
+    project.set(seconds=601)
+    process = project.start()
+    wait_for(process, "ok here: Write")
+    end = time.monotonic() + 60
+    while not any("sleep 601" in command for command in project.processes().values()):
+        assert time.monotonic() < end
+    kill(process)
+    assert not gone(project, 30)
+    assert folders() == before
+    project.set(seconds=0)
+    answer = project.up()
+    assert answer.returncode != 0 and "`pulumi cancel`" in answer.stderr, answer.stdout + answer.stderr
+    assert project.pulumi("cancel", "--yes", "t").returncode == 0
+    answer = project.up()
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert project.up("--expect-no-changes").returncode == 0
+
+
+def test_another_length_makes_another_secret(project: Project) -> None:
+    project.wanted["length"] = 20
+    project.save()
+    assert project.up().returncode == 0
+    answer = project.pulumi("stack", "output", "--stack", "t", "--show-secrets", "--json", "made")
+    assert len(json.loads(answer.stdout)) == 20
+    project.wanted["length"] = 0
+    project.save()
+    answer = project.up()
+    assert answer.returncode != 0
+    assert "length: 0 will not do" in answer.stdout
+
+
+def test_destroy_forgets_it(project: Project) -> None:
+    answer = project.pulumi("destroy", "--yes", "--skip-preview", "--stack", "t")
+    assert answer.returncode == 0, answer.stdout

@@ -1,0 +1,44 @@
+"""OpenStack's real plugin takes the same ways into the cloud as the preflight: nothing of them passes through Pulumi."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.program.keystone import PASSWORD, serving
+from tests.up.project import Project
+
+PROGRAM = """
+import json, os
+import pulumi
+import pulumi_openstack as openstack
+from classroom.configure import providers
+
+wanted = json.loads(open("wanted.json").read())
+first, _ = providers(wanted.get("cloud"), "north")
+openstack.networking.Network("network", name="t", opts=pulumi.ResourceOptions(provider=first))
+"""
+
+
+@pytest.mark.parametrize("way", ["password", "entry", "wrong"])
+def test_the_plugin_logs_in(tmp_path: Path, way: str) -> None:
+    project = Project.create(tmp_path, "unused")
+    (tmp_path / "__main__.py").write_text(PROGRAM)
+    with serving() as (url, asked):
+        word = "wrong-word-9" if way == "wrong" else PASSWORD
+        if way == "entry":
+            auth = f'auth_url: "{url}", username: ada, password: {word}, project_name: classes, user_domain_id: default'
+            entry = f"clouds:\n  school:\n    auth: {{{auth}, project_domain_id: default}}\n"
+            (tmp_path / "clouds.yaml").write_text(entry)
+            project.wanted["cloud"] = "school"
+            project.more = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")}
+        else:
+            names = {"AUTH_URL": url, "USERNAME": "ada", "PASSWORD": word, "PROJECT_NAME": "classes"}
+            names |= {"USER_DOMAIN_ID": "default", "PROJECT_DOMAIN_ID": "default"}
+            project.more = {f"OS_{name}": value for name, value in names.items()}
+        project.save()
+        answer = project.up()
+        tokens = [path for method, path in asked if method == "POST"]
+    assert tokens, answer.stdout + answer.stderr
+    assert (answer.returncode == 0) == (way != "wrong"), answer.stdout + answer.stderr
+    assert ("POST", "/network/v2.0/networks") in asked or way == "wrong"
+    assert word not in answer.stdout + answer.stderr + project.state()
