@@ -35,7 +35,7 @@ test: closed install machine ## every test, the whole rehearsal included
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times tests/rehearsal
 
 closed: # no rehearsal may be open: its class would be lost
-	@if grep -qs "inside/init.sh.*$(CACHE)/rehearsal" /proc/[0-9]*/cmdline; then \
+	@if grep -qsa "^unshare.*[i]nside/init.sh.*$(CACHE)/rehearsal" /proc/[0-9]*/cmdline; then \
 	  echo "error: a rehearsal is open; end it first: make rehearsal-down" >&2; exit 2; \
 	fi
 

@@ -34,6 +34,7 @@ PORTS: tuple[Port, ...] = (
     Port("ice-udp", "udp", 7882, 7882, "media", "world", "media"),
     Port("signal", "tcp", 7880, 7880, "media", "front", "signalling behind the front", ("split",)),
     Port("turn-tls", "tcp", 5349, 5349, "media", "front", "TURN over TLS behind the front's port 443", ("split",)),
+    Port("valkey", "tcp", 6379, 6379, "front", "media", "media hosts agree on who serves which class", ("split",)),
 )
 # fmt: on
 
