@@ -20,6 +20,7 @@ class AccessArgs:
 
     stack: str
     shape: Shape
+    media_count: int
     machines: Mapping[str, Sequence[Group]]
     ssh_from: Sequence[str]
     ipv6: bool
@@ -53,8 +54,7 @@ class Access(pulumi.ComponentResource):
         self.group_ids = {kind: group.id for kind, group in groups.items()}
         self.rules = []
         for kind, members in args.machines.items():
-            for rule in rules_for(ports_for(members, args.shape), args.ssh_from, ipv6=args.ipv6):
-                front = self.group_ids.get("front")
+            for rule in rules_for(ports_for(members, args.shape, args.media_count), args.ssh_from, ipv6=args.ipv6):
                 self.rules.append(
                     openstack.networking.SecGroupRule(
                         f"{name}-{kind}-{rule.name}",
@@ -64,7 +64,7 @@ class Access(pulumi.ComponentResource):
                         port_range_min=rule.first,
                         port_range_max=rule.last,
                         remote_ip_prefix=rule.prefix,
-                        remote_group_id=front if rule.from_front else None,
+                        remote_group_id=self.group_ids[rule.source] if rule.source else None,
                         security_group_id=self.group_ids[kind],
                         description=f"{args.stack}: {rule.why}",
                         # Neutron holds no rule that it could change: a new one has to wait until the old one is gone.
@@ -76,7 +76,7 @@ class Access(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class Rule:
-    """A security group rule in Neutron's terms; without `prefix` and `from_front` it holds for everybody."""
+    """A security group rule in Neutron's terms: for a network (`prefix`) or for the machines of another group (`source`)."""
 
     name: str
     direction: str
@@ -85,7 +85,7 @@ class Rule:
     first: int | None = None
     last: int | None = None
     prefix: str | None = None
-    from_front: bool = False
+    source: Group | None = None
     why: str = ""
 
 
@@ -99,9 +99,9 @@ def rules_for(ports: Sequence[Port], ssh_from: Sequence[str], *, ipv6: bool) -> 
         rules.append(Rule(f"ping-{short}", "ingress", family, icmp, prefix=EVERYWHERE[family], why="ping and path MTU"))
         for port in ports:
             base = (f"{port.name}-{short}", "ingress", family, port.protocol, port.first, port.last)
-            if port.source == "front":
+            if port.source in {"front", "media"}:
                 # Front and media speak IPv4 with each other.
-                rules += [Rule(*base, from_front=True, why=port.why)] if family == "IPv4" else []
+                rules += [Rule(*base, source=port.source, why=port.why)] if family == "IPv4" else []
             elif port.source == "ssh_from":
                 wanted = [n for n in ssh_from if f"IPv{ipaddress.ip_network(n).version}" == family]
                 rules += [Rule(f"{base[0]}-{n}", *base[1:], prefix=n, why=port.why) for n in wanted]

@@ -48,6 +48,7 @@ class Classroom(pulumi.ComponentResource):
             AccessArgs(
                 stack=stack,
                 shape=settings.shape,
+                media_count=settings.media_count,
                 machines=kinds_of(plans),
                 ssh_from=settings.ssh_from,
                 ipv6=settings.ipv6 is not None,

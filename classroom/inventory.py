@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from classroom.machines import LOGIN, Plan
-from classroom.ports import PORTS
+from classroom.ports import ports_for
 from classroom.settings import Settings
 
 
@@ -33,8 +33,7 @@ def inventory(
             hostvars[plan.name]["classroom_turn_name"] = turn[plan.name]
     ports = [
         {"name": p.name, "protocol": p.protocol, "first": p.first, "last": p.last, "group": p.group, "source": p.source}
-        for p in PORTS
-        if settings.shape in p.shapes
+        for p in ports_for(["front", "media"], settings.shape, settings.media_count)
     ]
     variables = {
         "classroom_stack": stack,

@@ -22,6 +22,8 @@ class Port:
     source: Source
     why: str
     shapes: tuple[Shape, ...] = ("single", "split")
+    media_count: int = 1
+    """Number of media machines from which on it is open."""
 
 
 # fmt: off
@@ -34,12 +36,12 @@ PORTS: tuple[Port, ...] = (
     Port("ice-udp", "udp", 7882, 7882, "media", "world", "media"),
     Port("signal", "tcp", 7880, 7880, "media", "front", "signalling behind the front", ("split",)),
     Port("turn-tls", "tcp", 5349, 5349, "media", "front", "TURN over TLS behind the front's port 443", ("split",)),
-    Port("valkey", "tcp", 6379, 6379, "front", "media", "media hosts agree on who serves which class", ("split",)),
+    Port("valkey", "tcp", 6379, 6379, "front", "media", "media hosts agree on who serves which class", ("split",), 2),
 )
 # fmt: on
 
 
-def ports_for(groups: Iterable[Group], shape: Shape) -> list[Port]:
-    """Return the ports that are open on a machine that belongs to `groups` in a classroom of this `shape`."""
+def ports_for(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> list[Port]:
+    """Return the ports that are open on a machine of `groups` in a classroom of this shape and number of media machines."""
     wanted = {"all", *groups}
-    return [port for port in PORTS if port.group in wanted and shape in port.shapes]
+    return [port for port in PORTS if port.group in wanted and shape in port.shapes and media_count >= port.media_count]

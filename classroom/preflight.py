@@ -201,7 +201,11 @@ class _Check:
             rules = [
                 rule
                 for groups in kinds_of(self._plans).values()
-                for rule in rules_for(ports_for(groups, self._settings.shape), self._settings.ssh_from, ipv6=ipv6)
+                for rule in rules_for(
+                    ports_for(groups, self._settings.shape, self._settings.media_count),
+                    self._settings.ssh_from,
+                    ipv6=ipv6,
+                )
             ]
             families = 1 + ipv6
             needed |= {

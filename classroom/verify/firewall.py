@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from classroom.ports import Port, ports_for
+from classroom.ports import Port
 from classroom.verify.target import Machine, Target
 
 CONTROL_MESSAGES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
@@ -45,7 +45,7 @@ def _name(port: Port) -> str:
 
 def expected(target: Target, machine: Machine) -> list[str]:
     """Return the lines that the host's ruleset should consist of: the port table's, and what every host needs."""
-    ports = ports_for(sorted(machine.groups), target.vars["classroom_shape"])
+    ports = target.ports(machine)
     sources = {
         "ssh_from": target.vars["classroom_ssh_from"],
         **{group: [m.private4 for m in target.machines if group in m.groups] for group in ("front", "media")},

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
 from classroom.errors import ClassroomError
-from classroom.ports import Port, ports_for
+from classroom.ports import Port
 from classroom.verify.target import Machine, Target
 
 RATE = 10000
@@ -61,7 +61,7 @@ def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:
     """Return the TCP ports at which a machine has to answer somebody who comes from `source` (of either family)."""
     return {
         number
-        for port in ports_for(sorted(machine.groups), target.vars["classroom_shape"])
+        for port in target.ports(machine)
         if port.protocol == "tcp" and _lets_in(port, target.vars["classroom_ssh_from"], source)
         for number in range(port.first, port.last + 1)
     }
@@ -69,7 +69,7 @@ def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:
 
 def declared_udp(target: Target, machine: Machine) -> list[Port]:
     """Return the UDP ports that a machine opens to the world."""
-    ports = ports_for(sorted(machine.groups), target.vars["classroom_shape"])
+    ports = target.ports(machine)
     return [port for port in ports if port.protocol == "udp" and port.source == "world"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.errors import WrongUseError
-from classroom.ports import Group
+from classroom.ports import Group, Port, ports_for
 
 ACCOUNT = "verifier"
 GROUPS: tuple[Group, ...] = ("front", "media")
@@ -61,6 +61,10 @@ class Target:
     def group(self, name: str) -> list[Machine]:
         """Return the machines of a group, `front` or `media`."""
         return [machine for machine in self.machines if name in machine.groups]
+
+    def ports(self, machine: Machine) -> list[Port]:
+        """Return the ports of the table that are open on a machine."""
+        return ports_for(sorted(machine.groups), self.vars["classroom_shape"], len(self.group("media")))
 
     @property
     def names(self) -> list[str]:

@@ -23,14 +23,12 @@ from cryptography.x509.oid import NameOID
 
 from classroom import artifacts
 from classroom.paths import REPO
-from classroom.ports import PORTS, Port, Shape
+from classroom.ports import Shape, ports_for
 from tests.roles.fleet import Fleet
 
 ANSIBLE = REPO / "ansible"
 DOMAIN = "class.example"
 CODES = {"teacher": "ABCDEFGHJKMNP", "pupil": "ABCD2345"}
-
-VALKEY = Port("valkey", "tcp", 6379, 6379, "front", "media", "media hosts agree on who serves which class", ("split",))
 
 # What a role alone needs on its host before it.
 NEEDS = {"web": ["tls"]}
@@ -130,9 +128,7 @@ class Play:
             "classroom_classes": [{"name": "CM2", "size": 30, "room": "cm2"}],
             "classroom_certificate": given["chain"],
             "classroom_network_cidr": "203.0.113.0/24",
-            "classroom_ports": [
-                asdict(p) for p in {VALKEY.name: VALKEY, **{p.name: p for p in PORTS}}.values() if shape in p.shapes
-            ],
+            "classroom_ports": [asdict(p) for p in ports_for(["front", "media"], shape, len(self.media))],
         }
 
     @property
