@@ -60,6 +60,7 @@ def declared() -> list[tuple[str, dict[str, Any]]]:
             AccessArgs(
                 stack="unit",
                 shape="split",
+                media_count=2,
                 machines=kinds_of(plans),
                 ssh_from=["192.0.2.0/24"],
                 ipv6=True,
