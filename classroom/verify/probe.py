@@ -96,7 +96,7 @@ class Probe:
         server = compute.create_server(
             name=self.name,
             image_id=like.image.id,
-            flavor_id=self._flavor(like),
+            flavor_id=compute.find_flavor(like.flavor.original_name, ignore_missing=False).id,
             networks=[{"port": port.id}],
             key_name=self.target.stack,
             config_drive=True,
@@ -104,11 +104,6 @@ class Probe:
         )
         compute.wait_for_server(server, wait=90, interval=1)
         self._wait("the probe's SSH", lambda: self._ssh("true", check=False).returncode == 0, 60)
-
-    def _flavor(self, like: Any) -> str:
-        return str(
-            like.flavor.id or self._cloud.compute.find_flavor(like.flavor.original_name, ignore_missing=False).id
-        )
 
     def _server_id(self, machine: Machine) -> str:
         return str(self.target.inventory["_meta"]["hostvars"][machine.name]["classroom_server_id"])

@@ -45,8 +45,19 @@ DAEMONS = {
     "package-relay": "socat TCP-LISTEN:3142,bind=192.0.2.20,fork,reuseaddr UNIX-CONNECT:/lab/outside/packages.sock",
     "routes": f"{PYTHON} /opt/rehearsal/inside/announce_routes.py",
 }
+REPORTERS = (
+    "neutron-linuxbridge-agent",
+    "neutron-l3-agent",
+    "neutron-dhcp-agent",
+    "neutron-metadata-agent",
+    "nova-conductor",
+    "nova-scheduler",
+    "nova-compute",
+    "hypervisor",
+)
 START = time.time()
 _told = START
+_waits_for = "its first daemons"
 
 
 def tell(text: str) -> None:
@@ -61,7 +72,13 @@ def tick() -> None:
     while True:
         time.sleep(1)
         if time.time() - _told > 10:
-            tell("…")
+            tell(f"… waits for {_waits_for}")
+
+
+def wait_for(what: str) -> None:
+    """Say in the next sign of life what is waited for."""
+    global _waits_for
+    _waits_for = what
 
 
 def pid_of(name: str) -> int | None:
@@ -93,6 +110,7 @@ def start(*names: str) -> None:
 
 def wait_port(name: str, host: str, port: int, limit: float = 120) -> None:
     """Wait until a daemon answers; end with its log's last lines if it does not within `limit` seconds."""
+    wait_for(name)
     end = time.time() + limit
     while time.time() < end:
         try:
@@ -122,6 +140,7 @@ def run(log: str, *commands: str) -> "list[subprocess.Popen[bytes]]":
 
 def finish(processes: "list[subprocess.Popen[bytes]]", what: str) -> None:
     """Wait for background commands; end if one of them failed."""
+    wait_for(what)
     for process in processes:
         if process.wait():
             sys.exit(f"{what} failed with status {process.returncode}; see the logs db-*.log in {LOG} of the lab")
@@ -166,8 +185,8 @@ def first_databases(secrets: "dict[str, str]") -> None:
     finish(third, "database of Nova")
 
 
-def ready() -> bool:
-    """Whether all agents and services have reported since this start: earlier records look alive for a minute."""
+def not_ready() -> list[str]:
+    """Return what has not reported since this start: earlier records look alive for a minute."""
     import openstack
 
     since = datetime.datetime.utcfromtimestamp(START).replace(microsecond=0)
@@ -177,15 +196,10 @@ def ready() -> bool:
         return datetime.datetime.fromisoformat(plain) >= since
 
     cloud = openstack.connect()
-    agents = [a.is_alive and fresh(a.last_heartbeat_at) for a in cloud.network.agents()]
-    services = [s.state == "up" and fresh(s.updated_at) for s in cloud.compute.services()]
-    return (
-        len(agents) >= 4
-        and all(agents)
-        and len(services) == 3
-        and all(services)
-        and bool(list(cloud.compute.hypervisors()))
-    )
+    agents = {a.binary: a.is_alive and fresh(a.last_heartbeat_at) for a in cloud.network.agents()}
+    services = {s.binary: s.state == "up" and fresh(s.updated_at) for s in cloud.compute.services()}
+    there = agents | services | {"hypervisor": bool(list(cloud.compute.hypervisors()))}
+    return [name for name in REPORTERS if not there.get(name)]
 
 
 def up() -> None:
@@ -224,15 +238,18 @@ def up() -> None:
     end = time.time() + 240
     while True:
         try:
-            if ready():
+            missing = not_ready()
+            if not missing:
                 break
-            last = "agents or services have not reported yet"
+            last = ", ".join(missing)
         except Exception as error:  # a daemon that is still starting answers in many ways
             last = str(error)
+        wait_for(last)
         if time.time() > end:
             sys.exit(f"the cloud was not ready after 240 s: {last}")
         time.sleep(1)
     tell("all agents and nova-compute")
+    wait_for("image, flavours, networks")
     if image.wait():
         sys.exit("the image, flavours or networks could not be made")
     tell("image, flavours, external network, member project")
