@@ -195,11 +195,10 @@ class Probe:
                 if groups & set(port.security_group_ids):
                     kept = [group for group in port.security_group_ids if group not in groups]
                     network.update_port(port, security_groups=kept)
-        servers = self._servers()
-        for server in servers:
+        for server in self._servers():
             compute.delete_server(server)
-        for server in servers:
-            compute.wait_for_delete(server, interval=1, wait=60)
+        # A server that is deleted may stand in Nova's list for a moment longer.
+        self._wait("the cloud to remove the probe", lambda: not self._servers(), 60)
         for port in network.ports(name=self.name):
             network.delete_port(port)
         for group in groups:
