@@ -32,6 +32,7 @@ test: closed install machine ## every test, the whole rehearsal included
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory roles
 	@$(MAKE) --no-print-directory pages
+	@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/up
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times tests/rehearsal
 
 closed: # no rehearsal may be open: its class would be lost
@@ -61,7 +62,8 @@ check: install ## linters, types and unit tests
 	@$(VENV)/pytest -q tests/unit
 
 roles: install machine ## every role on a systemd-nspawn host: converge, no change the second time, Testinfra
-	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py tests/roles/test_each_role.py
+	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py \
+	  tests/roles/test_fleet.py tests/roles/test_each_role.py
 
 drills: install machine ## what takes long: all roles together on one host and on three, live classes, runs cut off half-way
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_single.py tests/roles/test_split.py

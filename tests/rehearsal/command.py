@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rehearsal import stack
+
 REPO = Path(__file__).resolve().parents[2]
 CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 
@@ -25,3 +27,29 @@ def member() -> dict[str, str]:
     lines = [shlex.split(line) for line in answer.stdout.splitlines()]
     assert all(word == "export" for word, _ in lines)
     return dict(assignment.split("=", 1) for _, assignment in lines)
+
+
+def as_client(*argv: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command out there, as the plain member, in the clone; `env` goes before the member's own variables."""
+    script = 'cd "$0" && exec "$@"'
+    words = [str(CLASSROOM), "rehearsal", "exec", "--", "sh", "-c", script, str(REPO), *map(str, argv)]
+    environment = os.environ | stack.environment() | (env or {})
+    return subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+
+
+def count(kind: str) -> int:
+    """Return how many of a kind the member's project holds, apart from what every project has of itself."""
+    calls = {
+        "server": "c.compute.servers()",
+        "network": "(n for n in c.network.networks() if not n.is_router_external)",
+        "router": "c.network.routers()",
+        "floating ip": "c.network.ips()",
+        "security group": "(g for g in c.network.security_groups() if g.name != 'default')",
+        "keypair": "c.compute.keypairs()",
+        "server group": "c.compute.server_groups()",
+        "port": "c.network.ports()",
+    }
+    code = f"import openstack; c = openstack.connect(); print(len(list({calls[kind]})))"
+    answer = as_client("python", "-c", code)
+    assert answer.returncode == 0, answer.stderr
+    return int(answer.stdout)

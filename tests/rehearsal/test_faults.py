@@ -1,27 +1,12 @@
-"""Faults made by hand on the hosts of an open class: each turns exactly its own tests red, and nothing else.
+"""Faults made by hand on the hosts of an open class: each turns exactly its own tests red, and nothing else."""
 
-The browsers and the scan of all ports stay out: they look at the same faults for minutes. Run as a program, out there,
-this file does the looking (`check`) and the faults (`admin`).
-"""
-
-import json
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from classroom.errors import ClassroomError
-from classroom.paths import REPO
-from classroom.verify.commands import run
 from classroom.verify.target import Group, Target
-from rehearsal import stack
-from tests.rehearsal.command import rehearsal
-
-AREAS = ("every", "front", "media", "outside/test_page.py")
-WITHOUT = frozenset({"inside"})
+from tests.rehearsal.eyes import administer, look, red
 
 OWN_CERTIFICATE = """
 mkdir -p /root/fault && cp -p /etc/classroom/tls/fullchain.pem /etc/classroom/secrets/tls.key /root/fault/
@@ -135,33 +120,6 @@ FAULTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The inventory of an open class: the one that is there, or one that is opened now."""
-    found: object = None
-    if json.loads(rehearsal("status", "--json").stdout)["running"]:
-        try:
-            found = stack.output("inventory")
-        except ClassroomError:
-            found = None
-    if found is None:
-        answer = rehearsal("up")
-        assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
-        found = stack.output("inventory")
-    path = tmp_path_factory.mktemp("faults") / "inventory.json"
-    path.write_text(json.dumps(found))
-    return path
-
-
-def _outside(*words: object) -> subprocess.CompletedProcess[str]:
-    """Run this file as a program, as a client out there."""
-    script = 'cd "$0" && exec "$@"'
-    argv = ["sh", "-c", script, REPO, sys.executable, "-m", "tests.rehearsal.test_faults", *words]
-    answer = rehearsal("exec", "--", *argv, env=stack.environment())
-    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
-    return answer
-
-
 class Eyes:
     """Looks at the class; what was seen after one fault is what is there before the next."""
 
@@ -171,20 +129,13 @@ class Eyes:
 
     def look(self) -> dict[str, str]:
         """Return the outcome of every test, looked at anew."""
-        found: dict[str, str] = json.loads(_outside("check", self._inventory).stdout.splitlines()[-1])
-        assert len(found) > 40
-        self.last = found
-        return found
+        self.last = look(self._inventory)
+        return self.last
 
 
 @pytest.fixture(scope="module")
 def eyes(inventory: Path) -> Eyes:
     return Eyes(inventory)
-
-
-def red(outcomes: dict[str, str]) -> set[str]:
-    """Return the tests that failed."""
-    return {test for test, outcome in outcomes.items() if outcome == "failed"}
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -195,37 +146,12 @@ def test_a_fault_turns_exactly_its_tests_red(name: str, inventory: Path, eyes: E
     before = eyes.last or eyes.look()
     assert red(before) == set()
     assert expected <= before.keys()
-    _outside("admin", inventory, machine, fault.do.format(domain=target.domain))
+    administer(inventory, machine, fault.do.format(domain=target.domain))
     try:
         during = eyes.look()
     finally:
-        _outside("admin", inventory, machine, fault.undo)
+        administer(inventory, machine, fault.undo)
     assert red(during) == expected
     after = eyes.look()
     assert red(after) == set()
     assert after.keys() == before.keys()
-
-
-def check(inventory: Path) -> dict[str, str]:
-    """Run the tests of AREAS and return their outcomes by name."""
-    with tempfile.TemporaryDirectory() as scratch:
-        done, _ = run(Target.read(inventory), Path(scratch), WITHOUT, AREAS)
-    for result in done.results:
-        if result.outcome == "failed":
-            print(result.message, file=sys.stderr)
-    return {f"{result.area}/{result.test}": result.outcome for result in done.results}
-
-
-def admin(inventory: Path, machine: str, command: str) -> int:
-    """Run a shell command as root on a machine, with an administrator's login, and return its status."""
-    with tempfile.TemporaryDirectory() as scratch:
-        config = Target.read(inventory).write_ssh(Path(scratch))
-        argv = ["ssh", "-F", config, "-o", "ControlMaster=no", f"debian@{machine}", "sudo", "-n", "sh", "-e"]
-        return subprocess.run([str(a) for a in argv], input=command, text=True, check=False).returncode
-
-
-if __name__ == "__main__":
-    what, given, *rest = sys.argv[1:]
-    if what == "admin":
-        sys.exit(admin(Path(given), *rest))
-    print(json.dumps(check(Path(given))))

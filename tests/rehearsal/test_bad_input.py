@@ -1,0 +1,156 @@
+"""What users get wrong, and what clouds do to them, while a class is open: one clear sentence, and nothing is lost."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rehearsal import lab, outside, stack
+from rehearsal.config import admin_environment
+from rehearsal.paths import STACK
+from tests.rehearsal.command import as_client, count
+from tests.rehearsal.eyes import look, red
+
+UP = ("pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", stack.NAME)
+
+
+@contextmanager
+def changed(folder: Path, **values: Any) -> Iterator[tuple[str, str]]:
+    """Give the words that let Pulumi take other settings than the stack's own: these `values` are changed."""
+    settings = yaml.safe_load(stack.SETTINGS.read_text())
+    settings["config"] |= {f"classroom:{key}": value for key, value in values.items()}
+    file = folder / "Pulumi.changed.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    file.chmod(0o600)
+    yield "--config-file", str(file)
+
+
+def up(folder: Path, env: dict[str, str] | None = None, **values: Any) -> "subprocess.CompletedProcess[str]":
+    """Run `pulumi up` on the open class with changed settings."""
+    with changed(folder, **values) as words:
+        return as_client(*UP, *words, env=env)
+
+
+def administer(code: str) -> str:
+    """Run a line of Python as the cloud's administrator, inside the lab, with its connection `c`."""
+    script = f"import openstack; c = openstack.connect(); {code}"
+    answer = subprocess.run(
+        **lab.inside(["/opt/openstack/bin/python3", "-c", script], admin_environment()),  # type: ignore[call-overload]
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return str(answer.stdout)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_lost(opened: str) -> Iterator[None]:
+    """The class answers before and after, on as many machines."""
+    there = count("server")
+    yield
+    assert count("server") == there
+    assert '"ok"' in as_client("curl", "-sS", "-m", "5", "https://class.example/api/health").stdout
+
+
+REFUSED = {
+    "an unknown flavour": ({"flavor_media": "enormous"}, ["flavor_media: 'enormous'", "small", "medium"]),
+    "an unknown image": ({"image": "debian-31"}, ["image: 'debian-31'", "debian-13"]),
+    "an unknown network": ({"external_network": "internet"}, ["external_network: 'internet'", "public"]),
+    "an unknown zone": ({"availability_zone": "moon"}, ["availability_zone: 'moon'", "nova"]),
+    "an unknown key": ({"flavour_media": "small"}, ["flavour_media", "flavor_media"]),
+    "a wrong type": ({"media_count": "two"}, ["media_count", "two"]),
+    "a network that is none": ({"ssh_from": ["nowhere"]}, ["ssh_from", "nowhere"]),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_settings_that_the_cloud_cannot_meet(what: str, tmp_path: Path) -> None:
+    values, words = REFUSED[what]
+    answer = up(tmp_path, **values)
+    assert answer.returncode != 0
+    said = answer.stdout + answer.stderr
+    assert all(word in said for word in words), said
+    assert "Traceback" not in said
+    assert not re.search(r"(created|updated|deleted) \(", said), said
+
+
+WAYS_IN = {
+    "a wrong password": ({"OS_PASSWORD": "not-this-one"}, ["OS_PASSWORD", "deployer"]),
+    "a cloud that is not there": (
+        {"OS_AUTH_URL": "http://192.0.2.99:5000/v3"},
+        ["OS_AUTH_URL", "http://192.0.2.99:5000/v3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WAYS_IN)
+def test_no_way_into_the_cloud(what: str, tmp_path: Path) -> None:
+    env, words = WAYS_IN[what]
+    answer = up(tmp_path, env=env)
+    said = answer.stdout + answer.stderr
+    assert answer.returncode != 0
+    assert all(word in said for word in words), said
+    assert "Traceback" not in said and "not-this-one" not in said
+
+
+def test_a_quota_that_is_too_small(tmp_path: Path) -> None:
+    """Three more machines need six processors; the project has five left."""
+    used = int(
+        administer(
+            "print(c.compute.get_limits(tenant_id=c.identity.find_project('rehearsal').id).absolute.total_cores_used)"
+        )
+    )
+    administer(f"c.set_compute_quotas('rehearsal', cores={used + 5})")
+    try:
+        answer = up(tmp_path, media_count=4)
+    finally:
+        administer("c.set_compute_quotas('rehearsal', cores=64)")
+    said = answer.stdout + answer.stderr
+    assert answer.returncode != 0
+    assert f"processors needed: 6, left in the project: 5 of {used + 5}" in said, said
+
+
+def test_no_room_for_the_state(tmp_path: Path) -> None:
+    """The operator's own disk is full: said before anything is asked of the cloud."""
+    script = (
+        'mount -t tmpfs -o size=8m none "$1" && cp -r "$2/." "$1" && { head -c 99m /dev/zero > "$1/full" || true; } 2>/dev/null;'
+        ' url="file://$1"; shift 2; PULUMI_BACKEND_URL=$url exec "$@"'
+    )
+    place = tmp_path / "state"
+    place.mkdir()
+    answer = as_client("sh", "-c", script, "sh", place, STACK / "state", *UP)
+    said = answer.stdout + answer.stderr
+    assert answer.returncode != 0
+    assert re.search(rf"\d MiB are free in {place}, and \d+ MiB are needed", said), said
+
+
+def test_a_machine_that_the_cloud_leaves_in_error_is_replaced(tmp_path: Path) -> None:
+    """A second media machine finds no host; the next `up` puts another in its place, and a last one takes it away."""
+    administer("s = next(c.compute.services(binary='nova-compute')); c.compute.disable_service(s, s.host, s.binary)")
+    try:
+        answer = up(tmp_path, media_count=2)
+    finally:
+        administer("s = next(c.compute.services(binary='nova-compute')); c.compute.enable_service(s, s.host, s.binary)")
+    said = answer.stdout + answer.stderr
+    assert answer.returncode != 0
+    assert re.search(
+        r"media2: the cloud left this machine in ERROR \(.*No valid host.*\); run `pulumi up` again", said
+    ), said
+    answer = up(tmp_path, media_count=2)
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
+    outside.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(json.dumps(stack.output("inventory")))
+    seen = look(inventory)
+    assert any("media2" in test for test in seen)
+    assert red(seen) == set()
+    answer = as_client(*UP)
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
+    outside.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]

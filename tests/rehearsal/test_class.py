@@ -1,0 +1,92 @@
+"""A class opens on the rehearsal's cloud and is proven; what ops teams do with it then."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from rehearsal.paths import STACK
+from tests.rehearsal.command import REPO, as_client, rehearsal
+
+
+def test_a_class_opens_and_is_proven(opened: str) -> None:
+    assert re.search(r"passed: \d+ of \d+ tests on stack rehearsal", opened)
+    assert "teacher" in opened and "https://class.example/" in opened
+
+
+def test_tasks_are_told_as_they_happen(opened_lines: list[tuple[float, str]]) -> None:
+    """The first task's line came before the last one's: nothing was held back until the end."""
+    tasks = [
+        seconds
+        for seconds, line in opened_lines
+        if "Configure configure" in line and re.search(r"(ok|changed) \w+: ", line)
+    ]
+    assert len(tasks) > 20
+    assert tasks[-1] - tasks[0] > 3
+
+
+def test_no_step_is_silent_for_long(opened_lines: list[tuple[float, str]]) -> None:
+    gaps = [b[0] - a[0] for a, b in zip([(0.0, ""), *opened_lines], opened_lines, strict=False)]
+    assert max(gaps) <= 15, opened_lines[gaps.index(max(gaps))]
+
+
+def test_secrets_are_not_told(opened: str) -> None:
+    key = (STACK / "class.key").read_text().splitlines()[1]
+    assert key not in opened
+    state = "".join(p.read_text() for p in (STACK / "state").rglob("*.json"))
+    assert "classroom:index:Configure" in state
+    assert key not in state
+    assert (STACK / "passphrase").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_clone_stays_clean(opened: str) -> None:
+    answer = subprocess.run(
+        ["git", "status", "--porcelain", "--", "Pulumi.rehearsal.yaml"],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == ""
+
+
+def test_a_second_up_changes_nothing(opened: str) -> None:
+    answer = as_client("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "--stack", "rehearsal")
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
+
+
+def test_a_preview_after_a_refresh_shows_no_change(opened: str) -> None:
+    answer = as_client("pulumi", "preview", "--refresh", "--expect-no-changes", "--stack", "rehearsal")
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
+
+
+def test_a_forced_run_of_the_roles_changes_nothing(opened: str) -> None:
+    answer = as_client("classroom", "configure", "--stack", "rehearsal", "--force")
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
+    counts = re.findall(r"Ansible: successful after \d+ s \((.*?)\)", answer.stdout)
+    assert counts, answer.stdout[-2000:]
+    assert set(re.findall(r"changed=(\d+)", counts[-1])) == {"0"}, counts[-1]
+
+
+def test_by_hand_without_secrets(opened: str) -> None:
+    """Contributors see what the roles would change, with an inventory that holds no secret."""
+    listed = as_client("ansible/inventory", "--list")
+    assert listed.returncode == 0, listed.stderr
+    assert "PRIVATE KEY" not in listed.stdout and "classroom_secret" not in listed.stdout
+    play = "ansible/site.yml"
+    answer = as_client("ansible-playbook", "-i", "ansible/inventory", play, "--check", "--diff")
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-1000:]
+    assert set(re.findall(r"changed=(\d+)", answer.stdout)) == {"0"}, answer.stdout[-1500:]
+
+
+def test_the_classes_are_shown(opened: str) -> None:
+    answer = as_client("classroom", "classes", "--stack", "rehearsal", "--json")
+    found = json.loads(answer.stdout)
+    assert [set(entry) for entry in found] == [{"name", "url", "teacher_code", "pupil_code"}]
+
+
+def test_view_shows_the_class(opened: str, tmp_path: Path) -> None:
+    picture = tmp_path / "seen.png"
+    answer = rehearsal("view", "--out", picture)
+    assert answer.returncode == 0, answer.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
