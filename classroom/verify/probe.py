@@ -69,6 +69,8 @@ class Probe:
         import openstack  # takes a second, which only the rehearsal has to spend
 
         self._cloud: Any = openstack.connect()
+        # This runs beside tests, and pytest changes the environment while the library would read it for proxies.
+        self._cloud.session.session.trust_env = False
         self._folder = Path(tempfile.mkdtemp(prefix="classroom-probe-"))
         self.address4 = self.address6 = ""
 

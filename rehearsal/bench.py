@@ -1,0 +1,225 @@
+"""Measures the rehearsal's figures and writes them to BENCHMARKS.md: `make bench`.
+
+Runs out of two clocks: this machine's, and a unit of work done right before each figure, so that figures of different
+machines compare. It ends an open rehearsal and leaves none.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from classroom.errors import ClassroomError
+from classroom.paths import REPO
+from classroom.progress import say
+from rehearsal import lab, outside, stack
+from rehearsal.commands import start_cloud
+
+CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
+IDLE, PATIENCE = 1.0, 180
+"""A machine is taken as idle below this load (runnable processes, one minute's mean); seconds to wait for it."""
+
+FIRST_FRAME = """
+import json, sys, time
+from classroom.verify.browser import Meeting
+url, teacher, pupil = json.load(sys.stdin)
+with Meeting(url) as meeting:
+    people = [meeting.enter(code) for code in (teacher, pupil)]
+    print(min(person.sees(other) or 1e12 for person, other in (people, people[::-1])))
+"""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure: its runs in the unit of `limit`; `work` is a unit of work in seconds, measured beside it."""
+
+    name: str
+    limit: float
+    unit: str
+    runs: tuple[float, ...]
+    work: float
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.runs)
+
+    def row(self) -> str:
+        """Return the figure's line of the table."""
+        ratio = f"{self.median / self.work:.1f}" if self.unit == "s" else "–"
+        runs = ", ".join(f"{run:.1f}" for run in self.runs)
+        held = "held" if self.median <= self.limit else "**missed**"
+        return (
+            f"| {self.name} | {self.limit:g} {self.unit} | {self.median:.1f} {self.unit} ({runs}) | {ratio} | {held} |"
+        )
+
+
+def work() -> float:
+    """Return the seconds that a unit of work takes on one core: SHA-256 over 512 MiB."""
+    block, begin = bytes(1 << 20), time.monotonic()
+    digest = hashlib.sha256()
+    for _ in range(512):
+        digest.update(block)
+    return time.monotonic() - begin
+
+
+def wait_until_idle() -> None:
+    """Wait until nothing else runs; ClassroomError if that does not come about."""
+    end = time.monotonic() + PATIENCE
+    while os.getloadavg()[0] > IDLE:
+        if time.monotonic() > end:
+            raise ClassroomError(
+                f"the load is {os.getloadavg()[0]:.1f}, and figures need a machine below {IDLE}: end what runs"
+            )
+        say(f"waits for an idle machine (load {os.getloadavg()[0]:.1f}) …")
+        time.sleep(10)
+
+
+def timed(step: Callable[[], object]) -> float:
+    """Return the seconds that a step takes."""
+    begin = time.monotonic()
+    step()
+    return time.monotonic() - begin
+
+
+def client(*argv: object) -> str:
+    """Run a command as a client out there and return what it wrote; ClassroomError if it fails."""
+    script = 'cd "$0" && exec "$@"'
+    words = [str(CLASSROOM), "rehearsal", "exec", "--", "sh", "-c", script, str(REPO), *map(str, argv)]
+    answer = subprocess.run(words, capture_output=True, text=True, env=os.environ | stack.environment(), check=False)
+    if answer.returncode:
+        raise ClassroomError(f"`{' '.join(map(str, argv))}` failed: {answer.stdout[-1500:]}{answer.stderr[-1500:]}")
+    return answer.stdout
+
+
+def down(*, wipe: bool) -> None:
+    """End the rehearsal."""
+    subprocess.run([CLASSROOM, "rehearsal", "down", *(["--wipe"] if wipe else [])], check=True)
+
+
+def memory() -> float:
+    """Return the memory of all processes in the lab, in GiB (PSS: shared pages are divided among those who share them)."""
+    holder = next(iter(lab.labs()))
+    total, waiting = 0, [holder]
+    while waiting:
+        pid = waiting.pop()
+        waiting += lab.children(pid)
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1]) if rollup else 0  # type: ignore[index]
+    return total / 1024**2
+
+
+def first_frame() -> float:
+    """Return the seconds from `pulumi up` on an empty cloud to the first remote picture that a browser decodes."""
+    begin = time.time()
+    stack.provision("split")
+    classes = stack.output("classes")
+    assert isinstance(classes, list)
+    job = json.dumps([classes[0]["url"].partition("#")[0], classes[0]["teacher_code"], classes[0]["pupil_code"]])
+    argv = [str(CLASSROOM), "rehearsal", "exec", "--", "sh", "-c", 'cd "$0" && exec "$@"', str(REPO)]
+    answer = subprocess.run(
+        [*argv, "python", "-c", FIRST_FRAME],
+        input=job,
+        capture_output=True,
+        text=True,
+        env=os.environ | stack.environment(),
+        check=False,
+    )
+    if answer.returncode:
+        raise ClassroomError(f"the browsers did not see each other: {answer.stderr[-1500:]}")
+    return float(answer.stdout.splitlines()[-1]) - begin
+
+
+def forced() -> float:
+    """Return the seconds of a forced run of the roles, per host; ClassroomError if it changes anything."""
+    said = client("classroom", "configure", "--stack", stack.NAME, "--force")
+    found = re.findall(r"Ansible: successful after (\d+) s \((.*?)\)", said)
+    if not found or set(re.findall(r"changed=(\d+)", found[-1][1])) != {"0"}:
+        raise ClassroomError(f"the forced run changed something: {found or said[-500:]}")
+    return int(found[-1][0]) / len(re.findall(r"changed=", found[-1][1]))
+
+
+def measure() -> list[Figure]:
+    """Take every figure, in the order in which the class needs them."""
+    figures = []
+
+    def take(name: str, limit: float, runs: int, step: Callable[[], float], unit: str = "s") -> None:
+        wait_until_idle()
+        unit_of_work = work()
+        figures.append(Figure(name, limit, unit, tuple(step() for _ in range(runs)), unit_of_work))
+        say(figures[-1].row())
+
+    down(wipe=True)
+    take("one-machine OpenStack from an empty database", 120, 1, start_cloud)
+    time.sleep(20)
+    take("its memory without guests (PSS)", 3.7, 1, memory, "GiB")
+
+    def warm() -> float:
+        down(wipe=False)
+        wait_until_idle()
+        return start_cloud()
+
+    take("one-machine OpenStack, warm", 60, 3, warm)
+    take("`pulumi up` from an empty cloud to the first remote frame, two machines", 120, 1, first_frame)
+    up = ("pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes", "--stack", stack.NAME)
+    take("no-change `pulumi up`", 3, 5, lambda: timed(lambda: client(*up)))
+    take("forced Ansible run with nothing to change, per host", 20, 3, forced)
+    take(
+        "`classroom verify` on two machines",
+        120,
+        3,
+        lambda: timed(lambda: client("classroom", "verify", "--stack", stack.NAME)),
+    )
+    down(wipe=True)
+    return figures
+
+
+def write(figures: list[Figure]) -> None:
+    """Write BENCHMARKS.md."""
+    processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    total = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.M)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=REPO, capture_output=True, text=True, check=True
+    )
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`; the median of the runs in brackets. The ratio is to a unit of work measured right before (SHA-256 over",
+        "512 MiB on one core), by which machines compare.",
+        "",
+        f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit.stdout.strip()}",
+        f"- {processor[1] if processor else 'unknown processor'}, {os.cpu_count()} cores,"
+        f" {int(total[1]) / 1024**2:.0f} GiB, kernel {os.uname().release}"
+        if total
+        else "",
+        f"- unit of work: {statistics.median(f.work for f in figures):.2f} s (median)",
+        "",
+        "| figure | at most | measured | ratio | |",
+        "|---|---|---|---|---|",
+        *(figure.row() for figure in figures),
+        "",
+    ]
+    (REPO / "BENCHMARKS.md").write_text("\n".join(lines))
+
+
+def main() -> None:
+    """Measure, write, and end with status 1 where a limit was missed."""
+    figures = measure()
+    write(figures)
+    missed = [figure.name for figure in figures if figure.median > figure.limit]
+    if missed:
+        sys.exit(f"missed: {', '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()
