@@ -20,7 +20,7 @@ from pathlib import Path
 from classroom.errors import ClassroomError
 from classroom.paths import REPO
 from classroom.progress import say
-from rehearsal import lab, outside, stack
+from rehearsal import lab, stack
 from rehearsal.commands import start_cloud
 
 CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
@@ -49,11 +49,12 @@ class Figure:
 
     @property
     def median(self) -> float:
+        """The figure itself."""
         return statistics.median(self.runs)
 
     def row(self) -> str:
         """Return the figure's line of the table."""
-        ratio = f"{self.median / self.work:.1f}" if self.unit == "s" else "–"
+        ratio = f"{self.median / self.work:.1f}" if self.unit == "s" else ""
         runs = ", ".join(f"{run:.1f}" for run in self.runs)
         held = "held" if self.median <= self.limit else "**missed**"
         return (

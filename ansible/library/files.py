@@ -12,7 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: files
-short_description: writes files, links and folders, whole, in the given order
+short_description: writes files, links and folders, whole, in the given order, and removes files
 description:
   - Each file appears at once and whole, with its owner and mode; nothing is written where nothing differs.
   - Check mode and diff are supported; of a secret's contents nothing is ever shown.
@@ -37,6 +37,11 @@ options:
     elements: dict
     default: []
     suboptions: *entry
+  absent:
+    description: Files that must not stand there.
+    type: list
+    elements: path
+    default: []
   only:
     description: Folders in which no other files than the given ones may stand; others are removed.
     type: list
@@ -137,13 +142,18 @@ class Writer:
         finally:
             new.unlink(missing_ok=True)
 
+    def remove(self, path: Path) -> None:
+        """Remove a file."""
+        if path.is_symlink() or path.exists():
+            self.note(path, "(stands here, unasked)\n", "")
+            if not self.module.check_mode:
+                path.unlink()
+
     def alone(self, folder: Path, wanted: set[Path]) -> None:
         """Remove from `folder` what is not in `wanted`."""
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path not in wanted:
-                self.note(path, "(stands here, unasked)\n", "")
-                if not self.module.check_mode:
-                    path.unlink()
+                self.remove(path)
 
 
 def main() -> None:
@@ -166,6 +176,7 @@ def main() -> None:
         {
             "files": entries(False),
             "secrets": entries(True),
+            "absent": {"type": "list", "elements": "path", "default": []},
             "only": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
@@ -186,6 +197,8 @@ def main() -> None:
             writer.file(entry, path, secret)
         else:
             module.fail_json(msg=f"{path}: give content, link or folder")
+    for path in module.params["absent"]:
+        writer.remove(Path(path))
     for folder in module.params["only"]:
         writer.alone(Path(folder), wanted)
     module.exit_json(changed=bool(writer.written), written=writer.written, diff=writer.diff)

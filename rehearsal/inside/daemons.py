@@ -57,6 +57,8 @@ REPORTERS = (
 )
 START = time.time()
 _told = START
+_began = 0.0
+"""When the first daemon of this run was started, or 0: then all of them ran already."""
 _waits_for = "its first daemons"
 
 
@@ -93,9 +95,11 @@ def pid_of(name: str) -> int | None:
 
 def start(*names: str) -> None:
     """Start these daemons, those that do not run."""
+    global _began
     for name in names:
         if pid_of(name):
             continue
+        _began = _began or time.time()
         with (LOG / f"{name}.out").open("a") as out:
             process = subprocess.Popen(
                 DAEMONS[name].split(),
@@ -186,10 +190,10 @@ def first_databases(secrets: "dict[str, str]") -> None:
 
 
 def not_ready() -> list[str]:
-    """Return what has not reported since this start: earlier records look alive for a minute."""
+    """Return what has not reported since the daemons were started: earlier records look alive for a minute."""
     import openstack
 
-    since = datetime.datetime.utcfromtimestamp(START).replace(microsecond=0)
+    since = datetime.datetime.utcfromtimestamp(_began).replace(microsecond=0)
 
     def fresh(text: str | None) -> bool:
         plain = (text or "1970-01-01").replace("T", " ").split(".")[0].rstrip("Z")

@@ -22,6 +22,8 @@ def role(request: pytest.FixtureRequest, fleet: Fleet, login: Callable[..., Any]
     """Return a role's name, its play and its host, on which the role has run."""
     name = request.param
     play = Play(fleet, hosts=[f"on-{name}"])
+    if name == "valkey":
+        play.extra["valkey_wanted"] = True
     play.run(name, check=True).good()
     first = play.run(name).good()
     assert first.changed > 0
@@ -158,3 +160,8 @@ def left_by_valkey(play: Play, host: Any) -> None:
     assert host.check_output(f"valkey-cli -h {address} --no-auth-warning -a {password} config get save").split() == [
         "save"
     ]
+    # Where one media host is left, it ends.
+    assert play.run("valkey", valkey_wanted=False).good().changed
+    assert listens(host, "valkey-server") == set()
+    assert not secret.exists
+    assert play.run("valkey", valkey_wanted=False).good().changed == 0

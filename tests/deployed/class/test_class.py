@@ -15,7 +15,7 @@ from classroom.verify.plugin import Verification
 from classroom.verify.target import Target
 
 SECONDS, ENOUGH = 20, 18
-SHORT, ENOUGH_SHORT = 6, 5
+SHORT, ENOUGH_SHORT = 8, 5
 WORDS = "Bonjour Madame"
 
 
