@@ -4,6 +4,7 @@ The ways in are the usual ones: an entry of `clouds.yaml`, or the `OS_*` variabl
 application credential. keystoneauth does the work; openstacksdk, which takes a second to load, only reads `clouds.yaml`.
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,6 +93,14 @@ class Cloud:
         return cast(dict[str, Any], answer.json())
 
 
+class RegionError(WrongUseError):
+    """An entry of clouds.yaml knows no such region; `auth_url` is its cloud's address all the same."""
+
+    def __init__(self, sentence: str, auth_url: str) -> None:
+        super().__init__(sentence)
+        self.auth_url = auth_url
+
+
 class _NotOffered(ClassroomError):
     """The cloud refuses a request, or has nothing there."""
 
@@ -99,7 +108,7 @@ class _NotOffered(ClassroomError):
 def way_in(entry: str | None, region: str) -> WayIn:
     """Return how the project is reached that `entry` of clouds.yaml names, or the `OS_*` variables; nothing is asked.
 
-    WrongUseError if that is not told whole.
+    WrongUseError if that is not told whole, RegionError if the entry names other regions only.
     """
     named = entry or os.environ.get("OS_CLOUD")
     if named:
@@ -195,6 +204,9 @@ def _from_file(entry: str | None, region: str, how: str) -> WayIn:
 
     try:
         entries = openstack.config.OpenStackConfig()
+    except openstack.exceptions.ConfigException as error:
+        raise WrongUseError(f"cloud: {how} cannot be read ({first_line(error)}): correct your clouds.yaml") from None
+    try:
         raw = entries.cloud_config["clouds"].get(entry or os.environ["OS_CLOUD"]) or {}
         profile = str(raw.get("profile") or raw.get("cloud") or "")
         if "://" in profile:
@@ -204,9 +216,11 @@ def _from_file(entry: str | None, region: str, how: str) -> WayIn:
             )
         config = entries.get_one(cloud=entry, region_name=region)
     except openstack.exceptions.ConfigException as error:
-        raise WrongUseError(
-            f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}): see the entries of your clouds.yaml"
-        ) from None
+        sentence = f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}): see the entries of your clouds.yaml"
+        with contextlib.suppress(openstack.exceptions.ConfigException):
+            other = entries.get_one(cloud=entry)
+            raise RegionError(sentence, str(other.config.get("auth", {}).get("auth_url") or "")) from None
+        raise WrongUseError(sentence) from None
     auth = config.config.get("auth", {})
     interfaces = _interfaces(config.config.get("interface"), raw.get("endpoint_type"))
     return WayIn(config.get_session(), str(auth.get("auth_url") or ""), _user(auth), how, interfaces)

@@ -6,9 +6,11 @@ First what settings, environment and clouds.yaml alone decide; then, with a toke
 import datetime
 import ipaddress
 from collections.abc import Iterable
+from pathlib import Path
 
-from classroom.cloud import Endpoint, way_in
+from classroom.cloud import Endpoint, RegionError, way_in
 from classroom.errors import RefusedError, WrongUseError
+from classroom.paths import REPO
 from classroom.settings import Settings
 from classroom.sovereignty.catalogue import Cloud, load_catalogue
 from classroom.sovereignty.operators import Operators, domains, host_of, is_address, region_in, within
@@ -20,13 +22,19 @@ from classroom.sovereignty.verdict import Declared, public
 END = "nothing was created (status 3)"
 
 
-def check_plan(settings: Settings, stack: str) -> list[str]:
-    """Judge what is decided without any request; return what a report has to say of it: exceptions, declarations.
+def check_plan(settings: Settings, stack: str, root: Path = REPO) -> list[str]:
+    """Judge what is decided without any request; return what a report has to say of it: each exception.
+
+    `root` holds Pulumi.yaml and the stack's file.
 
     RefusedError (status 3) with every refusal: cloud, region, endpoints, Pulumi's backend and secrets provider.
     WrongUseError if a declaration takes what is public, an exception names nobody, or the way into the cloud is not told.
     """
-    auth_url = way_in(settings.cloud, settings.region).auth_url
+    regions: RegionError | None = None
+    try:
+        auth_url = way_in(settings.cloud, settings.region).auth_url
+    except RegionError as error:  # the policy has the first word
+        regions, auth_url = error, error.auth_url
     outside = outside_of(settings)
     for exception in settings.exceptions:
         if outside.operators.named(exception.name) is None:
@@ -42,14 +50,16 @@ def check_plan(settings: Settings, stack: str) -> list[str]:
         as_of=outside.as_of,
         max_age_months=settings.facts_max_age_months,
     )
-    backend = backend_url()
+    backend = backend_url(root)
     found = [
         judged.message if judged.verdict != "allowed" else None,
         *(outside.endpoint(one) for one in settings.endpoints),
         refuse_backend(backend, outside),
-        refuse_secrets_provider(secrets_provider(stack), backend, outside),
+        refuse_secrets_provider(secrets_provider(stack, root), backend, outside),
     ]
     _end(fault for fault in found if fault)
+    if regions:
+        raise regions
     return _advice(settings, [*judged.exceptions, *outside.used], outside.as_of)
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from tests.unit.program.keystone import serving
+from tests.up.amazon import amazon, variables
 from tests.up.gate_project import GateProject
 
 OVH = "https://auth.cloud.ovh.net/v3"
@@ -86,3 +88,64 @@ def test_a_plan_that_passes_goes_on_to_the_cloud(way: tuple[GateProject, Asked])
     answer = project.pulumi("preview", "--stack", "t")
     assert "status 3" not in answer.stdout + answer.stderr
     assert [path for _, path in asked if path.startswith("/compute")], answer.stdout
+
+
+def test_a_swiss_cloud_by_the_line_that_the_message_tells(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    project.more["OS_AUTH_URL"] = INFOMANIAK
+    project.write(region="dc3-a")
+    said = refused(project, asked, ["Infomaniak SA, Switzerland", "source:"], [])
+    line = next(line for line in said.splitlines() if "the line of the stack file that would admit it: " in line)
+    key, _, value = line.rpartition("it: ")[2].partition(": ")
+    assert key == "classroom:policy"
+    project.write(policy=yaml.safe_load(value))
+    answer = project.pulumi("preview", "--stack", "t")
+    # It is asked for a token now, which the recorder does not let through.
+    assert "status 3" not in answer.stdout + answer.stderr
+    assert asked
+    assert set(asked) == {("CONNECT", "api.pub1.infomaniak.cloud:443")}
+
+
+@pytest.mark.parametrize("leads", ["https://compute.elsewhere.example/v2.1", "http://127.0.0.2:9/compute/v2.1"])
+def test_a_catalogue_that_leads_elsewhere(tmp_path: Path, leads: str) -> None:
+    with serving({"compute": leads}) as (url, asked):
+        project = GateProject.prepare(tmp_path, url)
+        refused(
+            project, asked, ["region: 'north'", f"leads to '{leads}' for compute", "allowed: hosts in 127.0.0.1"], TOKEN
+        )
+
+
+def test_a_state_backend_in_the_united_states(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    with amazon() as (url, kept):
+        project.more |= variables(url) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
+        assert project.pulumi("stack", "init", "t").returncode == 0
+        words = ["backend: 's3://states?region=us-east-1'", "Amazon.com, Inc.", "source:", "allowed: a folder"]
+        refused(project, asked, words, [])
+        assert [path for method, path in kept if method == "PUT"], "the state was really there"
+
+
+def test_a_state_store_of_a_declared_operator_passes(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    with amazon() as (url, _):
+        here = url.replace("127.0.0.1", "localhost")
+        there = f"s3://states?endpoint={here}&region=north&s3ForcePathStyle=true"
+        project.more |= variables(url) | {"PULUMI_BACKEND_URL": there}
+        assert project.pulumi("stack", "init", "t").returncode == 0
+        refused(project, asked, [f"backend: '{there}', host 'localhost'", "not known", "classroom:endpoints"], [])
+        project.write(endpoints=[{"use": "backups", "name": "localhost", "operator": "Cloud of the Academy"}])
+        answer = project.pulumi("preview", "--stack", "t")
+        assert "status 3" not in answer.stdout + answer.stderr
+        assert [path for _, path in asked if path.startswith("/compute")], answer.stdout
+
+
+def test_a_key_that_amazon_holds(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    with amazon() as (url, kept):
+        project.more |= variables(url)
+        provider = "awskms://alias/classroom?region=us-east-1"
+        there = yaml.safe_load(project.file.read_text())
+        there.pop("encryptionsalt")
+        project.file.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
+        refused(project, asked, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [])
+        assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
