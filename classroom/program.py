@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -15,6 +16,8 @@ from classroom.preflight import Findings, check
 from classroom.settings import STRUCTURED, Settings, load
 
 Result = TypeVar("Result")
+ENGINE_DATE = re.compile(r'"(\d{4}-\d\d-\d\d) 00:00:00 \+0000 UTC"')
+"""How the engine hands over a date that stands in the stack's file without quotes."""
 NUMBERS = {name for name, field in Settings.model_fields.items() if field.annotation is int}
 
 
@@ -54,7 +57,7 @@ def raw_settings() -> dict[str, Any]:
         found[name] = text
         if name in STRUCTURED or (name in NUMBERS and text.lstrip("-").isdigit()):
             try:
-                found[name] = json.loads(text)
+                found[name] = json.loads(ENGINE_DATE.sub(r'"\1"', text))
             except ValueError:
                 continue  # the settings' own check names what is wrong with it
     return found

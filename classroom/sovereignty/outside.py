@@ -106,7 +106,8 @@ class Outside:
     def host(self, subject: str, host: str) -> str | None:
         """Return what is wrong with a host by its name alone, or None: an endpoint's, one of a known cloud, or unknown."""
         if named := next((one for one in self.endpoints if one.name == host), None):
-            return self.endpoint(named) and f"{subject} is an endpoint that is refused:\n{self.endpoint(named)}"
+            fault = self.endpoint(named)
+            return f"{subject}: it is an endpoint that is refused:\n{fault}" if fault else None
         cloud = self.operators.of_host(host)
         if cloud is None and is_address(host):
             return self.refusal(subject, None, self._address(host))

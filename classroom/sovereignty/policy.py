@@ -477,6 +477,9 @@ def _why(result: CheckResult, cloud: Cloud) -> list[str]:
 
 def admitting_line(reasons: Iterable[Reason], policy: Policy, name: str) -> str:
     """Return the sentence with the one line of the stack file that would admit what is refused."""
+    reasons = list(reasons)
+    if any(reason.verdict == "unknown" for reason in reasons):
+        return "no policy admits it, and no exception either, as a part of it is not known: that has to be read first"
     wider = widened(reasons, policy)
     if wider is not None:
         return (

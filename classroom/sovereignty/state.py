@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -57,7 +58,7 @@ def backend_url(root: Path = REPO, environment: Mapping[str, str] = os.environ) 
 
 def refuse_backend(url: str, outside: Outside) -> str | None:
     """Return what is wrong with the place of Pulumi's state, or None."""
-    subject = f"backend: '{url}'"
+    subject = f"backend: '{_without_password(url)}'"
     scheme = urlsplit(url).scheme.lower()
     if scheme == "file":
         return None
@@ -78,6 +79,11 @@ def refuse_backend(url: str, outside: Outside) -> str | None:
         faults = [f"{subject}: who keeps it is not known, and unknown never passes"]
     told = [fault for fault in faults if fault]
     return "\n".join([*told, ALLOWED]) if told else None
+
+
+def _without_password(url: str) -> str:
+    """Return an address as a message may show it."""
+    return re.sub(r"(?<=://)[^/?#]*@", "…@", url)
 
 
 def secrets_provider(stack: str, root: Path = REPO) -> str:

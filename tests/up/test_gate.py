@@ -1,5 +1,6 @@
 """The gate, in the real engine: what is refused asks nothing, or for a token at most, and leaves a state without resources."""
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +73,41 @@ class Plan(NamedTuple):
                 ["endpoints: dns 'one.example' of 'Cloudflare, Inc.'", "third country", "no policy admits it"],
             ),
             id="a resolver of a US operator",
+        ),
+        pytest.param(
+            Plan(OVH, {"region": "UK1"}, ["region: 'UK1'", "London, United Kingdom", "policy: {soil: adequate"]),
+            id="a region outside the policy",
+        ),
+        pytest.param(
+            Plan(None, {"declared_cloud": None}, ["is no Keystone of the catalogue", "classroom:declared_cloud"]),
+            id="a cloud that nobody knows",
+        ),
+        pytest.param(
+            Plan(
+                None,
+                {"endpoints": [{"use": "ntp", "name": "time.example", "operator": "Nobody"}]},
+                ["endpoints: ntp 'time.example': its operator 'Nobody' is neither in the catalogue nor declared"],
+            ),
+            id="a time source of an operator that nobody knows",
+        ),
+        pytest.param(
+            Plan(
+                None,
+                {
+                    "endpoints": [
+                        {"use": "packages", "name": "m.example", "operator": "OVHcloud", "addresses": ["158.69.10.1"]}
+                    ],
+                    "exceptions": [
+                        {"name": "OVHcloud", "reason": "it was meant so", "until": datetime.date(2026, 1, 31)}
+                    ],
+                },
+                [
+                    "its soil is not allowed",
+                    "158.69.10.1 (Canada, CA)",
+                    "the exception for OVHcloud ended on 2026-01-31",
+                ],
+            ),
+            id="a mirror in Canada, and an exception past its end",
         ),
     ],
 )

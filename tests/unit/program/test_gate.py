@@ -239,13 +239,12 @@ OTHER = {
     "s3://states?endpoint=https://s3.kna1.citycloud.com": ["ICG plc"],
     "s3://states?endpoint=s3.gra.io.cloud.ovh.net&endpoint=s3.elsewhere.example": ["s3.elsewhere.example"],
     "s3://states?endpoint=https://s3.gra.io.cloud.ovh.net.elsewhere.example": ["not known"],
-    "s3://states?endpoint=https://s3.gra.io.cloud.ovh.net@elsewhere.example": ["'elsewhere.example'"],
     "s3://states?endpoint=3.120.10.1": ["Amazon.com, Inc."],
     "s3://states?endpoint=127.0.0.1:9000": ["loopback", "unknown never passes"],
-    "s3://states?endpoint=s3.refused.example": ["is an endpoint that is refused", "Cloudflare"],
+    "s3://states?endpoint=s3.refused.example": ["it is an endpoint that is refused", "Cloudflare"],
     "azblob://states": ["Microsoft Corporation"],
     "gs://states": ["Google LLC"],
-    "postgres://user@db.elsewhere.example/states": ["db.elsewhere.example"],
+    "postgres://db.elsewhere.example/states": ["db.elsewhere.example"],
     "https://pulumi.academy.example.elsewhere.example": ["not known"],
     "nonsense": ["who keeps it is not known"],
 }
@@ -272,6 +271,17 @@ def test_backends_that_are_refused(judge: outside.Outside, url: str) -> None:
     assert message.startswith(f"backend: '{url}'")
     assert "allowed: a folder on this machine" in message
     assert [word for word in OTHER[url] if word not in message] == [], message
+
+
+def test_a_backend_s_password_is_not_shown(judge: outside.Outside) -> None:
+    message = state.refuse_backend("postgres://ada:hidden-7@db.elsewhere.example/states", judge)
+    assert message is not None
+    assert "hidden-7" not in message
+    assert "'postgres://…@db.elsewhere.example/states'" in message
+    # What stands before an @ is no host.
+    message = state.refuse_backend("s3://states?endpoint=https://s3.gra.io.cloud.ovh.net@elsewhere.example", judge)
+    assert message is not None
+    assert "host 'elsewhere.example'" in message
 
 
 def test_the_backend_is_the_one_that_pulumi_takes(tmp_path: Path) -> None:
