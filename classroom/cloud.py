@@ -4,8 +4,11 @@ The ways in are the usual ones: an entry of `clouds.yaml`, or the `OS_*` variabl
 application credential. keystoneauth does the work; openstacksdk, which takes a second to load, only reads `clouds.yaml`.
 """
 
+import contextlib
 import os
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
 import keystoneauth1.exceptions as refusals
 from keystoneauth1 import loading
@@ -24,11 +27,34 @@ VERSIONS: dict[str, dict[str, str]] = {
 """Services, and the versions of their interfaces that the paths below are made for."""
 
 
-class Cloud:
-    """A project on a cloud, in one region, with a valid token."""
+class Endpoint(NamedTuple):
+    """A row of the cloud's own catalogue that concerns one region."""
 
-    def __init__(self, session: Session, region: str) -> None:
+    service: str
+    interface: str
+    url: str
+
+
+@dataclass(frozen=True)
+class WayIn:
+    """How a project is reached: nothing has been asked of the cloud yet.
+
+    `how` names the place where it is told; `interfaces` are the rows of the cloud's catalogue that are used.
+    """
+
+    session: Session
+    auth_url: str
+    user: str
+    how: str
+    interfaces: frozenset[str]
+
+
+class Cloud:
+    """A project on a cloud, in one region, with a valid token; `endpoints` are the region's rows of its catalogue."""
+
+    def __init__(self, session: Session, region: str, auth_url: str = "", endpoints: Sequence[Endpoint] = ()) -> None:
         self._session, self._region = session, region
+        self.auth_url, self.endpoints = auth_url, tuple(endpoints)
 
     @property
     def project(self) -> str:
@@ -67,8 +93,27 @@ class Cloud:
         return cast(dict[str, Any], answer.json())
 
 
+class RegionError(WrongUseError):
+    """An entry of clouds.yaml knows no such region; `auth_url` is its cloud's address all the same."""
+
+    def __init__(self, sentence: str, auth_url: str) -> None:
+        super().__init__(sentence)
+        self.auth_url = auth_url
+
+
 class _NotOffered(ClassroomError):
     """The cloud refuses a request, or has nothing there."""
+
+
+def way_in(entry: str | None, region: str) -> WayIn:
+    """Return how the project is reached that `entry` of clouds.yaml names, or the `OS_*` variables; nothing is asked.
+
+    WrongUseError if that is not told whole, RegionError if the entry names other regions only.
+    """
+    named = entry or os.environ.get("OS_CLOUD")
+    if named:
+        return _from_file(entry, region, f"the entry '{named}' of clouds.yaml")
+    return _from_environment("the OS_* variables")
 
 
 def connect(entry: str | None, region: str) -> Cloud:
@@ -77,9 +122,8 @@ def connect(entry: str | None, region: str) -> Cloud:
     WrongUseError if the way in is incomplete or the region is not the cloud's; ClassroomError if the cloud cannot be
     reached or refuses. Only a token is asked for.
     """
-    session, url, user = _from_file(entry, region) if entry or os.environ.get("OS_CLOUD") else _from_environment()
-    named = entry or os.environ.get("OS_CLOUD")
-    how = f"the entry '{named}' of clouds.yaml" if named else "the OS_* variables"
+    way = way_in(entry, region)
+    session, url, user, how = way.session, way.auth_url, way.user, way.how
     try:
         assert session.auth is not None
         # get_access exists on every plugin that asks Keystone for a token.
@@ -106,10 +150,16 @@ def connect(entry: str | None, region: str) -> Cloud:
     regions = {endpoint.get("region") for service in catalog for endpoint in service["endpoints"]} - {None}
     if region not in regions:
         raise WrongUseError(f"region: the cloud has no '{region}'; choose one of: {', '.join(sorted(regions))}")
-    return Cloud(session, region)
+    rows = [
+        Endpoint(str(service["type"]), str(endpoint["interface"]), str(endpoint["url"]))
+        for service in access.service_catalog.normalize_catalog()
+        for endpoint in service["endpoints"]
+        if endpoint["region_name"] in {region, None} and endpoint["interface"] in way.interfaces
+    ]
+    return Cloud(session, region, url, rows)
 
 
-def _from_environment() -> tuple[Session, str, str]:
+def _from_environment(how: str) -> WayIn:
     environment = os.environ
     credential = any(environment.get(f"OS_APPLICATION_CREDENTIAL_{part}") for part in ("ID", "NAME"))
     kind = environment.get("OS_AUTH_TYPE") or ("v3applicationcredential" if credential else "password")
@@ -138,10 +188,10 @@ def _from_environment() -> tuple[Session, str, str]:
         else None
     )
     session = Session(auth, verify=False if insecure else environment.get("OS_CACERT") or True, cert=pair)
-    return session, environment["OS_AUTH_URL"], _user(found)
+    return WayIn(session, environment["OS_AUTH_URL"], _user(found), how, _interfaces())
 
 
-def _from_file(entry: str | None, region: str) -> tuple[Session, str, str]:
+def _from_file(entry: str | None, region: str, how: str) -> WayIn:
     both = [name for name in WAYS_IN if os.environ.get(name)]
     if entry and both:
         # The plugin fills what the entry leaves out from these, and would log in as a mixture of the two.
@@ -153,13 +203,33 @@ def _from_file(entry: str | None, region: str) -> tuple[Session, str, str]:
     import openstack.exceptions
 
     try:
-        config = openstack.config.OpenStackConfig().get_one(cloud=entry, region_name=region)
+        entries = openstack.config.OpenStackConfig()
     except openstack.exceptions.ConfigException as error:
-        raise WrongUseError(
-            f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}): see the entries of your clouds.yaml"
-        ) from None
+        raise WrongUseError(f"cloud: {how} cannot be read ({first_line(error)}): correct your clouds.yaml") from None
+    try:
+        raw = entries.cloud_config["clouds"].get(entry or os.environ["OS_CLOUD"]) or {}
+        profile = str(raw.get("profile") or raw.get("cloud") or "")
+        if "://" in profile:
+            # It would be fetched from there before anything is judged.
+            raise WrongUseError(
+                f"cloud: {how} takes its profile from '{profile}'; write auth_url and the rest into the entry itself"
+            )
+        config = entries.get_one(cloud=entry, region_name=region)
+    except openstack.exceptions.ConfigException as error:
+        sentence = f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}): see the entries of your clouds.yaml"
+        with contextlib.suppress(openstack.exceptions.ConfigException):
+            other = entries.get_one(cloud=entry)
+            raise RegionError(sentence, str(other.config.get("auth", {}).get("auth_url") or "")) from None
+        raise WrongUseError(sentence) from None
     auth = config.config.get("auth", {})
-    return cast(Session, config.get_session()), str(auth.get("auth_url")), _user(auth)
+    interfaces = _interfaces(config.config.get("interface"), raw.get("endpoint_type"))
+    return WayIn(config.get_session(), str(auth.get("auth_url") or ""), _user(auth), how, interfaces)
+
+
+def _interfaces(*named: object) -> frozenset[str]:
+    """Return the interfaces that are used: the public one here, and the one that OpenStack's own settings name."""
+    names = [*named, os.environ.get("OS_INTERFACE"), os.environ.get("OS_ENDPOINT_TYPE")]
+    return frozenset({"public", *(str(name).removesuffix("URL") for name in names if name)})
 
 
 def _user(values: dict[str, Any]) -> str:

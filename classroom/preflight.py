@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from classroom.access import rules_for
 from classroom.artifacts import livekit_binary, page_dir, portal_dir
 from classroom.cloud import Cloud, connect
 from classroom.errors import ClassroomError, WrongUseError
+from classroom.gate import check_catalogue
 from classroom.machines import Plan, kinds_of, plans_for
 from classroom.memory import memory_folder
 from classroom.network import tag
-from classroom.paths import CACHE, REPO
+from classroom.paths import CACHE
 from classroom.ports import ports_for
 from classroom.settings import Settings
+from classroom.sovereignty.state import backend_url
 from classroom.stack import replace_command
 
 SHOWN = 30
@@ -47,6 +47,7 @@ def check(settings: Settings, stack: str) -> Findings:
     """Return what the program needs to know; ClassroomError with one sentence for each thing that is in the way."""
     this_machine()
     cloud = connect(settings.cloud, settings.region)
+    check_catalogue(settings, cloud.auth_url, cloud.endpoints)
     with ThreadPoolExecutor(8) as pool:
         return _Check(cloud, settings, stack, pool).run()
 
@@ -73,9 +74,7 @@ def this_machine() -> None:
 
 def state_folder() -> Path | None:
     """Return the folder in which Pulumi keeps its state, or None if that is no folder on this machine."""
-    url = os.environ.get("PULUMI_BACKEND_URL")
-    if not url:
-        url = (yaml.safe_load((REPO / "Pulumi.yaml").read_text()).get("backend") or {}).get("url", "")
+    url = backend_url()
     if not url.startswith("file://"):
         return None
     return Path(url.removeprefix("file://").partition("?")[0]).expanduser()

@@ -2,19 +2,22 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar, get_origin
+from typing import Any, NoReturn, TypeVar
 
 import pulumi
 from pulumi.runtime.config import CONFIG
 
 from classroom.errors import ClassroomError
+from classroom.gate import check_plan
 from classroom.preflight import Findings, check
-from classroom.settings import Settings, load
+from classroom.settings import STRUCTURED, Settings, load
 
 Result = TypeVar("Result")
-STRUCTURED = {name for name, field in Settings.model_fields.items() if get_origin(field.annotation) in (list, dict)}
+ENGINE_DATE = re.compile(r'"(\d{4}-\d\d-\d\d) 00:00:00 \+0000 UTC"')
+"""How the engine hands over a date that stands in the stack's file without quotes."""
 NUMBERS = {name for name, field in Settings.model_fields.items() if field.annotation is int}
 
 
@@ -27,6 +30,12 @@ def settings() -> Settings:
 def quiet() -> None:
     """End without a traceback when the engine interrupts the program: it would bury the message of what failed."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+
+def gate(settings: Settings) -> None:
+    """End the program with status 3 in its message if the policy refuses what is known without asking anyone."""
+    for sentence in checked(check_plan, settings, pulumi.get_stack()):
+        pulumi.log.warn(sentence)
 
 
 def findings(settings: Settings) -> Findings:
@@ -48,7 +57,7 @@ def raw_settings() -> dict[str, Any]:
         found[name] = text
         if name in STRUCTURED or (name in NUMBERS and text.lstrip("-").isdigit()):
             try:
-                found[name] = json.loads(text)
+                found[name] = json.loads(ENGINE_DATE.sub(r'"\1"', text))
             except ValueError:
                 continue  # the settings' own check names what is wrong with it
     return found

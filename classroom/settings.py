@@ -6,7 +6,7 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -24,6 +25,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from classroom.errors import WrongUseError
+from classroom.sovereignty.facts import MAX_AGE_MONTHS
+from classroom.sovereignty.outside import Endpoint
+from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
+from classroom.sovereignty.verdict import Overlay
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
 ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -43,6 +48,8 @@ def _network(value: str) -> str:
 
 
 Network = Annotated[str, AfterValidator(_network)]
+OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
+"""Lets a single one stand without the dash of a list."""
 
 
 class _Section(BaseModel):
@@ -121,6 +128,28 @@ class Settings(_Section):
     admins: list[Admin] = Field(min_length=1, description="Administrators; the first one's key opens new machines.")
     ssh_from: list[Network] = Field(min_length=1, description="Networks from which SSH is allowed.")
     classes: list[Class] = Field(min_length=1, description="The classes.")
+    policy: Policy = Field(
+        default=Policy(), description="How far soil, operator and parent may be: each eu, eea or adequate."
+    )
+    exceptions: list[PolicyException] = Field(
+        default=[], description="Who is admitted by name although the policy refuses it, why, and until when."
+    )
+    declared_cloud: Annotated[list[DeclaredCloud], OneOrMore] = Field(
+        default=[], description="A private cloud that the catalogue does not know: an academy's or a university's."
+    )
+    declared_operators: list[DeclaredOperator] = Field(
+        default=[], description="Operators of outside services that the catalogue does not know."
+    )
+    endpoints: list[Endpoint] = Field(
+        default=[], description="Services outside that the classroom uses, each with its operator and its addresses."
+    )
+    facts_max_age_months: int = Field(
+        default=MAX_AGE_MONTHS, ge=1, le=120, description="Facts read longer ago than this let nothing pass."
+    )
+    rehearsal: bool = Field(default=False, description="Marks a stack on documentation addresses that proves nothing.")
+    overlay: Annotated[list[Overlay], OneOrMore] = Field(
+        default=[], description="Made-up labels of documentation addresses; in a rehearsal only."
+    )
 
     @field_validator("domain")
     @classmethod
@@ -132,7 +161,13 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _between_keys(self) -> "Settings":
         """Check what no key shows alone; a new rule is one more method here that yields a sentence for each fault."""
-        rules = (self._shape_faults, self._network_faults, self._name_faults, self._certificate_faults)
+        rules = (
+            self._shape_faults,
+            self._network_faults,
+            self._name_faults,
+            self._certificate_faults,
+            self._rehearsal_faults,
+        )
         faults = [fault for rule in rules for fault in rule()]
         if faults:
             raise ValueError("\n".join(faults))
@@ -171,6 +206,10 @@ class Settings(_Section):
     def _certificate_faults(self) -> Iterator[str]:
         key = self.certificate_key.get_secret_value()
         yield from certificate_faults(self.certificate, key, [self.domain, *self.turn_names])
+
+    def _rehearsal_faults(self) -> Iterator[str]:
+        if self.overlay and not self.rehearsal:
+            yield "overlay: only a rehearsal may label addresses; remove it, or set rehearsal: true in a stack that is one"
 
     @property
     def turn_names(self) -> list[str]:
@@ -255,5 +294,23 @@ def _sentence(fault: Any) -> str:
 
 def _fields(place: tuple[str | int, ...]) -> dict[str, FieldInfo]:
     """Return the keys that there are at a place in the settings."""
-    sections: dict[str, type[_Section]] = {"admins": Admin, "classes": Class}
-    return (sections.get(str(place[0]), Settings) if len(place) > 1 else Settings).model_fields
+    section: type[BaseModel] = Settings
+    for part in place[:-1]:
+        if isinstance(part, str) and part in section.model_fields:
+            section = _section(section.model_fields[part].annotation) or section
+    return section.model_fields
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a key holds, one or a list of them, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _section(inner))), None)
+
+
+STRUCTURED = {
+    name
+    for name, field in Settings.model_fields.items()
+    if _section(field.annotation) or get_origin(field.annotation) is list
+}
+"""Keys that hold a section or a list."""

@@ -1,5 +1,6 @@
 """The rehearsal's stack: its settings, `pulumi up` as a plain project member, its DNS, and a look into its class."""
 
+import datetime
 import json
 import tempfile
 from pathlib import Path
@@ -10,12 +11,24 @@ from classroom.errors import ClassroomError
 from classroom.paths import REPO
 from classroom.progress import say
 from rehearsal import outside
-from rehearsal.config import DOMAIN, REGION, member_environment
+from rehearsal.config import AUTH_URL, DOMAIN, REGION, member_environment
 from rehearsal.paths import STACK
 
 NAME = "rehearsal"
 SETTINGS = STACK / f"Pulumi.{NAME}.yaml"
 """The stack's own settings file; the clone gets a copy, which git ignores."""
+
+
+DECLARED: dict[str, object] = {
+    "name": "Rehearsal cloud",
+    "operator": {"name": "The rehearsal", "country": "FR"},
+    "parent": {"name": "The rehearsal", "country": "FR"},
+    "keystone": [AUTH_URL],
+    "regions": [{"name": REGION, "city": "This machine", "country": "FR"}],
+    "prefixes": ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"],
+    "source": "a rehearsal on documentation addresses, made up and no fact about the world",
+}
+"""The rehearsal's cloud and its outside, as a private cloud is declared; the day is the rehearsal's own."""
 
 
 def environment() -> dict[str, str]:
@@ -49,6 +62,8 @@ def settings(shape: str) -> dict[str, object]:
         "admins": [{"name": "rehearsal", "public_key": (STACK / "id_ed25519.pub").read_text().strip()}],
         "ssh_from": ["0.0.0.0/0", "::/0"],
         "classes": [{"name": "CM2", "size": 30}],
+        "rehearsal": True,
+        "declared_cloud": DECLARED | {"date": datetime.date.today().isoformat()},
     }
     if shape == "split":
         values["media_count"] = 1

@@ -5,12 +5,12 @@ Everything here is decided by settings and data alone: nothing asks the network,
 
 import datetime
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from classroom.errors import RefusedError, UnknownError, WrongUseError
+from classroom.errors import RefusedError, WrongUseError
 from classroom.sovereignty.catalogue import (
     ASPECTS,
     About,
@@ -35,9 +35,11 @@ Verdict = Literal["allowed", "refused", "unknown"]
 class Policy(Record):
     """How far from the Union soil, operator and parent may be: `eu`, `eea` or `adequate`, each including the former."""
 
-    soil: Level = "eu"
-    operator: Level = "eu"
-    parent: Level = "eu"
+    soil: Level = Field(default="eu", description="Where machines and outside services may stand.")
+    operator: Level = Field(default="eu", description="Where those who run them may have their seat and their law.")
+    parent: Level = Field(
+        default="eu", description="Where those who own the operators may have their seat and their law."
+    )
 
     @classmethod
     def of(cls, level: Level) -> Self:
@@ -73,34 +75,36 @@ def _prefix(value: str) -> str:
 class DeclaredParty(Record):
     """Operator or owner of a declared cloud."""
 
-    name: str = Field(min_length=2)
+    name: str = Field(min_length=2, description="Its name.")
     country: str = Field(description="Seat, ISO 3166-1 alpha-2, in quotes.")
     jurisdiction: str = Field(default="", description="Country whose law binds it; its seat's if left out.")
-    dpf: Dpf | None = None
+    dpf: Dpf | None = Field(default=None, description="Data Privacy Framework: yes, no or unknown; for the US only.")
 
 
 class DeclaredRegion(Record):
     """Region of a declared cloud."""
 
-    name: str = Field(min_length=1)
-    city: str = Field(min_length=2)
-    country: str
+    name: str = Field(min_length=1, description="Name, as the cloud's Keystone tells it.")
+    city: str = Field(min_length=2, description="Town where it stands.")
+    country: str = Field(description="Country where it stands, ISO 3166-1 alpha-2, in quotes.")
 
 
 class DeclaredCloud(Record):
     """A private cloud, an academy's or a university's, that the stack's file describes, since no catalogue knows it."""
 
-    name: str = Field(min_length=2)
-    operator: DeclaredParty
-    parent: DeclaredParty
+    name: str = Field(min_length=2, description="Its name.")
+    operator: DeclaredParty = Field(description="Who runs it.")
+    parent: DeclaredParty = Field(
+        description="Who owns the operator: more than half of the votes, or the listed company."
+    )
     keystone: tuple[str, ...] = Field(min_length=1, description="Addresses of its Keystone.")
-    regions: tuple[DeclaredRegion, ...] = Field(min_length=1)
+    regions: tuple[DeclaredRegion, ...] = Field(min_length=1, description="Its regions.")
     prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = Field(
         min_length=1, description="Networks of its public addresses; none may stand in the public address tables."
     )
     source: str = Field(min_length=4, description="What the declaration rests on: a contract, a page, a register.")
     date: datetime.date = Field(description="The day that was read.")
-    mark: Mark = "M"
+    mark: Mark = Field(default="M", description="H: a primary source, M: a secondary one.")
 
     @field_validator("keystone")
     @classmethod
@@ -124,9 +128,7 @@ class DeclaredCloud(Record):
 
     def as_cloud(self) -> Cloud:
         """Return the declaration in the catalogue's form; its facts say that they are declared."""
-        source = Source(
-            title=f"declared in the stack file: {self.source}", address="declared_cloud", date=self.date, mark=self.mark
-        )
+        source = _declaration(self, "declared_cloud")
 
         def party(of: DeclaredParty, what: str) -> Party:
             return Party(fact=f"declared as the {what} of {self.name}", source=source, **of.model_dump())
@@ -159,6 +161,41 @@ class DeclaredCloud(Record):
                     f"declared_cloud.prefixes: '{prefix}' stands in the public address tables, as {owner}; "
                     "declare only networks that no table knows"
                 )
+
+
+class DeclaredOperator(Record):
+    """An operator of outside services that no data file of this project knows; it may not take a name that one does."""
+
+    name: str = Field(min_length=2, description="Its name, as `endpoints` names it.")
+    country: str = Field(description="Seat, ISO 3166-1 alpha-2, in quotes.")
+    jurisdiction: str = Field(default="", description="Country whose law binds it; its seat's if left out.")
+    dpf: Dpf | None = Field(default=None, description="Data Privacy Framework: yes, no or unknown; for the US only.")
+    parent: DeclaredParty = Field(description="Who owns it: more than half of the votes, or the listed company.")
+    source: str = Field(min_length=4, description="What the declaration rests on: a contract, a page, a register.")
+    date: datetime.date = Field(description="The day that was read.")
+    mark: Mark = Field(default="M", description="H: a primary source, M: a secondary one.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        self.as_cloud()
+        return self
+
+    def as_cloud(self) -> Cloud:
+        """Return the declaration in the catalogue's form: operator and parent alone."""
+        source = _declaration(self, "declared_operators")
+        party = self.model_dump(include={"name", "country", "jurisdiction", "dpf"})
+        return Cloud(
+            id=self.name.casefold().replace(" ", "-"),
+            name=self.name,
+            basis="declared",
+            operator=Party(fact=f"declared as operator: {self.name}", source=source, **party),
+            parent=Party(fact=f"declared as the owner of {self.name}", source=source, **self.parent.model_dump()),
+            missing=("keystone and regions: it is an operator of services, not a cloud",),
+        )
+
+
+def _declaration(of: DeclaredCloud | DeclaredOperator, key: str) -> Source:
+    return Source(title=f"declared in the stack file: {of.source}", address=key, date=of.date, mark=of.mark)
 
 
 def _own_keystone(declared: DeclaredCloud, catalogue: Catalogue) -> None:
@@ -269,6 +306,49 @@ def _reason(
     )
 
 
+def excepted(
+    reasons: Iterable[Reason], exceptions: Iterable[PolicyException], names: Sequence[str], as_of: datetime.date
+) -> tuple[list[Reason], tuple[PolicyException, ...], list[str]]:
+    """Return (reasons, exceptions that were needed, notes): one that names one of `names` turns refused into allowed.
+
+    What is not known stays so, and an exception that has ended only leaves a note.
+    """
+    reasons = list(reasons)
+    named = [exception for exception in exceptions if exception.covers(*names)]
+    valid = tuple(exception for exception in named if as_of <= exception.until)
+    notes = [
+        f"the exception for {one.name} {'holds until' if one in valid else 'ended on'} {one.until}: {one.reason}"
+        for one in named
+    ]
+    if not valid or not any(reason.verdict == "refused" for reason in reasons):
+        return reasons, (), notes
+    admitted = f"; admitted by the exception for {names[0]}"
+    return (
+        [
+            reason.model_copy(update={"verdict": "allowed", "fact": reason.fact + admitted})
+            if reason.verdict == "refused"
+            else reason
+            for reason in reasons
+        ],
+        valid,
+        notes,
+    )
+
+
+def judge_operator(
+    cloud: Cloud, policy: Policy, as_of: datetime.date, max_age_months: int = MAX_AGE_MONTHS
+) -> list[Reason]:
+    """Return the verdicts on the operator of a cloud, or of another service, and on who owns it; none on soil."""
+    return [_reason(about, cloud, None, "", policy, as_of, max_age_months) for about in ASPECTS if about != "soil"]
+
+
+def judge_region(
+    cloud: Cloud, region: str, policy: Policy, as_of: datetime.date, max_age_months: int = MAX_AGE_MONTHS
+) -> Reason:
+    """Return the verdict on the soil of one region of a cloud."""
+    return _reason("soil", cloud, cloud.region(region), region, policy, as_of, max_age_months)
+
+
 def judge(
     cloud: Cloud,
     region: str,
@@ -294,21 +374,7 @@ def judge(
     if astray and found is not None:
         fact = f"the address {auth_url} is region {in_url}'s, not {region}'s"
         reasons[0] = Reason(about="soil", verdict="unknown", country_class="unknown", fact=fact)
-    named = [exception for exception in exceptions if exception.covers(cloud.name, cloud.id)]
-    valid = tuple(exception for exception in named if as_of <= exception.until)
-    notes = [
-        f"the exception for {one.name} {'holds until' if one in valid else 'ended on'} {one.until}: {one.reason}"
-        for one in named
-    ]
-    if valid:
-        reasons = [
-            reason.model_copy(
-                update={"verdict": "allowed", "fact": f"{reason.fact}; admitted by the exception for {cloud.name}"}
-            )
-            if reason.verdict == "refused"
-            else reason
-            for reason in reasons
-        ]
+    reasons, used, notes = excepted(reasons, exceptions, (cloud.name, cloud.id), as_of)
     notes += [
         f"{note.fact} (source: {note.source}, read {note.source.date}, {note.source.mark})" for note in cloud.notes
     ]
@@ -325,7 +391,7 @@ def judge(
         policy=policy,
         as_of=as_of,
         basis=cloud.basis,
-        exceptions=valid if any("admitted by the exception" in reason.fact for reason in reasons) else (),
+        exceptions=used,
         notes=tuple(notes),
         message="-",
     )
@@ -361,14 +427,13 @@ def unknown_cloud(
     return result.model_copy(update={"message": message})
 
 
-def widened(result: CheckResult) -> Policy | None:
+def widened(reasons: Iterable[Reason], policy: Policy) -> Policy | None:
     """Return the narrowest policy that would admit what is refused, or None if no policy does."""
-    levels: dict[str, Level] = {}
-    for reason in result.reasons:
+    levels: dict[str, Level] = policy.model_dump()
+    for reason in reasons:
         if reason.country_class not in LEVELS:
             return None
-        now: Level = getattr(result.policy, reason.about)
-        levels[reason.about] = max(now, reason.country_class, key=LEVELS.index)
+        levels[reason.about] = max(levels[reason.about], reason.country_class, key=LEVELS.index)
     return Policy(**levels)
 
 
@@ -405,17 +470,26 @@ def _why(result: CheckResult, cloud: Cloud) -> list[str]:
         lines.append(
             f"allowed regions of {cloud.name} under policy soil: {result.policy.soil}: {', '.join(fitting) or 'none'}"
         )
-    if (wider := widened(result)) is not None and result.verdict == "refused":
-        lines.append(
+    if result.verdict == "refused":
+        lines.append(admitting_line(result.reasons, result.policy, cloud.name))
+    return lines
+
+
+def admitting_line(reasons: Iterable[Reason], policy: Policy, name: str) -> str:
+    """Return the sentence with the one line of the stack file that would admit what is refused."""
+    reasons = list(reasons)
+    if any(reason.verdict == "unknown" for reason in reasons):
+        return "no policy admits it, and no exception either, as a part of it is not known: that has to be read first"
+    wider = widened(reasons, policy)
+    if wider is not None:
+        return (
             "the line of the stack file that would admit it: "
             f"classroom:policy: {{soil: {wider.soil}, operator: {wider.operator}, parent: {wider.parent}}}"
         )
-    elif result.verdict == "refused":
-        lines.append(
-            "no policy admits it; only an exception in the stack file that names it, with a reason and an end date: "
-            f"classroom:exceptions: [{{name: {cloud.name}, reason: …, until: YYYY-MM-DD}}]"
-        )
-    return lines
+    return (
+        "no policy admits it; only an exception in the stack file that names it, with a reason and an end date: "
+        f"classroom:exceptions: [{{name: {name}, reason: …, until: YYYY-MM-DD}}]"
+    )
 
 
 def check(
@@ -455,8 +529,8 @@ def check_plan(
 ) -> CheckResult:
     """Return the judgement on a plan that may go on; nothing is asked of the network.
 
-    RefusedError (status 3) with the whole message if the policy refuses cloud or region, or the cloud has no such
-    region; UnknownError (status 4) if the cloud, or one of the facts that it is judged by, is not known.
+    RefusedError (status 3) with the whole message if the policy refuses cloud or region, or if the cloud, its region, or
+    one of the facts that it is judged by is not known.
     """
     result = check(
         auth_url,
@@ -469,7 +543,4 @@ def check_plan(
     )
     if result.verdict == "allowed":
         return result
-    no_region = result.cloud is not None and result.country is None
-    if result.verdict == "refused" or no_region:
-        raise RefusedError(f"{result.message}\nnothing was created (status 3)")
-    raise UnknownError(f"{result.message}\nnothing was created (status 4)")
+    raise RefusedError(f"{result.message}\nnothing was created (status 3)")

@@ -128,18 +128,18 @@ class Judged(Record):
 class OverlayParty(Record):
     """Operator or owner that an overlay gives to documentation addresses."""
 
-    name: str = Field(min_length=2)
-    country: str
-    dpf: Dpf | None = None
+    name: str = Field(min_length=2, description="Its name.")
+    country: str = Field(description="Seat, ISO 3166-1 alpha-2, in quotes.")
+    dpf: Dpf | None = Field(default=None, description="Data Privacy Framework: yes, no or unknown; for the US only.")
 
 
 class Overlay(Record):
     """What the rehearsal's outside stands for: three labels for networks of documentation addresses, and no others."""
 
-    prefixes: tuple[str, ...] = Field(min_length=1)
+    prefixes: tuple[str, ...] = Field(min_length=1, description="Networks of documentation addresses.")
     country: str = Field(description="Where it is to stand.")
-    operator: OverlayParty
-    parent: OverlayParty
+    operator: OverlayParty = Field(description="Who is to run it.")
+    parent: OverlayParty = Field(description="Who is to own the operator.")
 
     @field_validator("prefixes")
     @classmethod

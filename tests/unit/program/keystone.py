@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,9 +12,13 @@ MADE = {"network": {"id": "made", "name": "t", "status": "ACTIVE", "admin_state_
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers for user `ada` and the application credential `cred`; everything that was asked stands in `asked`."""
+    """Answers for user `ada` and the application credential `cred`; everything that was asked stands in `asked`.
+
+    `elsewhere` are services that the catalogue places at addresses of the test's own. As a proxy it lets nothing through.
+    """
 
     asked: list[tuple[str, str]]
+    elsewhere: Mapping[str, str]
 
     def log_message(self, *_: Any) -> None:
         """Stay silent."""
@@ -33,6 +37,11 @@ class Handler(BaseHTTPRequestHandler):
     @property
     def base(self) -> str:
         return f"http://{self.headers['Host']}"
+
+    def do_CONNECT(self) -> None:
+        """Take down that something of the world was asked for, and refuse."""
+        self.asked.append(("CONNECT", self.path))
+        self.answer(403, {})
 
     def do_GET(self) -> None:
         """Answer a reading request."""
@@ -80,7 +89,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(401, {"error": {"code": 401, "message": "The request you have made requires authentication."}})
             return
         services = {"identity": "identity/v3", "compute": "compute/v2.1", "network": "network"}
-        catalog = [{"type": kind, "name": kind, "endpoints": [self.endpoint(path)]} for kind, path in services.items()]
+        rows = {kind: self.endpoint(path) for kind, path in services.items()}
+        rows |= {kind: self.endpoint(kind) | {"url": url} for kind, url in self.elsewhere.items()}
+        catalog = [{"type": kind, "name": kind, "endpoints": [row]} for kind, row in rows.items()]
         project = {"id": "p1", "name": "classes", "domain": {"id": "default", "name": "Default"}}
         token = {
             "methods": identity["methods"],
@@ -100,10 +111,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def serving(elsewhere: Mapping[str, str] | None = None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give the server's address and the list of what it was asked."""
     asked: list[tuple[str, str]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), {"asked": asked}))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Own", (Handler,), {"asked": asked, "elsewhere": elsewhere or {}})
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/identity/v3", asked

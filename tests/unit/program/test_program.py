@@ -244,11 +244,18 @@ def test_settings_come_from_the_stack_s_file_as_they_stand(monkeypatch: pytest.M
         "classroom:media_count": "2",
         "classroom:ssh_from": '["192.0.2.0/24"]',
         "classroom:classes": "CM2",
+        "classroom:exceptions": '[{"until":"2026-01-31 00:00:00 +0000 UTC"}]',
         "other:key": "x",
     }
     monkeypatch.setattr(program, "CONFIG", type("C", (), {"get": staticmethod(lambda: values)}))
     monkeypatch.setattr(pulumi, "get_project", lambda: "classroom")
-    assert program.raw_settings() == {"region": "r", "media_count": 2, "ssh_from": ["192.0.2.0/24"], "classes": "CM2"}
+    assert program.raw_settings() == {
+        "region": "r",
+        "media_count": 2,
+        "ssh_from": ["192.0.2.0/24"],
+        "classes": "CM2",
+        "exceptions": [{"until": "2026-01-31"}],
+    }
     with pytest.raises(pulumi.RunError, match="image: it is missing"):
         program.settings()
 

@@ -1,0 +1,184 @@
+"""Services outside the classroom that it may use, as the stack file names them, and their judgement. No name is resolved."""
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
+from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record
+from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
+from classroom.sovereignty.policy import (
+    Level,
+    Policy,
+    PolicyException,
+    Reason,
+    Verdict,
+    admitting_line,
+    excepted,
+    judge_operator,
+    judge_region,
+)
+from classroom.sovereignty.verdict import Declared, Judge
+from classroom.sovereignty.verdict import Verdict as Seen
+
+Use = Literal["dns", "registry", "ntp", "packages", "ca", "stun", "mail", "backups"]
+HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value)) if "/" in value else str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(
+            f"'{value}' is neither an address nor a network; write one such as 192.0.2.53 or 2001:db8::/48"
+        ) from None
+
+
+class Endpoint(Record):
+    """A service outside that the classroom uses: for what, its name, who runs it, and where it answers."""
+
+    use: Use = Field(
+        description="What for: `registry` is that of the domain's top level, `ca` the certificate authority."
+    )
+    name: str = Field(description="Host name, in small letters; it is never resolved here.")
+    operator: str = Field(min_length=2, description="Who runs it: by its name in the catalogue, or as declared.")
+    addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        default=(), description="Addresses or networks at which it answers; each is judged too."
+    )
+    url: str | None = Field(
+        default=None, description="Its whole address, such as a package mirror's; in the host `name`."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if not HOST.fullmatch(value) and not is_address(value):
+            raise ValueError(f"'{value}' is no host name; write one in small letters, such as ntp.academy.example")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and ("://" not in value or not host_of(value)):
+            raise ValueError(f"'{value}' is no address; write one such as https://mirror.academy.example/debian")
+        return value
+
+
+@dataclass
+class Outside:
+    """Judges what is outside of the cloud, on one day, under one policy. `used` and `notes` collect the exceptions."""
+
+    operators: Operators
+    policy: Policy
+    as_of: datetime.date
+    declared: Declared = field(default_factory=Declared)
+    exceptions: Sequence[PolicyException] = ()
+    endpoints: Sequence[Endpoint] = ()
+    months: int = MAX_AGE_MONTHS
+    used: list[PolicyException] = field(default_factory=list)
+    _judge: Judge | None = None
+
+    def endpoint(self, one: Endpoint) -> str | None:
+        """Return what is wrong with an endpoint, or None: operator, owner, and soil and network of each address."""
+        subject = f"endpoints: {one.use} '{one.name}'"
+        if one.url and host_of(one.url) != one.name:
+            return f"{subject}: its url '{one.url}' leads to '{host_of(one.url)}'; name that host, or correct the url"
+        operator = self.operators.named(one.operator)
+        if operator is None:
+            return (
+                f"{subject}: its operator '{one.operator}' is neither in the catalogue nor declared, and unknown never passes\n"
+                f"{self.allowed()}\none that is not there is described in the stack file, under classroom:declared_operators"
+            )
+        # Where nobody has read whose network an address is in, the operator that is named stands.
+        seen = [
+            reason
+            for address in one.addresses
+            for reason in self._address(address)
+            if reason.about == "soil" or reason.verdict != "unknown"
+        ]
+        return self.refusal(f"{subject} of '{one.operator}'", operator, [*self._operator(operator), *seen])
+
+    def host(self, subject: str, host: str) -> str | None:
+        """Return what is wrong with a host by its name alone, or None: an endpoint's, one of a known cloud, or unknown."""
+        if named := next((one for one in self.endpoints if one.name == host), None):
+            fault = self.endpoint(named)
+            return f"{subject}: it is an endpoint that is refused:\n{fault}" if fault else None
+        cloud = self.operators.of_host(host)
+        if cloud is None and is_address(host):
+            return self.refusal(subject, None, self._address(host))
+        if cloud is None:
+            return (
+                f"{subject}: who runs '{host}' and where it stands is not known, and unknown never passes\n"
+                "a host whose operator is known is named in the stack file, under classroom:endpoints"
+            )
+        region = region_in(cloud, host)
+        places = [region] if region else list(cloud.regions)  # no region in the name: it may stand in any of them
+        soil = [judge_region(cloud, one.name, self.policy, self.as_of, self.months) for one in places]
+        worst = sorted(soil, key=lambda reason: _ORDER.index(reason.verdict))
+        return self.refusal(subject, cloud, [*worst[:1], *self._operator(cloud)])
+
+    def operator(self, subject: str, name: str) -> str | None:
+        """Return what is wrong with a service that one operator alone runs, or None."""
+        one = self.operators.named(name)
+        return self.refusal(subject, one, self._operator(one)) if one else f"{subject}: '{name}' is not known"
+
+    def refusal(self, subject: str, who: Cloud | None, reasons: Sequence[Reason]) -> str | None:
+        """Return the lines on what the policy does not admit, or None if it admits all, exceptions for `who` included."""
+        names = [who.name, who.id, *([who.operator.name] if who.operator else [])] if who else ["it"]
+        judged, used, notes = excepted(reasons, self.exceptions, names, self.as_of)
+        self.used += used
+        bad = [reason for reason in judged if reason.verdict != "allowed"]
+        if not bad:
+            return None
+        lines = []
+        for reason in bad:
+            level: Level = getattr(self.policy, reason.about)
+            wanted = "is not allowed" if reason.verdict == "refused" else "is not known, and unknown never passes,"
+            lines.append(f"{subject}: its {reason.about} {wanted} under policy {reason.about}: {level}: {reason.fact}")
+            if reason.source:
+                lines.append(f"  source: {reason.source}, read {reason.date}, {reason.mark or 'M'}")
+        lines.append(self.allowed())
+        if any(reason.verdict == "refused" for reason in bad):
+            lines.append(admitting_line(judged, self.policy, names[0]))
+        return "\n".join([*lines, *(f"note: {note}" for note in notes)])
+
+    def allowed(self) -> str:
+        """Return the line that lists all operators that the policy admits."""
+        names = {
+            one.name for one in self.operators.all if all(reason.verdict == "allowed" for reason in self._operator(one))
+        }
+        return f"allowed operators under this policy: {', '.join(sorted(names, key=str.casefold)) or 'none'}"
+
+    def _operator(self, one: Cloud) -> list[Reason]:
+        return judge_operator(one, self.policy, self.as_of, self.months)
+
+    def _address(self, text: str) -> list[Reason]:
+        """Return the three verdicts on the first and the last address of a network."""
+        self._judge = self._judge or Judge(self.as_of, self.declared, max_age_months=self.months)
+        net = ipaddress.ip_network(text)
+        found = []
+        for address in dict.fromkeys((str(net[0]), str(net[-1]))):
+            judged = self._judge.judge(address)
+            found += [self._seen(address, about, getattr(judged, about)) for about in ASPECTS]
+        return found
+
+    def _seen(self, address: str, about: About, verdict: Seen) -> Reason:
+        admitted: Verdict = "allowed" if self.policy.admits(about, verdict.verdict) else "refused"
+        who = ", ".join(word for word in (verdict.name, verdict.country) if word) or "not known"
+        return Reason(
+            about=about,
+            verdict="unknown" if verdict.verdict == "unknown" else admitted,
+            country_class=verdict.verdict,
+            fact=f"{address} ({who}): {verdict.reason or 'no reason is told'}",
+            source=verdict.source,
+            date=verdict.date,
+            mark="M" if verdict.source else None,
+        )
+
+
+_ORDER = ("refused", "unknown", "allowed")

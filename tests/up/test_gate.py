@@ -1,0 +1,187 @@
+"""The gate, in the real engine: what is refused asks nothing, or for a token at most, and leaves a state without resources."""
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests.unit.program.keystone import serving
+from tests.up.amazon import amazon, variables
+from tests.up.gate_project import GateProject
+
+OVH = "https://auth.cloud.ovh.net/v3"
+CLEURA = "https://kna1.citycloud.com:5000/v3"
+INFOMANIAK = "https://api.pub1.infomaniak.cloud/identity/v3"
+TOKEN = [("GET", "/identity/v3"), ("POST", "/identity/v3/auth/tokens")]
+Asked = list[tuple[str, str]]
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Iterator[tuple[GateProject, Asked]]:
+    with serving() as (url, asked):
+        yield GateProject.prepare(tmp_path, url), asked
+
+
+def refused(project: GateProject, asked: Asked, words: list[str], requests: Asked) -> str:
+    """Run `preview` and `up`; both end with status 3 in their message, have asked just `requests`, and made nothing."""
+    said = ""
+    for command in (["preview"], ["up", "--yes", "--skip-preview"]):
+        asked.clear()
+        answer = project.pulumi(*command, "--stack", "t")
+        said = answer.stdout + answer.stderr
+        assert answer.returncode != 0, said
+        assert "nothing was created (status 3)" in said, said
+        assert [word for word in words if word not in said] == [], said
+        assert "Traceback" not in said
+        assert asked == requests
+        assert project.resources() == []
+    return said
+
+
+class Plan(NamedTuple):
+    auth_url: str | None
+    settings: dict[str, Any]
+    words: list[str]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(
+            Plan(CLEURA, {"region": "Kna1"}, ["parent", "ICG plc", "United Kingdom", "source:", "parent: adequate}"]),
+            id="a Swedish seat with a British parent",
+        ),
+        pytest.param(
+            Plan(OVH, {"region": "eu-west-eri"}, ["region: 'eu-west-eri'", "Erith, United Kingdom", "source:"]),
+            id="a region whose name lies",
+        ),
+        pytest.param(
+            Plan(OVH, {"region": "eu-west-nowhere"}, ["has no region 'eu-west-nowhere'", "GRA (Gravelines, France)"]),
+            id="a region that nobody knows",
+        ),
+        pytest.param(
+            Plan(
+                OVH,
+                {
+                    "region": "GRA11",
+                    "policy": {"soil": "eu"},
+                    "endpoints": [{"use": "dns", "name": "one.example", "operator": "Cloudflare, Inc."}],
+                },
+                ["endpoints: dns 'one.example' of 'Cloudflare, Inc.'", "third country", "no policy admits it"],
+            ),
+            id="a resolver of a US operator",
+        ),
+        pytest.param(
+            Plan(OVH, {"region": "UK1"}, ["region: 'UK1'", "London, United Kingdom", "policy: {soil: adequate"]),
+            id="a region outside the policy",
+        ),
+        pytest.param(
+            Plan(None, {"declared_cloud": None}, ["is no Keystone of the catalogue", "classroom:declared_cloud"]),
+            id="a cloud that nobody knows",
+        ),
+        pytest.param(
+            Plan(
+                None,
+                {"endpoints": [{"use": "ntp", "name": "time.example", "operator": "Nobody"}]},
+                ["endpoints: ntp 'time.example': its operator 'Nobody' is neither in the catalogue nor declared"],
+            ),
+            id="a time source of an operator that nobody knows",
+        ),
+        pytest.param(
+            Plan(
+                None,
+                {
+                    "endpoints": [
+                        {"use": "packages", "name": "m.example", "operator": "OVHcloud", "addresses": ["158.69.10.1"]}
+                    ],
+                    "exceptions": [
+                        {"name": "OVHcloud", "reason": "it was meant so", "until": datetime.date(2026, 1, 31)}
+                    ],
+                },
+                [
+                    "its soil is not allowed",
+                    "158.69.10.1 (Canada, CA)",
+                    "the exception for OVHcloud ended on 2026-01-31",
+                ],
+            ),
+            id="a mirror in Canada, and an exception past its end",
+        ),
+    ],
+)
+def test_what_settings_alone_decide_asks_nothing(way: tuple[GateProject, Asked], plan: Plan) -> None:
+    project, asked = way
+    project.write(**plan.settings)
+    if plan.auth_url:
+        project.more["OS_AUTH_URL"] = plan.auth_url
+    refused(project, asked, plan.words, [])
+
+
+def test_a_plan_that_passes_goes_on_to_the_cloud(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    answer = project.pulumi("preview", "--stack", "t")
+    assert "status 3" not in answer.stdout + answer.stderr
+    assert [path for _, path in asked if path.startswith("/compute")], answer.stdout
+
+
+def test_a_swiss_cloud_by_the_line_that_the_message_tells(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    project.more["OS_AUTH_URL"] = INFOMANIAK
+    project.write(region="dc3-a")
+    said = refused(project, asked, ["Infomaniak SA, Switzerland", "source:"], [])
+    line = next(line for line in said.splitlines() if "the line of the stack file that would admit it: " in line)
+    key, _, value = line.rpartition("it: ")[2].partition(": ")
+    assert key == "classroom:policy"
+    project.write(policy=yaml.safe_load(value))
+    answer = project.pulumi("preview", "--stack", "t")
+    # It is asked for a token now, which the recorder does not let through.
+    assert "status 3" not in answer.stdout + answer.stderr
+    assert asked
+    assert set(asked) == {("CONNECT", "api.pub1.infomaniak.cloud:443")}
+
+
+@pytest.mark.parametrize("leads", ["https://compute.elsewhere.example/v2.1", "http://127.0.0.2:9/compute/v2.1"])
+def test_a_catalogue_that_leads_elsewhere(tmp_path: Path, leads: str) -> None:
+    with serving({"compute": leads}) as (url, asked):
+        project = GateProject.prepare(tmp_path, url)
+        refused(
+            project, asked, ["region: 'north'", f"leads to '{leads}' for compute", "allowed: hosts in 127.0.0.1"], TOKEN
+        )
+
+
+def test_a_state_backend_in_the_united_states(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    with amazon() as (url, kept):
+        project.more |= variables(url) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
+        assert project.pulumi("stack", "init", "t").returncode == 0
+        words = ["backend: 's3://states?region=us-east-1'", "Amazon.com, Inc.", "source:", "allowed: a folder"]
+        refused(project, asked, words, [])
+        assert [path for method, path in kept if method == "PUT"], "the state was really there"
+
+
+def test_a_state_store_of_a_declared_operator_passes(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    with amazon() as (url, _):
+        here = url.replace("127.0.0.1", "localhost")
+        there = f"s3://states?endpoint={here}&region=north&s3ForcePathStyle=true"
+        project.more |= variables(url) | {"PULUMI_BACKEND_URL": there}
+        assert project.pulumi("stack", "init", "t").returncode == 0
+        refused(project, asked, [f"backend: '{there}', host 'localhost'", "not known", "classroom:endpoints"], [])
+        project.write(endpoints=[{"use": "backups", "name": "localhost", "operator": "Cloud of the Academy"}])
+        answer = project.pulumi("preview", "--stack", "t")
+        assert "status 3" not in answer.stdout + answer.stderr
+        assert [path for _, path in asked if path.startswith("/compute")], answer.stdout
+
+
+def test_a_key_that_amazon_holds(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    with amazon() as (url, kept):
+        project.more |= variables(url)
+        provider = "awskms://alias/classroom?region=us-east-1"
+        there = yaml.safe_load(project.file.read_text())
+        there.pop("encryptionsalt")
+        project.file.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
+        refused(project, asked, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [])
+        assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
