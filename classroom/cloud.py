@@ -237,6 +237,13 @@ def _user(values: dict[str, Any]) -> str:
     return next((str(values[key]) for key in keys if values.get(key)), "this user")
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, short enough for a sentence."""
+def first_line(error: BaseException) -> str:
+    """Return why, short enough for a sentence: what the system said at the bottom of it, or the error's first line."""
+    bottom: BaseException | None = error
+    while bottom:
+        if isinstance(bottom, OSError) and bottom.strerror:
+            return bottom.strerror
+        reason = bottom.args[-1] if bottom.args else None
+        inner = getattr(reason, "reason", reason)  # urllib3 hands its cause on as an argument
+        bottom = bottom.__cause__ or bottom.__context__ or (inner if isinstance(inner, BaseException) else None)
     return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")[:200]
