@@ -36,8 +36,9 @@ def check_plan(settings: Settings, stack: str, root: Path = REPO) -> list[str]:
     except RegionError as error:  # the policy has the first word
         regions, auth_url = error, error.auth_url
     outside = outside_of(settings)
+    made_up = [label.operator.name for label in settings.overlay]
     for exception in settings.exceptions:
-        if outside.operators.named(exception.name) is None:
+        if outside.operators.named(exception.name) is None and not exception.covers(*made_up):
             raise WrongUseError(
                 f"exceptions: '{exception.name}' is nobody in the catalogue and nobody declared; write the name that a refusal shows"
             )
@@ -128,7 +129,11 @@ def _places(cloud: Cloud, declared: DeclaredCloud | None) -> list[str]:
 
 
 def _end(faults: Iterable[str]) -> None:
-    told = list(dict.fromkeys(faults))
+    told: list[str] = []
+    for line in "\n".join(faults).splitlines():
+        # What is allowed is told once.
+        if line not in told or not line.startswith("allowed"):
+            told.append(line)
     if told:
         raise RefusedError("\n".join(["the policy refuses this plan", *told, END]))
 

@@ -199,6 +199,7 @@ def test_all_refusals_are_told_at_once(plan: Callable[..., list[str]], monkeypat
     message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Nobody"), endpoint(operator="amazon")])
     for words in ("region: 'UK1'", "'Nobody' is neither", "of 'amazon'", "backend: 'azblob://states'"):
         assert words in message
+    assert message.count("allowed operators under this policy") == 1
 
 
 @pytest.mark.parametrize(
@@ -380,11 +381,18 @@ def test_exceptions_are_told_whether_they_are_needed_or_not(
     ]
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
     assert plan(exceptions=[exception("Amazon.com, Inc.")])
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    # An exception for who is named is none for whose network the address is in.
+    hosted = endpoint(operator="Cleura", addresses=["3.120.10.1"])
+    message = refusal(plan, endpoints=[hosted], exceptions=[exception("Cleura")])
+    assert "ntp 'time.example', address '3.120.10.1': its operator is not allowed" in message
+    assert "ICG" not in message
+    assert plan(endpoints=[hosted], exceptions=[exception("Cleura"), exception("amazon")])
     # What is not known is no matter of exceptions.
     assert "unknown" in refusal(plan, endpoints=[endpoint(operator="Binero")], exceptions=[exception("Binero")])
 
 
-def test_an_overlay_needs_a_rehearsal(make: Make) -> None:
+def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]) -> None:
     party = {"name": "Example Inc.", "country": "US", "dpf": "unknown"}
     label = {"prefixes": ["192.0.2.128/25"], "country": "US", "operator": party, "parent": party}
     with pytest.raises(WrongUseError, match="overlay: only a rehearsal may label addresses"):
@@ -394,6 +402,11 @@ def test_an_overlay_needs_a_rehearsal(make: Make) -> None:
     assert "Example Inc." in str(
         gate.outside_of(settings).endpoint(outside.Endpoint.model_validate(endpoint(addresses=["192.0.2.130"])))
     )
+    labelled = {"overlay": label, "rehearsal": True, "endpoints": [endpoint(addresses=["192.0.2.130"])]}
+    message = refusal(plan, **labelled, exceptions=[exception("Example Inc.")])
+    assert "its soil is not allowed" in message
+    assert "its operator" not in message
+    assert plan(**labelled, exceptions=[exception("Example Inc."), exception("hetzner")])
     with pytest.raises(WrongUseError, match="is no documentation network"):
         make(overlay=label | {"prefixes": ["9.9.9.9/32"]}, rehearsal=True)
 
