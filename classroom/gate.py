@@ -5,6 +5,7 @@ First what settings, environment and clouds.yaml alone decide; then, with a toke
 
 import datetime
 import ipaddress
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def check_plan(settings: Settings, stack: str, root: Path = REPO) -> list[str]:
     )
     backend = backend_url(root)
     found = [
-        judged.message if judged.verdict != "allowed" else None,
+        judged.message.replace("auth-url: ", f"{_address_key(settings)}: ") if judged.verdict != "allowed" else None,
         *(outside.endpoint(one) for one in settings.endpoints),
         refuse_backend(backend, outside),
         refuse_secrets_provider(secrets_provider(stack, root), backend, outside),
@@ -92,6 +93,12 @@ def outside_of(settings: Settings) -> Outside:
         endpoints=settings.endpoints,
         months=settings.facts_max_age_months,
     )
+
+
+def _address_key(settings: Settings) -> str:
+    """Return where the address of the cloud's Keystone is told."""
+    entry = settings.cloud or os.environ.get("OS_CLOUD")
+    return f"auth_url of the entry '{entry}' of clouds.yaml" if entry else "OS_AUTH_URL"
 
 
 def _declared_at(settings: Settings, auth_url: str) -> DeclaredCloud | None:
