@@ -5,6 +5,7 @@ First what settings, environment and clouds.yaml alone decide; then, with a toke
 
 import datetime
 import ipaddress
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,8 +37,9 @@ def check_plan(settings: Settings, stack: str, root: Path = REPO) -> list[str]:
     except RegionError as error:  # the policy has the first word
         regions, auth_url = error, error.auth_url
     outside = outside_of(settings)
+    made_up = [label.operator.name for label in settings.overlay]
     for exception in settings.exceptions:
-        if outside.operators.named(exception.name) is None:
+        if outside.operators.named(exception.name) is None and not exception.covers(*made_up):
             raise WrongUseError(
                 f"exceptions: '{exception.name}' is nobody in the catalogue and nobody declared; write the name that a refusal shows"
             )
@@ -52,7 +54,7 @@ def check_plan(settings: Settings, stack: str, root: Path = REPO) -> list[str]:
     )
     backend = backend_url(root)
     found = [
-        judged.message if judged.verdict != "allowed" else None,
+        judged.message.replace("auth-url: ", f"{_address_key(settings)}: ") if judged.verdict != "allowed" else None,
         *(outside.endpoint(one) for one in settings.endpoints),
         refuse_backend(backend, outside),
         refuse_secrets_provider(secrets_provider(stack, root), backend, outside),
@@ -93,6 +95,12 @@ def outside_of(settings: Settings) -> Outside:
     )
 
 
+def _address_key(settings: Settings) -> str:
+    """Return where the address of the cloud's Keystone is told."""
+    entry = settings.cloud or os.environ.get("OS_CLOUD")
+    return f"auth_url of the entry '{entry}' of clouds.yaml" if entry else "OS_AUTH_URL"
+
+
 def _declared_at(settings: Settings, auth_url: str) -> DeclaredCloud | None:
     return next((one for one in settings.declared_cloud if one.as_cloud().answers_at(auth_url) is not None), None)
 
@@ -128,7 +136,11 @@ def _places(cloud: Cloud, declared: DeclaredCloud | None) -> list[str]:
 
 
 def _end(faults: Iterable[str]) -> None:
-    told = list(dict.fromkeys(faults))
+    told: list[str] = []
+    for line in "\n".join(faults).splitlines():
+        # What is allowed is told once.
+        if line not in told or not line.startswith("allowed"):
+            told.append(line)
     if told:
         raise RefusedError("\n".join(["the policy refuses this plan", *told, END]))
 

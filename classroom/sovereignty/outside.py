@@ -23,7 +23,7 @@ from classroom.sovereignty.policy import (
     judge_operator,
     judge_region,
 )
-from classroom.sovereignty.verdict import Declared, Judge
+from classroom.sovereignty.verdict import Declared, Judge, Judged
 from classroom.sovereignty.verdict import Verdict as Seen
 
 Use = Literal["dns", "registry", "ntp", "packages", "ca", "stun", "mail", "backups"]
@@ -94,14 +94,17 @@ class Outside:
                 f"{subject}: its operator '{one.operator}' is neither in the catalogue nor declared, and unknown never passes\n"
                 f"{self.allowed()}\none that is not there is described in the stack file, under classroom:declared_operators"
             )
-        # Where nobody has read whose network an address is in, the operator that is named stands.
-        seen = [
-            reason
-            for address in one.addresses
-            for reason in self._address(address)
-            if reason.about == "soil" or reason.verdict != "unknown"
-        ]
-        return self.refusal(f"{subject} of '{one.operator}'", operator, [*self._operator(operator), *seen])
+        reasons, faults = self._operator(operator), []
+        for address in one.addresses:
+            for seen in self._addresses(address):
+                told = self._verdicts(seen)
+                reasons.append(told[0])
+                # Whose network the address is in is another matter than who is named, exceptions too. Where nobody has
+                # read whose it is, the operator that is named stands.
+                network = [reason for reason in told[1:] if reason.verdict != "unknown"]
+                faults.append(self.refusal(f"{subject}, address '{seen.address}'", self._known(seen), network))
+        faults.insert(0, self.refusal(f"{subject} of '{one.operator}'", _names(operator), reasons))
+        return "\n".join(fault for fault in faults if fault) or None
 
     def host(self, subject: str, host: str) -> str | None:
         """Return what is wrong with a host by its name alone, or None: an endpoint's, one of a known cloud, or unknown."""
@@ -110,7 +113,8 @@ class Outside:
             return f"{subject}: it is an endpoint that is refused:\n{fault}" if fault else None
         cloud = self.operators.of_host(host)
         if cloud is None and is_address(host):
-            return self.refusal(subject, None, self._address(host))
+            (seen,) = self._addresses(host)
+            return self.refusal(subject, self._known(seen), self._verdicts(seen))
         if cloud is None:
             return (
                 f"{subject}: who runs '{host}' and where it stands is not known, and unknown never passes\n"
@@ -120,16 +124,15 @@ class Outside:
         places = [region] if region else list(cloud.regions)  # no region in the name: it may stand in any of them
         soil = [judge_region(cloud, one.name, self.policy, self.as_of, self.months) for one in places]
         worst = sorted(soil, key=lambda reason: _ORDER.index(reason.verdict))
-        return self.refusal(subject, cloud, [*worst[:1], *self._operator(cloud)])
+        return self.refusal(subject, _names(cloud), [*worst[:1], *self._operator(cloud)])
 
     def operator(self, subject: str, name: str) -> str | None:
         """Return what is wrong with a service that one operator alone runs, or None."""
         one = self.operators.named(name)
-        return self.refusal(subject, one, self._operator(one)) if one else f"{subject}: '{name}' is not known"
+        return self.refusal(subject, _names(one), self._operator(one)) if one else f"{subject}: '{name}' is not known"
 
-    def refusal(self, subject: str, who: Cloud | None, reasons: Sequence[Reason]) -> str | None:
-        """Return the lines on what the policy does not admit, or None if it admits all, exceptions for `who` included."""
-        names = [who.name, who.id, *([who.operator.name] if who.operator else [])] if who else ["it"]
+    def refusal(self, subject: str, names: Sequence[str], reasons: Sequence[Reason]) -> str | None:
+        """Return the lines on what the policy does not admit, or None if it admits all; an exception may be for any name."""
         judged, used, notes = excepted(reasons, self.exceptions, names, self.as_of)
         self.used += used
         bad = [reason for reason in judged if reason.verdict != "allowed"]
@@ -157,17 +160,23 @@ class Outside:
     def _operator(self, one: Cloud) -> list[Reason]:
         return judge_operator(one, self.policy, self.as_of, self.months)
 
-    def _address(self, text: str) -> list[Reason]:
-        """Return the three verdicts on the first and the last address of a network."""
+    def _addresses(self, text: str) -> list[Judged]:
+        """Return what is known of the first and the last address of a network."""
         self._judge = self._judge or Judge(self.as_of, self.declared, max_age_months=self.months)
         net = ipaddress.ip_network(text)
-        found = []
-        for address in dict.fromkeys((str(net[0]), str(net[-1]))):
-            judged = self._judge.judge(address)
-            found += [self._seen(address, about, getattr(judged, about)) for about in ASPECTS]
-        return found
+        return [self._judge.judge(address) for address in dict.fromkeys((str(net[0]), str(net[-1])))]
 
-    def _seen(self, address: str, about: About, verdict: Seen) -> Reason:
+    def _known(self, seen: Judged) -> list[str]:
+        """Return the names of whose network an address is in."""
+        name = seen.operator.name or "nobody known"
+        owner = self.operators.named(name)
+        return [name, *(_names(owner) if owner else [])]
+
+    def _verdicts(self, seen: Judged) -> list[Reason]:
+        """Return the three verdicts on an address under the policy, soil first."""
+        return [self._verdict(seen.address, about, getattr(seen, about)) for about in ASPECTS]
+
+    def _verdict(self, address: str, about: About, verdict: Seen) -> Reason:
         admitted: Verdict = "allowed" if self.policy.admits(about, verdict.verdict) else "refused"
         who = ", ".join(word for word in (verdict.name, verdict.country) if word) or "not known"
         return Reason(
@@ -179,6 +188,11 @@ class Outside:
             date=verdict.date,
             mark="M" if verdict.source else None,
         )
+
+
+def _names(one: Cloud) -> list[str]:
+    """Return the names by which an exception may mean an operator."""
+    return [one.name, one.id, *([one.operator.name] if one.operator else [])]
 
 
 _ORDER = ("refused", "unknown", "allowed")

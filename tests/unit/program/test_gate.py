@@ -110,7 +110,11 @@ def test_a_plan_within_the_policy_passes(plan: Callable[..., list[str]]) -> None
         (CLEURA, {"region": "Kna1"}, ["ICG plc, United Kingdom", "{soil: eu, operator: eu, parent: adequate}"]),
         (INFOMANIAK, {"region": "dc3-a"}, ["Infomaniak SA", "{soil: adequate, operator: adequate, parent: adequate}"]),
         ("https://auth.cloud.ovh.us/v3", {"region": "US-EAST-VA-1"}, ["third country", "no policy admits it"]),
-        ("https://cloud.nobody.example/v3", {}, ["is no Keystone of the catalogue", "classroom:declared_cloud"]),
+        (
+            "https://cloud.nobody.example/v3",
+            {},
+            ["OS_AUTH_URL: 'https://cloud.nobody.example/v3' is no Keystone", "classroom:declared_cloud"],
+        ),
         (ACADEMY, {"region": "two", "declared_cloud": DECLARED}, ["has no region 'two'"]),
         (ACADEMY, {"region": "far", "declared_cloud": DECLARED}, ["Zurich, Switzerland", "contract 12 of 2026"]),
         (OVH, {"facts_max_age_months": 1, "declared_cloud": []}, []),
@@ -199,6 +203,7 @@ def test_all_refusals_are_told_at_once(plan: Callable[..., list[str]], monkeypat
     message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Nobody"), endpoint(operator="amazon")])
     for words in ("region: 'UK1'", "'Nobody' is neither", "of 'amazon'", "backend: 'azblob://states'"):
         assert words in message
+    assert message.count("allowed operators under this policy") == 1
 
 
 @pytest.mark.parametrize(
@@ -380,11 +385,18 @@ def test_exceptions_are_told_whether_they_are_needed_or_not(
     ]
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
     assert plan(exceptions=[exception("Amazon.com, Inc.")])
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    # An exception for who is named is none for whose network the address is in.
+    hosted = endpoint(operator="Cleura", addresses=["3.120.10.1"])
+    message = refusal(plan, endpoints=[hosted], exceptions=[exception("Cleura")])
+    assert "ntp 'time.example', address '3.120.10.1': its operator is not allowed" in message
+    assert "ICG" not in message
+    assert plan(endpoints=[hosted], exceptions=[exception("Cleura"), exception("amazon")])
     # What is not known is no matter of exceptions.
     assert "unknown" in refusal(plan, endpoints=[endpoint(operator="Binero")], exceptions=[exception("Binero")])
 
 
-def test_an_overlay_needs_a_rehearsal(make: Make) -> None:
+def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]) -> None:
     party = {"name": "Example Inc.", "country": "US", "dpf": "unknown"}
     label = {"prefixes": ["192.0.2.128/25"], "country": "US", "operator": party, "parent": party}
     with pytest.raises(WrongUseError, match="overlay: only a rehearsal may label addresses"):
@@ -394,6 +406,11 @@ def test_an_overlay_needs_a_rehearsal(make: Make) -> None:
     assert "Example Inc." in str(
         gate.outside_of(settings).endpoint(outside.Endpoint.model_validate(endpoint(addresses=["192.0.2.130"])))
     )
+    labelled = {"overlay": label, "rehearsal": True, "endpoints": [endpoint(addresses=["192.0.2.130"])]}
+    message = refusal(plan, **labelled, exceptions=[exception("Example Inc.")])
+    assert "its soil is not allowed" in message
+    assert "its operator" not in message
+    assert plan(**labelled, exceptions=[exception("Example Inc."), exception("hetzner")])
     with pytest.raises(WrongUseError, match="is no documentation network"):
         make(overlay=label | {"prefixes": ["9.9.9.9/32"]}, rehearsal=True)
 
@@ -488,7 +505,8 @@ def entry(tmp_path: Path, words: str) -> None:
 
 def test_the_address_stands_in_clouds_yaml(make: Make, tmp_path: Path) -> None:
     entry(tmp_path, f"auth: {{auth_url: '{CLEURA}', username: a, password: b, project_name: p}}")
-    assert "ICG plc" in refusal(gate.check_plan, make(cloud="school", region="Kna1"), "t", tmp_path)
+    message = refusal(gate.check_plan, make(cloud="school", region="Kna1"), "t", tmp_path)
+    assert f"auth_url of the entry 'school' of clouds.yaml: '{CLEURA}': its parent is not allowed" in message
     entry(tmp_path, f"region_name: GRA11\n    auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
     assert "has no region 'nowhere'" in refusal(gate.check_plan, make(cloud="school", region="nowhere"), "t", tmp_path)
     assert gate.check_plan(make(cloud="school"), "t", tmp_path) == []
