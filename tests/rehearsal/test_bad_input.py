@@ -136,7 +136,7 @@ def test_a_quota_that_is_too_small(tmp_path: Path) -> None:
 def test_no_room_for_the_state(tmp_path: Path, left: int) -> None:
     """The operator's own disk is full, or nearly (`left` KiB are free): said before anything is asked of the cloud."""
     script = (
-        'mount -t tmpfs -o size=12m none "$1" && cp -r "$2/." "$1"; free=$(df -k --output=avail "$1" | tail -1);'
+        'mount -t tmpfs -o size=150m none "$1" && cp -r "$2/." "$1"; free=$(df -k --output=avail "$1" | tail -1);'
         ' head -c "$((free - $3))k" /dev/zero > "$1/full"; url="file://$1"; shift 3; PULUMI_BACKEND_URL=$url exec "$@"'
     )
     place = tmp_path / "state"
