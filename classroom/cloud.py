@@ -5,6 +5,7 @@ application credential. keystoneauth does the work; openstacksdk, which takes a 
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
 from classroom.errors import ClassroomError, WrongUseError
+
+# Its warning of a cloud that does not answer would stand before our own sentence.
+logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
 
 SECONDS = 20.0
 """How long one answer of the cloud may take."""

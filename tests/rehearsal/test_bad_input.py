@@ -99,7 +99,7 @@ WAYS_IN = {
     ),
     "a cloud that is not there": (
         {"OS_AUTH_URL": NOWHERE},
-        "the cloud http://192.0.2.99:5000/v3 cannot be reached (No route to host): check its address in the OS_* variables",
+        "the cloud http://192.0.2.99:5000/v3 cannot be reached (Network is unreachable): check its address in the OS_* variables",
     ),
 }
 
