@@ -196,18 +196,28 @@ def link(engine: Path, plugin: Path) -> None:
     """Put `pulumi` (which then never calls its vendor), its language host and the plugin into the environment."""
     for path in engine.glob("pulumi-*"):
         _symlink(VENV_BIN / path.name, path)
-    _symlink(VENV_BIN / "pulumi-resource-openstack", plugin)
-    wrapper = VENV_BIN / "pulumi"
-    wrapper.unlink(missing_ok=True)
-    wrapper.write_text(
-        "#!/bin/sh\n"
-        "# Pulumi with this environment's Python and plugins; it asks its vendor neither for updates nor for plugins.\n"
-        "export PULUMI_SKIP_UPDATE_CHECK=true PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true\n"
-        'bin=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)\n'
-        'export PATH="${CLASSROOM_PLUGIN:+$(dirname -- "$CLASSROOM_PLUGIN"):}$bin:$PATH"\n'
-        f'exec "{engine}/pulumi" "$@"\n'
+    _script(
+        VENV_BIN / "pulumi-resource-openstack",
+        "# The OpenStack plugin; CLASSROOM_PLUGIN names another one, or its folder, to be tried in its place.",
+        f'plugin=${{CLASSROOM_PLUGIN:-"{plugin}"}}',
+        '[ ! -d "$plugin" ] || plugin=$plugin/pulumi-resource-openstack',
+        '[ -x "$plugin" ] || { echo "error: PLUGIN: $plugin is no program; name a pulumi-resource-openstack" >&2; exit 2; }',
+        'exec "$plugin" "$@"',
     )
-    wrapper.chmod(0o755)
+    _script(
+        VENV_BIN / "pulumi",
+        "# Pulumi with this environment's Python and plugins; it asks its vendor neither for updates nor for plugins.",
+        "export PULUMI_SKIP_UPDATE_CHECK=true PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
+        'bin=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)',
+        'export PATH="$bin:$PATH"',
+        f'exec "{engine}/pulumi" "$@"',
+    )
+
+
+def _script(path: Path, *lines: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
 
 
 def _symlink(name: Path, target: Path) -> None:

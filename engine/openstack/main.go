@@ -32,8 +32,11 @@ var resources = map[string]string{
 }
 
 func main() {
+	provider := openstack.Provider()
+	// Its default alone causes a warning, in every run, of load balancers, which no classroom has.
+	provider.Schema["use_octavia"].Deprecated = ""
 	info := tfbridge.ProviderInfo{
-		P:         shimv2.NewProvider(openstack.Provider()),
+		P:         shimv2.NewProvider(provider),
 		Name:      "openstack",
 		Version:   version,
 		Resources: map[string]*tfbridge.ResourceInfo{},

@@ -65,7 +65,7 @@ class Project:
         """Copy the product's package, so that it takes `root` for the clone, and make the stack."""
         leave_out = shutil.ignore_patterns("__pycache__", "data", "verify")
         shutil.copytree(REPO / "classroom", root / "classroom", ignore=leave_out)
-        for name in ("engine", "web"):
+        for name in ("engine", "web", ".venv"):
             (root / name).symlink_to(REPO / name)
         shutil.copy(REPO / "Pulumi.yaml", root)
         (root / "__main__.py").write_text(PROGRAM)
