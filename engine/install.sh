@@ -30,7 +30,8 @@ if ! [ -x "$uv_home/bin/uv" ]; then
   "$uv_home.new/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r engine/uv.lock
   mv "$uv_home.new" "$uv_home"
 fi
-export UV_CACHE_DIR="$cache/uv" UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
+# Authorities are those that this machine trusts.
+export UV_CACHE_DIR="$cache/uv" UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_SYSTEM_CERTS=true
 rm -rf .venv
 "$python" -m venv --without-pip .venv
 uv() { "$uv_home/bin/uv" pip "$@" --quiet --python .venv/bin/python; }
