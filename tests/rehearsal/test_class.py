@@ -3,8 +3,10 @@
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
+from classroom.paths import CACHE
 from rehearsal.paths import STACK
 from tests.rehearsal.command import REPO, as_client, rehearsal
 
@@ -90,3 +92,22 @@ def test_view_shows_the_class(opened: str, tmp_path: Path) -> None:
     answer = rehearsal("view", "--out", picture)
     assert answer.returncode == 0, answer.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_test_waits_until_it_is_ended(opened: str) -> None:
+    """`make test` would lose the open class: it ends at once, with status 2, and names what to do."""
+    begin = time.monotonic()
+    answer = subprocess.run(["make", "test"], cwd=REPO, capture_output=True, text=True, check=False)
+    assert time.monotonic() - begin < 5
+    assert answer.returncode == 2
+    assert "error: a rehearsal is open; end it first: make rehearsal-down" in answer.stderr
+
+
+def test_a_second_rehearsal_is_refused(opened: str, tmp_path: Path) -> None:
+    """There is room for one on a machine; the message names the other one's place and how to end it."""
+    answer = rehearsal("up", "--cloud-only", env={"CLASSROOM_CACHE": str(tmp_path)})
+    assert answer.returncode == 1
+    assert answer.stderr.strip() == (
+        f"error: another rehearsal runs on this machine (its state: {CACHE}/rehearsal): end it with"
+        f" `CLASSROOM_CACHE={CACHE} make rehearsal-down`"
+    )

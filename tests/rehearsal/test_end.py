@@ -34,6 +34,10 @@ def test_down_leaves_nothing_on_the_machine(opened: str, before: dict[str, set[s
     assert left_over(before) == {}
 
 
+def test_every_test_may_run_again(before: dict[str, set[str]]) -> None:
+    assert subprocess.run(["make", "closed"], cwd=REPO, capture_output=True, check=False).returncode == 0
+
+
 def test_a_rehearsal_killed_half_way_leaves_nothing(before: dict[str, set[str]]) -> None:
     process = subprocess.Popen(
         [CLASSROOM, "rehearsal", "up", "--cloud-only"], cwd=REPO, stdout=subprocess.PIPE, text=True

@@ -1,0 +1,71 @@
+"""Where the rehearsal cannot run it says why, and with what status it ends."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from classroom.errors import ClassroomError
+from classroom.paths import REPO
+from rehearsal import lab
+
+AS_NOBODY = """
+import importlib, io, os, sys
+from classroom import cli
+for area in cli.AREAS:
+    importlib.import_module(area)
+cli.Console(file=io.StringIO()).print("[bold]an ordinary user may not look where this Python stands")
+if os.geteuid() == 0:
+    os.setuid(65534)
+sys.argv = ["classroom", "rehearsal", "up"]
+cli.main()
+"""
+
+
+def test_root_alone_may_start_it() -> None:
+    answer = subprocess.run([sys.executable, "-c", AS_NOBODY], cwd=REPO, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1, answer.stderr
+    assert answer.stderr.strip() == "error: the rehearsal makes namespaces and mounts: run it as root"
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return monkeypatch
+
+
+def test_too_little_memory(root: pytest.MonkeyPatch) -> None:
+    root.setattr(lab, "MEMORY_GIB", 10**6)
+    with pytest.raises(
+        ClassroomError, match=r"^\d+\.\d GiB of memory are available, and the rehearsal needs 1000000: free some$"
+    ):
+        lab.check_machine()
+
+
+def test_too_little_disk(root: pytest.MonkeyPatch) -> None:
+    root.setattr(lab, "DISK_GIB", 10**9)
+    with pytest.raises(
+        ClassroomError, match=r"GiB are free under .*, and the rehearsal needs 1000000000: free some, or set"
+    ):
+        lab.check_machine()
+
+
+@pytest.mark.parametrize("system", ["overlay", "cgroup2", "ext4"])
+def test_a_kernel_that_lacks_something(root: pytest.MonkeyPatch, system: str) -> None:
+    real = Path.read_text
+
+    def without(path: Path, *args: object, **more: object) -> str:
+        text = real(path, *args, **more)  # type: ignore[arg-type]
+        return (
+            "".join(line for line in text.splitlines(True) if system not in line)
+            if path == Path("/proc/filesystems")
+            else text
+        )
+
+    root.setattr(Path, "read_text", without)
+    with pytest.raises(
+        ClassroomError, match=f"this kernel has no {system} file system, which the rehearsal needs: use a kernel"
+    ):
+        lab.check_machine()
