@@ -142,5 +142,27 @@ def egress_rows(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
 
 def resolvers(endpoints: Sequence[Endpoint]) -> list[str]:
     """Return the resolvers' addresses; networks, which name no server, are left out."""
-    found = [address for endpoint in endpoints if endpoint.use == "dns" for address in endpoint.addresses]
-    return [a for a in found if "/" not in a or ipaddress.ip_network(a).num_addresses == 1]
+    return [address for endpoint in endpoints if endpoint.use == "dns" for address in _single(endpoint)]
+
+
+def _single(endpoint: Endpoint) -> list[str]:
+    networks = [ipaddress.ip_network(address) for address in endpoint.addresses]
+    return [str(network.network_address) for network in networks if network.prefixlen == network.max_prefixlen]
+
+
+def host_services(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return what a host's own services are told; what the table does not name is empty.
+
+    `dns`: addresses of resolvers; `names`: the only names that they are asked; `time`: addresses of time servers, or
+    names where the table has networks for them; `mirror` and `security`: addresses of the package archives.
+    """
+    urls = [endpoint.url.rstrip("/") for endpoint in endpoints if endpoint.use == "packages"]
+    mirror = next((url for url in urls if not url.endswith("-security")), "")
+    security = next((url for url in urls if url.endswith("-security")), mirror and f"{mirror}-security")
+    return {
+        "dns": resolvers(endpoints),
+        "names": sorted({e.name for e in endpoints if e.use in WAYS and e.use != "dns"}),
+        "time": [source for e in endpoints if e.use == "ntp" for source in _single(e) or [e.name]],
+        "mirror": mirror,
+        "security": security,
+    }

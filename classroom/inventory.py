@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from classroom.endpoints import Endpoint, egress_rows, endpoints_of, rows_for
+from classroom.endpoints import Endpoint, egress_rows, endpoints_of, host_services, rows_for
 from classroom.machines import LOGIN, Plan
 from classroom.ports import RELAY, ports_for
 from classroom.settings import Settings
@@ -50,6 +50,7 @@ def inventory(
         "classroom_relay_ports": list(RELAY),
         "classroom_endpoints": rows_for(endpoint_table(settings)),
         "classroom_egress": egress_rows(endpoint_table(settings)),
+        "classroom_services": host_services(endpoint_table(settings)),
     }
     return {**groups, "all": {"vars": variables}, "_meta": {"hostvars": hostvars}}
 

@@ -5,10 +5,21 @@ from typing import Any
 import pytest
 
 from classroom.access import rules_out
-from classroom.endpoints import USES, WAYS, egress_for, egress_rows, endpoints_of, merged, resolvers, rows_for
+from classroom.endpoints import (
+    USES,
+    WAYS,
+    egress_for,
+    egress_rows,
+    endpoints_of,
+    host_services,
+    merged,
+    resolvers,
+    rows_for,
+)
 from classroom.errors import WrongUseError
 from classroom.ports import ports_for
 
+INNER = [p for p in ports_for(["front", "media"], "split", 2) if p.source in {"front", "media"}]
 OPERATOR = "Example Cooperative"
 ROWS: list[dict[str, Any]] = [
     {"use": "dns", "name": "dns.example", "operator": OPERATOR, "addresses": ["192.0.2.53", "2001:db8:e::53"]},
@@ -47,7 +58,7 @@ def test_what_hosts_do_not_use_opens_nothing() -> None:
 
 
 def test_no_way_leads_everywhere() -> None:
-    for rule in rules_out(egress_for(endpoints_of(ROWS)), ports_for(["front", "media"], "split", 2), ipv6=True):
+    for rule in rules_out(egress_for(endpoints_of(ROWS)), INNER, ipv6=True):
         assert rule.direction == "egress" and rule.protocol and rule.first and (rule.prefix or rule.peer)
         assert not (rule.prefix or "").endswith("/0")
 
@@ -68,9 +79,8 @@ def test_security_groups_let_out_the_table_in_both_families() -> None:
 
 
 def test_front_and_media_reach_each_other_s_inner_ports() -> None:
-    ports = ports_for(["front", "media"], "split", 2)
     to = {
-        group: {(r.first, r.peer) for r in rules_out([], [p for p in ports if p.source == group], ipv6=True) if r.peer}
+        group: {(r.first, r.peer) for r in rules_out([], [p for p in INNER if p.source == group], ipv6=True) if r.peer}
         for group in ("front", "media")
     }
     assert to == {"front": {(7880, "media"), (5349, "media")}, "media": {(6379, "front")}}
@@ -100,3 +110,19 @@ def test_a_wrong_row_is_named(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(WrongUseError) as refused:
         endpoints_of([ROWS[0] | change])
     assert str(refused.value).startswith(sentence)
+
+
+def test_hosts_are_told_their_services() -> None:
+    assert host_services(endpoints_of(ROWS)) == {
+        "dns": ["192.0.2.53", "2001:db8:e::53"],
+        "names": ["mirror.example", "ntp.example"],
+        "time": ["192.0.2.123"],
+        "mirror": "http://mirror.example:3142/debian",
+        "security": "http://mirror.example:3142/debian-security",
+    }
+    other = {**ROWS[2], "name": "safe.example", "url": "https://safe.example/debian-security/"}
+    pool = {**ROWS[1], "addresses": ["192.0.2.0/24"]}
+    found = host_services(endpoints_of([other, ROWS[2], pool]))
+    assert (found["mirror"], found["security"]) == (ROWS[2]["url"], "https://safe.example/debian-security")
+    assert found["time"] == ["ntp.example"]
+    assert host_services([]) == {"dns": [], "names": [], "time": [], "mirror": "", "security": ""}
