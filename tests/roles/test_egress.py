@@ -25,7 +25,8 @@ s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, getattr
 s.settimeout(1)
 s.bind(("", own))
 try:
-    s.connect((address.replace("fe80::a9fe:a9fe", "fe80::a9fe:a9fe%host0"), port))
+    where = address + "%host0" if address.startswith("fe80:") else address
+    s.connect(socket.getaddrinfo(where, port, type=s.type)[0][4])
     s.send(b"x")
     print("sent")
 except OSError as error:
@@ -212,6 +213,7 @@ def test_media_begins_nothing_and_is_never_told(play: Play, host: Any, client: s
 
 def test_answers_to_participants_are_counted(play: Play, host: Any) -> None:
     host.check_output(f"systemd-run --quiet --collect --unit=echo -p User=livekit python3 -c '{ECHO}'")
+    host.check_output("timeout 10 sh -c 'until ss -H -l -n -u | grep -q :7882; do sleep 0.1; done'")
     before = counters(host)
     for client, address in ((CLIENT4, "address4"), (CLIENT6, "address6")):
         with socket.socket(socket.AF_INET6 if ":" in client else socket.AF_INET, socket.SOCK_DGRAM) as person:
