@@ -9,7 +9,7 @@ from pulumi import Output, ResourceOptions
 
 from classroom.access import Access
 from classroom.network import Network, tag
-from classroom.ports import Group
+from classroom.ports import Group, named
 from classroom.templates import render
 
 LOGIN = "debian"
@@ -110,6 +110,8 @@ class Machines(pulumi.ComponentResource):
         floating = openstack.networking.FloatingIp(
             label, pool=args.external_network, description=full, tags=tags, opts=ResourceOptions(parent=self)
         )
+        if "media" in plan.groups:
+            self._relay(label, floating.address, args.access.group_ids[plan.kind], args.stack)
         joined = openstack.networking.FloatingIpAssociate(
             label,
             floating_ip=floating.address,
@@ -124,6 +126,22 @@ class Machines(pulumi.ComponentResource):
             public4=floating.address,
             public6=port.all_fixed_ips.apply(lambda found: next((a for a in found if ":" in a), "")),
             parts=[server, joined],
+        )
+
+    def _relay(self, label: str, address: Output[str], group: Output[str], stack: str) -> None:
+        """Let TURN's relay reach the media port of its own machine, which it knows by the public address."""
+        port = named("ice-udp")
+        openstack.networking.SecGroupRule(
+            f"{label}-relay",
+            direction="egress",
+            ethertype="IPv4",
+            protocol=port.protocol,
+            port_range_min=port.first,
+            port_range_max=port.last,
+            remote_ip_prefix=address.apply(lambda found: f"{found}/32"),
+            security_group_id=group,
+            description=f"{stack}: TURN's relay to its own machine",
+            opts=ResourceOptions(parent=self, delete_before_replace=True),
         )
 
 

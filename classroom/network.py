@@ -1,5 +1,6 @@
 """The classroom's own network: private IPv4, routed IPv6 where there is one, and a router to the outside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -9,12 +10,16 @@ from pulumi import Input, Output, ResourceOptions
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """`stack` names everything; `external_network_id` is the network behind the router; `ipv6` a routed /64 or None."""
+    """`stack` names everything; `external_network_id` is the network behind the router; `ipv6` a routed /64 or None.
+
+    `dns` are the addresses that new machines are given to ask for names.
+    """
 
     stack: str
     external_network_id: str
     cidr: str
     ipv6: str | None
+    dns: Sequence[str] = ()
 
 
 class Network(pulumi.ComponentResource):
@@ -46,6 +51,7 @@ class Network(pulumi.ComponentResource):
             network_id=net.id,
             cidr=args.cidr,
             ip_version=4,
+            dns_nameservers=[address for address in args.dns if ":" not in address],
             tags=tags,
             opts=apart,
         )
@@ -60,6 +66,7 @@ class Network(pulumi.ComponentResource):
                 network_id=net.id,
                 cidr=args.ipv6,
                 ip_version=6,
+                dns_nameservers=[address for address in args.dns if ":" in address],
                 ipv6_address_mode="slaac",
                 ipv6_ra_mode="slaac",
                 tags=tags,

@@ -39,9 +39,16 @@ PORTS: tuple[Port, ...] = (
     Port("valkey", "tcp", 6379, 6379, "front", "media", "media hosts agree on who serves which class", ("split",), 2),
 )
 # fmt: on
+RELAY = (30000, 30999)
+"""First and last port of TURN's own sockets: open to nobody, they reach their own host's media port alone."""
 
 
 def ports_for(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> list[Port]:
     """Return the ports that are open on a machine of `groups` in a classroom of this shape and number of media machines."""
     wanted = {"all", *groups}
     return [port for port in PORTS if port.group in wanted and shape in port.shapes and media_count >= port.media_count]
+
+
+def named(name: str) -> Port:
+    """Return the port of the table with this name; KeyError if there is none."""
+    return {port.name: port for port in PORTS}[name]

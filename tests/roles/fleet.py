@@ -1,6 +1,6 @@
 """Debian 13 hosts under systemd-nspawn, in namespaces of their own: up in seconds, gone without a trace.
 
-A fleet is a handful of hosts on one bridge with documentation addresses and no way out; packages come through a proxy.
+A fleet is a handful of hosts on one bridge with documentation addresses and no way out; what is outside stands there too.
 Each host is the guest image's root file system under an overlay. `python -m tests.roles.fleet STATE` is the fleet's
 supervisor; everything else is its child and ends with it.
 """
@@ -21,12 +21,12 @@ from pathlib import Path
 
 from classroom.errors import ClassroomError
 from classroom.paths import CACHE, REPO
-from tests.roles import packages
+from tests.roles import outside, packages
 
 STATES = CACHE / "roles"
 CGROUPS = Path("/sys/fs/cgroup")
-PROXY = ("192.0.2.20", 3142)  # where the guest image looks for its packages
 CLIENT4, CLIENT6 = "198.51.100.7", "2001:db8:c::7"  # participants of a class come from here
+OUTSIDE = [a for addresses in outside.NAMES.values() for a in addresses] + [outside.DNS4, outside.DNS6]
 BOOT_SECONDS = 60
 
 
@@ -177,7 +177,7 @@ def _prepare(root: Path, host: Host, state: Path) -> None:
     """Do what the cloud and cloud-init do on a real machine: addresses, name, the first login and its key, host key."""
     network = root / "etc/systemd/network/00-fleet.network"
     network.write_text(
-        f"[Match]\nName=host0\n[Network]\nAddress={host.address4}/24\nAddress={host.address6}/64\n"
+        f"[Match]\nName=host0\n[Network]\nAddress={host.address4}/24\nAddress={host.address6}/64\nDNS={outside.DNS4}\n"
         "Gateway=203.0.113.1\nGateway=2001:db8:30::1\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n[IPv6AcceptRA]\n"
     )
     (root / "etc/hostname").write_text(host.name + "\n")
@@ -217,9 +217,9 @@ def _inner(state: Path) -> None:
     _run("mount", "-t", "proc", "proc", "/proc")
     _run("ip", "link", "set", "lo", "up")
     _run("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-    for address in ("203.0.113.1/24", f"{PROXY[0]}/24", f"{CLIENT4}/24"):
+    for address in ("203.0.113.1/24", f"{CLIENT4}/24", *(f"{a}/32" for a in OUTSIDE if ":" not in a)):
         _run("ip", "address", "add", address, "dev", "br0")
-    for address in ("2001:db8:30::1/64", f"{CLIENT6}/64"):
+    for address in ("2001:db8:30::1/64", f"{CLIENT6}/64", *(f"{a}/128" for a in OUTSIDE if ":" in a)):
         _run("ip", "-6", "address", "add", address, "dev", "br0", "nodad")
     _run("ip", "link", "set", "br0", "up")
     (state / "network").touch()
@@ -307,7 +307,9 @@ def _supervise(state: Path) -> None:
             if child.poll() is not None:
                 raise ClassroomError("the namespaces of the fleet could not be made")
             time.sleep(0.02)
-        packages.serve(int(inner[0]), PROXY, CACHE / "packages" / "roles")
+        mirror = (outside.MIRROR4, outside.MIRROR6)
+        packages.serve(int(inner[0]), mirror, outside.MIRROR_PORT, CACHE / "packages" / "roles")
+        outside.serve(int(inner[0]), state / "asked")
         (state / "pid").write_text(f"{os.getpid()} {inner[0]}")
         child.wait()
     finally:

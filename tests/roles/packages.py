@@ -1,6 +1,7 @@
 """A small caching proxy for Debian packages: listens in the hosts' network, asks the mirror from the machine's.
 
-It answers `GET http://MIRROR/path` (as a proxy) and `GET /MIRROR/path`. A package that was fetched once is served from
+It answers `GET http://MIRROR/path` (as a proxy), `GET /MIRROR/path`, and as a mirror of its own `GET /debian/path` and
+`GET /debian-security/path`. A package that was fetched once is served from
 the cache; an index is asked for anew and served from the cache where the mirror cannot be reached.
 """
 
@@ -13,8 +14,11 @@ import socket
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
+
+from rehearsal.roots import mirrors
 
 CLONE_NEWNET = 0x40000000
 
@@ -37,6 +41,7 @@ def enter_namespace(namespace: int) -> None:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     cache: Path
+    archives: Mapping[str, str]
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
@@ -44,8 +49,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Serve one file from the cache, fetched before where it is missing or may have changed."""
-        url = self.path if self.path.startswith("http://") else f"http:/{self.path}"
-        stored = self.cache / quote(url.removeprefix("http://"), safe="/._-+~")
+        archive, _, rest = self.path.removeprefix("/").partition("/")
+        if archive in self.archives:
+            url = f"{self.archives[archive]}/{rest}"
+        else:
+            url = self.path if self.path.startswith("http://") else f"http:/{self.path}"
+        stored = self.cache / quote(url.partition("://")[2], safe="/._-+~")
         lasting = url.endswith((".deb", ".udeb")) or "/by-hash/" in url
         if ".." in url or not (lasting and stored.exists()):
             error = self._fetch(url, stored) if ".." not in url else 400
@@ -74,14 +83,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return 0
 
 
-def serve(pid: int, address: tuple[str, int], cache: Path) -> None:
-    """Serve at `address` in the network namespace of process `pid`, in threads that end with this process."""
-    handler = type("Handler", (_Handler,), {"cache": cache})
+def serve(pid: int, addresses: Sequence[str], port: int, cache: Path) -> None:
+    """Serve at `addresses` in the network namespace of process `pid`, in threads that end with this process."""
+    archive, security = mirrors()
+    archives = {"debian": archive, "debian-security": security}
+    handler = type("Handler", (_Handler,), {"cache": cache, "archives": archives})
     with concurrent.futures.ThreadPoolExecutor(1) as other:
         # A socket belongs for ever to the namespace that it was made in; the threads that serve it stay out here.
         other.submit(enter_network, pid).result()
-        listening = other.submit(socket.create_server, address).result()
-    server = http.server.ThreadingHTTPServer(address, handler, bind_and_activate=False)
-    server.socket.close()
-    server.socket = listening
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listening = other.submit(socket.create_server, (address, port), family=family).result()
+            server = http.server.ThreadingHTTPServer((address, port), handler, bind_and_activate=False)
+            server.socket.close()
+            server.socket = listening
+            threading.Thread(target=server.serve_forever, daemon=True).start()

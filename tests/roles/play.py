@@ -22,9 +22,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from classroom import artifacts
+from classroom.endpoints import egress_rows, endpoints_of, host_services, rows_for
 from classroom.paths import REPO
-from classroom.ports import Shape, ports_for
+from classroom.ports import RELAY, Shape, ports_for
 from tests.roles.fleet import Fleet
+from tests.roles.outside import ENDPOINTS
 
 ANSIBLE = REPO / "ansible"
 DOMAIN = "class.example"
@@ -129,6 +131,17 @@ class Play:
             "classroom_certificate": given["chain"],
             "classroom_network_cidr": "203.0.113.0/24",
             "classroom_ports": [asdict(p) for p in ports_for(["front", "media"], shape, len(self.media))],
+            "classroom_relay_ports": list(RELAY),
+        }
+        self.endpoints(ENDPOINTS)
+
+    def endpoints(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Let these rows be the table of outside endpoints, from the next run on."""
+        table = endpoints_of(rows)
+        self.vars |= {
+            "classroom_endpoints": rows_for(table),
+            "classroom_egress": egress_rows(table),
+            "classroom_services": host_services(table),
         }
 
     @property

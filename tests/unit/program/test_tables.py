@@ -14,26 +14,26 @@ def test_rules_open_exactly_the_table() -> None:
     assert ("IPv4", "tcp", 22, "192.0.2.0/24") in opened
     assert ("IPv6", "tcp", 22, "2001:db8::/32") in opened
     assert {first for _, _, first, _ in opened} == {p.first for p in PORTS if "single" in p.shapes}
-    assert not any(r.source for r in rules)
+    assert not any(r.peer for r in rules)
 
 
 def test_signalling_is_open_to_the_front_alone() -> None:
     rules = rules_for(ports_for(["media"], "split"), ["192.0.2.0/24"], ipv6=True)
     inner = [r for r in rules if r.first in {7880, 5349}]
     assert len(inner) == 2
-    assert all(r.source == "front" and r.prefix is None and r.ethertype == "IPv4" for r in inner)
+    assert all(r.peer == "front" and r.prefix is None and r.ethertype == "IPv4" for r in inner)
 
 
 def test_only_media_machines_that_are_several_reach_what_they_share() -> None:
     assert "valkey" not in {p.name for p in ports_for(["front"], "split")}
     rules = rules_for(ports_for(["front"], "split", 2), ["192.0.2.0/24"], ipv6=True)
-    assert [(r.source, r.prefix, r.ethertype) for r in rules if r.first == 6379] == [("media", None, "IPv4")]
+    assert [(r.peer, r.prefix, r.ethertype) for r in rules if r.first == 6379] == [("media", None, "IPv4")]
 
 
 def test_every_way_in_has_a_source() -> None:
     for shape, count in (("single", 1), ("split", 1), ("split", 3)):
         rules = rules_for(ports_for(["front", "media"], shape, count), ["192.0.2.0/24"], ipv6=True)
-        assert all(r.prefix or r.source for r in rules if r.direction == "ingress")
+        assert all(r.prefix or r.peer for r in rules if r.direction == "ingress")
 
 
 def test_without_ipv6_no_rule_speaks_it() -> None:
