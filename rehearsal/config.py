@@ -11,8 +11,22 @@ from rehearsal.paths import CLOUD, HERE
 
 API = "192.0.2.10"
 """The cloud's API, as the outside sees it (documentation addresses throughout: RFC 5737, RFC 3849)."""
-DNS = "192.0.2.53"
-PACKAGE_PROXY = "192.0.2.20"
+DNS, DNS6 = "192.0.2.53", "2001:db8:e::53"
+PACKAGE_PROXY, PACKAGE_PROXY6 = "192.0.2.20", "2001:db8:e::20"
+TIME, TIME6 = "192.0.2.123", "2001:db8:e::123"
+OPERATOR = "Example Cooperative"
+ENDPOINTS: list[dict[str, object]] = [
+    {"use": "dns", "name": "dns.example", "operator": OPERATOR, "addresses": [DNS, DNS6]},
+    {"use": "ntp", "name": "ntp.example", "operator": OPERATOR, "addresses": [TIME, TIME6]},
+    {
+        "use": "packages",
+        "name": "mirror.example",
+        "operator": OPERATOR,
+        "addresses": [PACKAGE_PROXY, PACKAGE_PROXY6],
+        "url": "http://mirror.example:3142/debian",
+    },
+]
+"""The outside's services for the class's hosts, as the stack's table of endpoints names them."""
 EDGE4, EDGE6 = "203.0.113.1", "2001:db8:f::1"
 """The provider's edge: the gateway of the external network, whose floating IPs are 203.0.113.100 to .199."""
 CLIENT4, CLIENT6 = "198.51.100.2", "2001:db8:c::2"
@@ -46,7 +60,14 @@ def write_configuration() -> None:
     values = secret_values()  # makes the folder
     for template in sorted((HERE / "templates").glob("[!_]*.j2")):
         text = jinja.get_template(template.name).render(
-            api=API, dns=DNS, edge4=EDGE4, region=REGION, secrets=values, host_uuid=values["host_uuid"]
+            api=API,
+            dns=DNS,
+            dns6=DNS6,
+            endpoints=ENDPOINTS,
+            edge4=EDGE4,
+            region=REGION,
+            secrets=values,
+            host_uuid=values["host_uuid"],
         )
         path = target / template.name.removesuffix(".j2")
         path.write_text(text.lstrip("\n") + "\n")

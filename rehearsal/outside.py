@@ -54,8 +54,9 @@ def publish_dns(records: Sequence[DnsRecord]) -> None:
 
 
 def start_package_proxy() -> None:
-    """Start the guests' package proxy: it alone keeps the machine's network, to reach Debian's mirrors alone."""
-    hosts = sorted({urllib.parse.urlsplit(m).hostname or "" for m in mirrors()})
+    """Start the guests' package proxy, a mirror too: it alone keeps the machine's network, to reach Debian's mirrors alone."""
+    archive, security = mirrors()
+    hosts = sorted({urllib.parse.urlsplit(m).hostname or "" for m in (archive, security)})
     pattern = "|".join(hosts).replace(".", r"\.")
     script = (
         "mount --bind /etc/resolv.conf.machine /etc/resolv.conf; mount --bind /etc/hosts.machine /etc/hosts;"
@@ -64,12 +65,15 @@ def start_package_proxy() -> None:
         "port=$(python3 /opt/rehearsal/inside/free_port.py);"
         "/usr/sbin/apt-cacher-ng ForeGround=1 Port=$port BindAddress=127.0.0.1 CacheDir=/packages LogDir=/lab/log"
         ' PidFile=/run/apt-cacher-ng.pid PassThroughPattern="$1" VerboseLog=0 ReportPage='
+        ' "Remap-archive=/debian ; $2" "Remap-security=/debian-security ; $3"'
         " SupportDir=/usr/lib/apt-cacher-ng &"
         "exec socat UNIX-LISTEN:/lab/outside/packages.sock,fork,unlink-early TCP:127.0.0.1:$port"
     )
     with (LOGS / "package-proxy.log").open("a") as log:
         subprocess.Popen(
-            **lab.inside(["unshare", "--mount", "sh", "-c", script, "sh", pattern], {}, machine_network=True),  # type: ignore[call-overload]
+            **lab.inside(
+                ["unshare", "--mount", "sh", "-c", script, "sh", pattern, archive, security], {}, machine_network=True
+            ),  # type: ignore[call-overload]
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

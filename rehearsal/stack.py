@@ -10,8 +10,9 @@ import yaml
 from classroom.errors import ClassroomError
 from classroom.paths import REPO
 from classroom.progress import say
+from classroom.settings import Settings
 from rehearsal import outside
-from rehearsal.config import AUTH_URL, DOMAIN, REGION, member_environment
+from rehearsal.config import AUTH_URL, DOMAIN, ENDPOINTS, REGION, member_environment
 from rehearsal.paths import STACK
 
 NAME = "rehearsal"
@@ -67,6 +68,8 @@ def settings(shape: str) -> dict[str, object]:
     }
     if shape == "split":
         values["media_count"] = 1
+    if "endpoints" in Settings.model_fields:
+        values["endpoints"] = ENDPOINTS
     return {f"classroom:{key}": value for key, value in values.items()}
 
 

@@ -5,10 +5,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from classroom.endpoints import METADATA4, METADATA6, egress_for, endpoints_of
 from classroom.ports import Port
 from classroom.verify.target import Machine, Target
 
 CONTROL_MESSAGES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
+NEIGHBOURS_OUT = (
+    "mld-listener-done",
+    "mld-listener-report",
+    "mld2-listener-report",
+    "nd-neighbor-advert",
+    "nd-neighbor-solicit",
+    "nd-router-solicit",
+)
+ERRORS = ("destination-unreachable", "echo-reply", "parameter-problem", "time-exceeded")
+MEDIA_COUNTERS = ("media_dropped", "media_relay", "media_tcp", "media_udp")
 NEIGHBOURS = ("mld-listener-query", "nd-neighbor-advert", "nd-neighbor-solicit", "nd-router-advert")
 
 
@@ -44,7 +55,7 @@ def _name(port: Port) -> str:
 
 
 def expected(target: Target, machine: Machine) -> list[str]:
-    """Return the lines that the host's ruleset should consist of: the port table's, and what every host needs."""
+    """Return the lines that the host's ruleset should consist of: the tables' of ports and endpoints, and what every host needs."""
     ports = target.ports(machine)
     sources = {
         "ssh_from": target.vars["classroom_ssh_from"],
@@ -62,11 +73,64 @@ def expected(target: Target, machine: Machine) -> list[str]:
         *(line for port in ports for line in _port(port, sources)),
         "counter name dropped",
     ]
+    ways = egress_for(endpoints_of(target.vars["classroom_endpoints"]))
+    inner = target.inner_ports(machine)
+    counters = {*map(_name, ports), "invalid", "dropped", "out_metadata", "out_late", "out_icmp", "out_dropped"}
+    counters |= {way.counter for way in ways} | {f"to_{_name(port)}" for port in inner}
+    if "media" in machine.groups:
+        counters |= set(MEDIA_COUNTERS)
     return [
         "table inet classroom",
         "chain ingress: type filter hook input priority 0; policy drop",
-        *sorted(f"counter {name}" for name in [*map(_name, ports), "invalid", "dropped"]),
+        "chain egress: type filter hook output priority 0; policy drop",
+        *sorted(f"counter {name}" for name in counters),
         *(f"ingress: {rule}" for rule in rules),
+        *(f"egress: {rule}" for rule in _out(target, machine)),
+    ]
+
+
+def _out(target: Target, machine: Machine) -> list[str]:
+    """Return the rules of the way out, in their order."""
+    media = "media" in machine.groups
+    first, last = target.vars["classroom_relay_ports"]
+    dhcp = "skuid { root, systemd-network } accept"
+    rules = ["oif lo accept"]
+    if media:
+        rules += [
+            "udp sport { 3478, 7882 } skuid livekit ct state established counter name media_udp accept",
+            "tcp sport 7881 ct state established counter name media_tcp accept",
+        ]
+    rules += [
+        "ct state { established, related } accept",
+        f"icmpv6 type {_set(NEIGHBOURS_OUT)} accept",
+        f"udp sport 68 udp dport 67 {dhcp}",
+        f"ip6 daddr {'{ fe80::/10, ff02::1:2 }'} udp sport 546 udp dport 547 {dhcp}",
+        f"ip daddr {METADATA4} tcp dport 80 skuid root counter name out_metadata accept",
+        f"ip6 daddr {METADATA6} tcp dport 80 skuid root counter name out_metadata accept",
+    ]
+    for way in egress_for(endpoints_of(target.vars["classroom_endpoints"])):
+        for family, name in ((4, "ip"), (6, "ip6")):
+            if found := way.networks(family):
+                port = f"{way.protocol} dport {way.port} skuid {way.account}"
+                rules.append(f"{name} daddr {_set(found)} {port} counter name {way.counter} accept")
+    for inner in target.inner_ports(machine):
+        there = [m.private4 for m in target.machines if inner.group in m.groups]
+        rules.append(
+            f"ip daddr {_set(there)} {inner.protocol} dport {inner.first} counter name to_{_name(inner)} accept"
+        )
+    if media:
+        for address in target.addresses(machine):
+            relay = f"udp sport {first}-{last} udp dport 7882 skuid livekit counter name media_relay accept"
+            rules.append(f"{'ip6' if ':' in address else 'ip'} daddr {address} {relay}")
+        sources = _set(("3478", "7882", f"{first}-{last}"))
+        rules.append(f"udp sport {sources} skuid livekit counter name media_dropped drop")
+    served = _set([str(port.first) for port in target.ports(machine) if port.protocol == "tcp"])
+    return [
+        *rules,
+        f"tcp sport {served} tcp flags & (fin | syn | rst | ack) != syn counter name out_late accept",
+        f"icmp type {_set(ERRORS)} counter name out_icmp drop",
+        f"icmpv6 type {_set((*ERRORS, 'packet-too-big'))} counter name out_icmp drop",
+        "counter name out_dropped log prefix 'classroom-drop ' group 1",
     ]
 
 
@@ -101,6 +165,8 @@ def _statement(statement: Mapping[str, Any]) -> str:
         return f"{_left(body['left'])} {operator}{_right(body['right'])}"
     if kind == "counter":
         return f"counter name {body}" if isinstance(body, str) else "counter"
+    if kind == "log" and set(body) == {"prefix", "group"}:
+        return f"log prefix '{body['prefix']}' group {body['group']}"
     return kind if body is None else json.dumps(statement, sort_keys=True)
 
 
@@ -108,6 +174,8 @@ def _left(left: Mapping[str, Any]) -> str:
     (kind, body), *_ = left.items()
     if kind == "payload" and "field" in body:
         return f"{body['protocol']} {body['field']}"
+    if kind == "&" and isinstance(body[1], dict) and set(body[1]) == {"|"}:
+        return f"{_left(body[0])} & ({' | '.join(body[1]['|'])})"
     if kind in {"meta", "ct"} and set(body) == {"key"}:
         return str(body["key"]) if kind == "meta" else f"ct {body['key']}"
     return json.dumps(left, sort_keys=True)

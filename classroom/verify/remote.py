@@ -59,8 +59,10 @@ class Remote:
         return bytes(answer.stdout_bytes)
 
     def nft(self) -> list[dict[str, Any]]:
-        """Return the whole ruleset as nft's JSON has it."""
-        found: list[dict[str, Any]] = json.loads(self.listed("/usr/sbin/nft", "-j", "list", "ruleset"))["nftables"]
+        """Return the whole ruleset as nft's JSON has it, accounts by their names."""
+        found: list[dict[str, Any]] = json.loads(self.listed("/usr/sbin/nft", "-j", "-u", "list", "ruleset"))[
+            "nftables"
+        ]
         return found
 
     def counters(self) -> dict[str, int]:

@@ -74,6 +74,11 @@ class Target:
         """Return the ports of the table that are open on a machine."""
         return ports_for(sorted(machine.groups), self.vars["classroom_shape"], len(self.group("media")))
 
+    def inner_ports(self, machine: Machine) -> list[Port]:
+        """Return the ports of the table on other machines that a machine uses, in the table's order."""
+        every = ports_for(GROUPS, self.vars["classroom_shape"], len(self.group("media")))
+        return [port for port in every if port.source in machine.groups]
+
     @property
     def names(self) -> list[str]:
         """Return the DNS names of the class: its page and its TURN servers."""

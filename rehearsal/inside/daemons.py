@@ -43,6 +43,8 @@ DAEMONS = {
     "metadata-agent": f"neutron-metadata-agent {NEUTRON} --config-file {ETC}/metadata.ini",
     "dns": f"dnsmasq --keep-in-foreground --conf-file={ETC}/dnsmasq.conf",
     "package-relay": "socat TCP-LISTEN:3142,bind=192.0.2.20,fork,reuseaddr UNIX-CONNECT:/lab/outside/packages.sock",
+    "package-relay6": "socat TCP6-LISTEN:3142,bind=[2001:db8:e::20],fork,reuseaddr UNIX-CONNECT:/lab/outside/packages.sock",
+    "time": f"{PYTHON} /opt/rehearsal/inside/serve_time.py 192.0.2.123 2001:db8:e::123",
     "routes": f"{PYTHON} /opt/rehearsal/inside/announce_routes.py",
 }
 REPORTERS = (
@@ -222,7 +224,7 @@ def up() -> None:
     plugins = pathlib.Path("/lab/rabbitmq/plugins")
     if not plugins.exists():
         plugins.write_text("[].")
-    start("rabbitmq", "mariadb", "libvirtd", "dns", "package-relay")
+    start("rabbitmq", "mariadb", "libvirtd", "dns", "time", "package-relay", "package-relay6")
     wait_port("mariadb", "127.0.0.1", 3306)
     if first:
         first_databases(secrets)

@@ -63,7 +63,7 @@ FAULTS = {
         "media",
         "nft insert rule inet classroom ingress tcp dport 8022 accept",
         "systemctl reload nftables",
-        frozenset({"every/test_the_firewall_is_exactly_the_port_table[{m}]"}),
+        frozenset({"every/test_the_firewall_is_exactly_the_tables[{m}]"}),
     ),
     "something more listens": Fault(
         "media",

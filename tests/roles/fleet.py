@@ -26,7 +26,7 @@ from tests.roles import outside, packages
 STATES = CACHE / "roles"
 CGROUPS = Path("/sys/fs/cgroup")
 CLIENT4, CLIENT6 = "198.51.100.7", "2001:db8:c::7"  # participants of a class come from here
-OUTSIDE = [a for addresses in outside.NAMES.values() for a in addresses] + [outside.DNS4, outside.DNS6]
+OUTSIDE = sorted({a for both in outside.NAMES.values() for a in both} | {outside.DNS4, outside.DNS6})
 BOOT_SECONDS = 60
 
 

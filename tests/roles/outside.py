@@ -19,6 +19,7 @@ MIRROR4, MIRROR6, MIRROR_PORT = "192.0.2.20", "2001:db8:e::20", 3142
 OPERATOR = "Example Cooperative"
 NAMES = {
     "mirror.example": (MIRROR4, MIRROR6),
+    "other.example": (MIRROR4, MIRROR6),
     "ntp.example": (TIME4, TIME6),
     "leak.example": ("192.0.2.66", "2001:db8:e::66"),
 }

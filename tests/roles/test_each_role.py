@@ -69,14 +69,17 @@ def left_by_base(play: Play, host: Any) -> None:
     assert "trixie-security" in allowed
     assert "trixie," not in allowed and "-updates" not in allowed
     assert ":5355" not in host.check_output("ss -H -l -n -t -u")
+    assert listens(host, "unbound") == {(protocol, "127.0.0.1:53") for protocol in ("tcp", "udp")}
 
 
 def left_by_firewall(play: Play, host: Any) -> None:
     rules = json.loads(host.check_output("nft -j list table inet classroom"))["nftables"]
-    (chain,) = (r["chain"] for r in rules if "chain" in r)
-    assert (chain["hook"], chain["policy"], chain["type"]) == ("input", "drop", "filter")
+    chains = {(r["chain"]["hook"], r["chain"]["policy"], r["chain"]["type"]) for r in rules if "chain" in r}
+    assert chains == {("input", "drop", "filter"), ("output", "drop", "filter")}
     counters = {r["counter"]["name"] for r in rules if "counter" in r}
-    assert counters == {"ssh", "http", "https", "turn_udp", "ice_tcp", "ice_udp", "invalid", "dropped"}
+    assert counters >= {"ssh", "http", "https", "turn_udp", "ice_tcp", "ice_udp", "invalid", "dropped"}
+    assert counters >= {"out_dns", "out_ntp", "out_packages", "out_metadata", "out_dropped", "media_dropped"}
+    assert host.service("ulogd2").is_running
     assert host.service("nftables").is_enabled
 
 

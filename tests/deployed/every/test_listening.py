@@ -29,7 +29,7 @@ def relay_ports(every: Remote) -> tuple[int, int]:
 def wanted(every: Remote, target: Target) -> set[Listener]:
     machine, single = every.machine, target.vars["classroom_shape"] == "single"
     found: set[Listener] = {("tcp", "*", 22, "sshd")}
-    found |= {(p, a, 53, "systemd-resolve") for p in ("tcp", "udp") for a in ("127.0.0.53", "127.0.0.54")}
+    found |= {(p, "127.0.0.1", 53, "unbound") for p in ("tcp", "udp")}
     if "front" in machine.groups:
         found |= {("tcp", "*", port, "nginx") for port in (80, 443)}
         # The page, and TURN over TLS for each media machine, behind the port that they share.

@@ -39,13 +39,13 @@ def test_no_unit_has_failed(every: Remote) -> None:
     assert every.host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
 
 
-@pytest.mark.parametrize("name", ["ssh", "nftables", "systemd-resolved"])
+@pytest.mark.parametrize("name", ["ssh", "nftables", "unbound", "chrony", "ulogd2"])
 def test_service_of_every_machine_runs(every: Remote, name: str) -> None:
     assert every.host.service(name).is_running, f"{name} does not run"
     assert every.host.service(name).is_enabled, f"{name} would not come back after a restart"
 
 
-@pytest.mark.parametrize("name", ["nftables", "sudo", "unattended-upgrades"])
+@pytest.mark.parametrize("name", ["nftables", "ulogd2", "unbound", "chrony", "sudo", "unattended-upgrades"])
 def test_package_of_every_machine_is_installed(every: Remote, name: str) -> None:
     assert every.host.package(name).is_installed
 
@@ -148,7 +148,7 @@ def rules(text: str) -> set[str]:
     return {line for line in lines if line and not line.startswith(("#", "Defaults"))}
 
 
-def test_the_firewall_is_exactly_the_port_table(every: Remote, target: Target) -> None:
+def test_the_firewall_is_exactly_the_tables(every: Remote, target: Target) -> None:
     same(expected(target, every.machine), effective(every.nft()), f"the firewall of {every.machine.name}")
 
 

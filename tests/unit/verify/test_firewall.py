@@ -24,6 +24,15 @@ def inventory(shape: str = "split", ssh_from: tuple[str, ...] = ("0.0.0.0/0", ":
         "classroom_ipv6": True,
         "classroom_shape": shape,
         "classroom_ssh_from": list(ssh_from),
+        "classroom_relay_ports": [30000, 30999],
+        "classroom_endpoints": [
+            {
+                "use": "dns",
+                "name": "dns.example",
+                "operator": "",
+                "addresses": ["192.0.2.54", "2001:db8:e::53", "192.0.2.53"],
+            }
+        ],
     }
     return {
         "front": {"hosts": names[:1]},
@@ -35,6 +44,25 @@ def inventory(shape: str = "split", ssh_from: tuple[str, ...] = ("0.0.0.0/0", ":
 
 def match(protocol: str, field: str, right: object) -> dict:
     return {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}}
+
+
+def test_nothing_goes_out_but_by_the_tables() -> None:
+    target = Target(inventory())
+    front, media = (
+        [line.removeprefix("egress: ") for line in expected(target, m) if line.startswith("egress: ")]
+        for m in (target.group("front")[0], target.group("media")[0])
+    )
+    for lines in (front, media):
+        assert "ip daddr { 192.0.2.53, 192.0.2.54 } udp dport 53 skuid unbound counter name out_dns accept" in lines
+        assert "ip6 daddr 2001:db8:e::53 tcp dport 53 skuid unbound counter name out_dns accept" in lines
+        assert lines[-1] == "counter name out_dropped log prefix 'classroom-drop ' group 1"
+        assert "accept" not in lines
+    assert "ip daddr 10.30.0.11 tcp dport 7880 counter name to_signal accept" in front
+    assert not any("livekit" in line for line in front) and not any("counter name to_" in line for line in media)
+    assert (
+        "ip daddr 203.0.113.11 udp sport 30000-30999 udp dport 7882 skuid livekit counter name media_relay accept"
+        in media
+    )
 
 
 def rule(*expr: dict) -> dict:
@@ -71,6 +99,19 @@ def test_administration_only_from_where_it_may() -> None:
         ([{"accept": None}], "accept"),
         ([{"counter": {"packets": 5, "bytes": 9}}, {"accept": None}], "counter accept"),
         ([{"match": {"op": "!=", "left": {"meta": {"key": "iif"}}, "right": "lo"}}], "iif != lo"),
+        (
+            [
+                {
+                    "match": {
+                        "op": "!=",
+                        "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, {"|": ["fin", "syn"]}]},
+                        "right": "syn",
+                    }
+                }
+            ],
+            "tcp flags & (fin | syn) != syn",
+        ),
+        ([{"log": {"prefix": "classroom-drop ", "group": 1}}], "log prefix 'classroom-drop ' group 1"),
     ],
 )
 def test_a_rule_is_told_as_text(expr: list[dict], line: str) -> None:
