@@ -108,7 +108,7 @@ def _kind(matches: Mapping[str, str], others: set[str]) -> Kind:
     states = set(_words(matches.get("ct state", "")))
     if states and states <= {"established", "related"}:
         return "answers"
-    flags = [right for left, right in matches.items() if '"flags"' in left or left == "tcp flags"]
+    flags = [right for left, right in matches.items() if '"flags"' in left or left.startswith("tcp flags")]
     if flags == ["!= syn"] and "tcp sport" in matches:
         return "answers"
     types = set(_words(matches.get("icmpv6 type", "")))

@@ -172,7 +172,7 @@ class Held:
         first, last = self._marks[name], self._mark(remote)
         rules = read(last.ruleset)
         grown = {key: packets - first.counters.get(key, 0) for key, packets in last.counters.items()}
-        for _ in range(4):  # what was kept in is told a moment later
+        for _ in range(6):  # what was kept in is told a moment later
             dropped = drops(between(remote.journal(), first.moment, last.moment))
             if len(dropped) >= grown.get("out_dropped", 0):
                 break

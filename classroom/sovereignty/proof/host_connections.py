@@ -12,6 +12,8 @@ from classroom.verify.egress import Drop, Egress
 ID = "host-connections"
 Connection = tuple[str, str, int, str]
 """Protocol, peer's address, its port, program."""
+ON_LINK = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "224.0.0.0/24", "fe80::/10", "ff02::/16")))
+"""What no router passes on: it stays with the neighbours, and was kept in all the same."""
 UNJUDGED = ("media_udp", "media_tcp", "media_relay", "media_dropped", "out_late", "out_metadata")
 """Counters of what goes to participants, and of answers: counted, and judged by nobody."""
 
@@ -94,9 +96,9 @@ def _dropped(host: str, found: Window, participants: Collection[str], eye: Eye) 
             seen.append(Seen(where=host, outcome="unknown", what=said("drop-unreadable")))
         elif drop.address in participants:
             seen.append(Seen(where=host, outcome="wrong", what=said("drop-participant", times=times)))
-        elif ipaddress.ip_address(drop.address).is_multicast or ipaddress.ip_address(drop.address).is_link_local:
+        elif any(ipaddress.ip_address(drop.address) in net for net in ON_LINK):
             what = said("drop-neighbours", protocol=drop.protocol, port=port, times=times)
-            seen.append(Seen(where=host, outcome="wrong", what=what))
+            seen.append(Seen(where=host, outcome="residue", what=what))
         else:
             what = said("drop", protocol=drop.protocol, port=port, times=times)
             seen.append(eye.see(host, what, drop.address, listed=False))

@@ -99,7 +99,7 @@ def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
             seen.append(Seen(where=host, outcome="wrong", what=said("no-own-resolver")))
         for address in ways:
             used.add(address)
-            seen.append(eye.see(host, said("forwards", server=address), address, listed=address in table))
+            seen.append(eye.see(host, said("forwards", server=address), address, listed=_row(eye, address)))
         for program in sorted(found.listening - {"unbound"}):
             seen.append(Seen(where=host, outcome="wrong", what=said("other-resolver", program=program)))
         for name in found.answered:
@@ -114,3 +114,8 @@ def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
     return Proof(
         id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=tuple(said("dns-unused", server=a) for a in idle)
     )
+
+
+def _row(eye: Eye, address: str) -> bool:
+    row = eye.endpoint(address)
+    return row is not None and row.use == "dns"
