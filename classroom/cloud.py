@@ -56,9 +56,18 @@ class WayIn:
 class Cloud:
     """A project on a cloud, in one region, with a valid token; `endpoints` are the region's rows of its catalogue."""
 
-    def __init__(self, session: Session, region: str, auth_url: str = "", endpoints: Sequence[Endpoint] = ()) -> None:
+    def __init__(
+        self,
+        session: Session,
+        region: str,
+        auth_url: str = "",
+        endpoints: Sequence[Endpoint] = (),
+        rows: Sequence[tuple[str, Endpoint]] = (),
+    ) -> None:
         self._session, self._region = session, region
         self.auth_url, self.endpoints = auth_url, tuple(endpoints)
+        self.rows = tuple(rows)
+        """Every row of the catalogue that is used, with its region; an empty one where the row names none."""
 
     @property
     def project(self) -> str:
@@ -75,6 +84,11 @@ class Cloud:
             return self._ask("GET", service, path, params=query)
         except _NotOffered:
             return None
+
+    def holds(self, region: str, server: str) -> bool:
+        """Return whether the compute service of a region holds a server; ClassroomError if it does not answer."""
+        other = Cloud(self._session, region)
+        return other.find("compute", f"/servers/{server}") is not None
 
     def console(self, server: str) -> str:
         """Return what a server has written to its console, as far back as the cloud keeps it; nothing if it has none yet."""
@@ -155,12 +169,15 @@ def connect(entry: str | None, region: str) -> Cloud:
     if region not in regions:
         raise WrongUseError(f"region: the cloud has no '{region}'; choose one of: {', '.join(sorted(regions))}")
     rows = [
-        Endpoint(str(service["type"]), str(endpoint["interface"]), str(endpoint["url"]))
+        (
+            str(endpoint["region_name"] or ""),
+            Endpoint(str(service["type"]), str(endpoint["interface"]), str(endpoint["url"])),
+        )
         for service in access.service_catalog.normalize_catalog()
         for endpoint in service["endpoints"]
-        if endpoint["region_name"] in {region, None} and endpoint["interface"] in way.interfaces
+        if endpoint["interface"] in way.interfaces
     ]
-    return Cloud(session, region, url, rows)
+    return Cloud(session, region, url, [row for place, row in rows if place in {region, ""}], rows)
 
 
 def _from_environment(how: str) -> WayIn:

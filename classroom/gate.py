@@ -14,6 +14,7 @@ from classroom.errors import RefusedError, WrongUseError
 from classroom.paths import REPO
 from classroom.settings import Settings
 from classroom.sovereignty.catalogue import Cloud, load_catalogue
+from classroom.sovereignty.declarations import Declarations
 from classroom.sovereignty.operators import Operators, domains, host_of, is_address, region_in, within
 from classroom.sovereignty.outside import Outside
 from classroom.sovereignty.policy import DeclaredCloud, PolicyException, check, judge_region
@@ -78,6 +79,15 @@ def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[Endpo
     _end(fault for row in endpoints if (fault := _astray(settings, cloud, declared, row)))
 
 
+def astray(settings: Settings | Declarations, auth_url: str, row: Endpoint) -> str | None:
+    """Return what is wrong with one row of the cloud's own catalogue, by the same rules, or None."""
+    declared = _declared_at(settings, auth_url)
+    cloud = declared.as_cloud() if declared else load_catalogue().find(auth_url)
+    if cloud is None:
+        return f"auth-url: '{auth_url}' is no Keystone of the catalogue"
+    return _astray(settings, cloud, declared, row)
+
+
 def outside_of(settings: Settings) -> Outside:
     """Return what judges hosts and operators under these settings; WrongUseError if a declaration takes what is public."""
     for cloud in settings.declared_cloud:
@@ -101,11 +111,13 @@ def _address_key(settings: Settings) -> str:
     return f"auth_url of the entry '{entry}' of clouds.yaml" if entry else "OS_AUTH_URL"
 
 
-def _declared_at(settings: Settings, auth_url: str) -> DeclaredCloud | None:
+def _declared_at(settings: Settings | Declarations, auth_url: str) -> DeclaredCloud | None:
     return next((one for one in settings.declared_cloud if one.as_cloud().answers_at(auth_url) is not None), None)
 
 
-def _astray(settings: Settings, cloud: Cloud, declared: DeclaredCloud | None, row: Endpoint) -> str | None:
+def _astray(
+    settings: Settings | Declarations, cloud: Cloud, declared: DeclaredCloud | None, row: Endpoint
+) -> str | None:
     """Return what is wrong with a row of the cloud's catalogue, or None."""
     host = host_of(row.url)
     subject = f"region: '{settings.region}': the cloud's own catalogue leads to '{row.url}' for {row.service} ({row.interface})"

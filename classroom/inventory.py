@@ -7,6 +7,7 @@ from classroom.endpoints import Endpoint, egress_rows, endpoints_of, host_servic
 from classroom.machines import LOGIN, Plan
 from classroom.ports import RELAY, ports_for
 from classroom.settings import Settings
+from classroom.sovereignty import declarations
 
 
 def inventory(
@@ -51,6 +52,7 @@ def inventory(
         "classroom_endpoints": rows_for(endpoint_table(settings)),
         "classroom_egress": egress_rows(endpoint_table(settings)),
         "classroom_services": host_services(endpoint_table(settings)),
+        declarations.VARIABLE: declarations.variable(settings),
     }
     return {**groups, "all": {"vars": variables}, "_meta": {"hostvars": hostvars}}
 

@@ -12,6 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from rehearsal.paths import STACK
 
 DAYS = 60
+NAME = "Sovereign Classroom rehearsal"
+"""The authority's name, as its certificates tell it."""
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -68,7 +70,7 @@ def ensure(domain: str) -> None:
     """Make the authority and the class's certificate, with names of up to nine TURN servers, if they are missing."""
     root_file, key_file = STACK / "root.pem", STACK / "root.key"
     if not root_file.exists():
-        certificate, key = issue("Sovereign Classroom rehearsal", [], None)
+        certificate, key = issue(NAME, [], None)
         _write(key_file, _pem(key), 0o600)
         _write(root_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
     chain_file = STACK / "class.pem"

@@ -12,7 +12,8 @@ from classroom.paths import REPO
 from classroom.progress import say
 from classroom.settings import Settings
 from rehearsal import outside
-from rehearsal.config import AUTH_URL, DOMAIN, ENDPOINTS, REGION, member_environment
+from rehearsal.authority import NAME as AUTHORITY
+from rehearsal.config import AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
 from rehearsal.paths import STACK
 
 NAME = "rehearsal"
@@ -30,6 +31,12 @@ DECLARED: dict[str, object] = {
     "source": "a rehearsal on documentation addresses, made up and no fact about the world",
 }
 """The rehearsal's cloud and its outside, as a private cloud is declared; the day is the rehearsal's own."""
+
+
+def _declared(name: str) -> dict[str, object]:
+    """Return the declaration of an operator that no data file knows, as a stack file holds it."""
+    about = {"source": DECLARED["source"], "date": datetime.date.today().isoformat()}
+    return {"name": name, "country": "FR", "parent": {"name": "The rehearsal", "country": "FR"}, **about}
 
 
 def environment() -> dict[str, str]:
@@ -70,6 +77,7 @@ def settings(shape: str) -> dict[str, object]:
         values["media_count"] = 1
     if "endpoints" in Settings.model_fields:
         values["endpoints"] = ENDPOINTS
+    values["declared_operators"] = [_declared(name) for name in (OPERATOR, AUTHORITY)]
     return {f"classroom:{key}": value for key, value in values.items()}
 
 
@@ -123,7 +131,7 @@ def provision(shape: str) -> None:
     """Run `pulumi up` and tell the outside's DNS where the class is."""
     create(shape)
     options = ["--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", NAME]
-    status = _client(["pulumi", "up", *options])
+    status = _client(["classroom", "capture", "--stack", NAME, "--", "pulumi", "up", *options])
     if status:
         raise ClassroomError(f"`pulumi up` ended with status {status}: its message stands above")
     records = output("dns_records")

@@ -1,4 +1,4 @@
-"""Commands of sovereignty: `cloud check`, and `verdict` where the verdict engine is there."""
+"""Commands of sovereignty: `cloud check`, `verdict`, `controls` and `report`."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,11 @@ import typer
 
 from classroom.sovereignty import cloud_check
 
-OTHERS = ("classroom.sovereignty.verdict_command",)
+OTHERS = (
+    "classroom.sovereignty.verdict_command",
+    "classroom.sovereignty.controls_command",
+    "classroom.sovereignty.report_command",
+)
 
 
 def register(app: typer.Typer) -> None:

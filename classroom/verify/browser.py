@@ -9,14 +9,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import sync_playwright
 
 from classroom.errors import ClassroomError
+from classroom.sovereignty.proof.page_requests import Request
 from classroom.verify.media import READER, SENDERS, Sender, write_audio, write_video
 from classroom.verify.namespaces import Client
 
@@ -54,6 +57,10 @@ async () => { const found = {pairs: [], servers: []};
         remote: remote.address ?? null, port: remote.port}); } }
   return found; }
 """
+CREDENTIALS = """
+() => window.__connections.filter(c => c.connectionState !== 'closed').flatMap(c => c.getConfiguration().iceServers)
+  .filter(s => s.username).map(s => ({urls: [s.urls].flat(), username: s.username, credential: s.credential}))
+"""
 PATIENCE = 8
 """Seconds to wait for the first sound of everybody before counting begins all the same."""
 
@@ -80,6 +87,7 @@ class Participant:
     ) -> None:
         self.name, self.sender, self.client, self._base = name, sender, client, base
         self.hosts: set[str] = set()
+        self._requests: dict[str, Request] = {}
         self.console: list[str] = []
         folder = home / name
         folder.mkdir()
@@ -103,11 +111,50 @@ class Participant:
         )
         self.page = self.context.pages[0] if self.context.pages else self.context.new_page()
         self.page.set_default_timeout(20000)
-        self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
-        self.page.on("websocket", lambda socket: self.hosts.add(socket.url.split("/")[2]))
+        self._listen()
         self.page.on("console", lambda m: self.console.append(m.text[:200]) if m.type in {"error", "warning"} else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)[:200]))
         self.page.add_init_script(WATCH_CONNECTIONS)
+
+    def _listen(self) -> None:
+        """Keep every request, as the browser's own protocol tells it: answered, failed and blocked ones."""
+        protocol = self.context.new_cdp_session(self.page)
+        protocol.on(
+            "Network.requestWillBeSent", lambda e: self._asked(e["requestId"], e["request"]["url"], e.get("type"))
+        )
+        protocol.on("Network.webSocketCreated", lambda e: self._asked(e["requestId"], e["url"], "WebSocket"))
+        protocol.on("Network.webTransportCreated", lambda e: self._asked(e["transportId"], e["url"], "WebTransport"))
+        protocol.on("Network.webSocketHandshakeResponseReceived", lambda e: self._told(e["requestId"], "answered"))
+        protocol.on(
+            "Network.responseReceived",
+            lambda e: self._told(e["requestId"], "answered", e["response"].get("remoteIPAddress", "")),
+        )
+        protocol.on(
+            "Network.loadingFailed",
+            lambda e: self._told(e["requestId"], "blocked" if e.get("blockedReason") else "failed"),
+        )
+        protocol.send("Network.enable")
+
+    def _asked(self, key: str, url: str, kind: str | None) -> None:
+        host = urlsplit(url).hostname or ""
+        if urlsplit(url).scheme in {"data", "blob", "about"}:
+            return
+        # A request that is sent on keeps its key.
+        if key in self._requests:
+            self._requests[f"{key} {len(self._requests)}"] = self._requests.pop(key)
+        self.hosts.add(host)
+        self._requests[key] = Request(host, kind or "Other", "unanswered")
+
+    def _told(self, key: str, result: str, address: str = "") -> None:
+        if key in self._requests:
+            before = self._requests[key]
+            kept = before.result if before.result == "answered" else result
+            self._requests[key] = replace(before, result=kept, address=address.strip("[]") or before.address)
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request of the page so far."""
+        return list(self._requests.values())
 
     @staticmethod
     def _launcher(folder: Path, client: Client | None) -> Path:
@@ -165,6 +212,11 @@ class Participant:
     def connections(self) -> dict[str, Any]:
         """Return `servers` (URLs that the class gave for STUN and TURN) and `pairs` (the ways that media really take)."""
         found: dict[str, Any] = self.page.evaluate(STATISTICS)
+        return found
+
+    def credentials(self) -> list[dict[str, Any]]:
+        """Return the TURN servers that the class gave, each with `urls`, `username` and `credential`."""
+        found: list[dict[str, Any]] = self.page.evaluate(CREDENTIALS)
         return found
 
 
@@ -229,6 +281,13 @@ class Meeting:
                 f"{name} could not join {self.base}: {error}; the page said {person.console}"
             ) from None
         return person
+
+    def idle(self, client: Client | None = None) -> Participant:
+        """Start a browser that shows an empty page and joins nothing; end it with its own `leave`."""
+        try:
+            return Participant(self._playwright, self._home, self.base, f"{self.word}-idle", SENDERS[0], client)
+        except BrowserError as error:
+            raise ClassroomError(f"the browser did not start: {error}") from None
 
     def dismiss(self, person: Participant) -> None:
         """Let one participant leave and end its browser."""

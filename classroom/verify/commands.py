@@ -3,10 +3,13 @@
 import datetime
 import json
 import os
+import re
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,19 +21,31 @@ from rich.table import Table
 
 from classroom.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.paths import CACHE, REPO
-from classroom.stack import output
-from classroom.verify.needs import PARTS, needs
-from classroom.verify.plugin import Silence, Verification, as_json
+from classroom.sovereignty import addresses
+from classroom.sovereignty.cloud_check import day
+from classroom.sovereignty.controls import load_controls
+from classroom.sovereignty.declarations import of_stack
+from classroom.sovereignty.phrases import said
+from classroom.sovereignty.proof.evidence import Proof
+from classroom.stack import environment, output
+from classroom.verify.capture import Capture
+from classroom.verify.held import SECONDS
+from classroom.verify.namespaces import Client
+from classroom.verify.needs import PARTS, capture_path, needs
+from classroom.verify.plugin import Result, Silence, Verification, as_json
 from classroom.verify.target import Target
 
+ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:])")
+PSEUDONYM = re.compile(r"verif-[0-9a-f]{6}[\w-]*")
 TESTS = REPO / "tests" / "deployed"
-AREAS = ("every", "front", "media", "outside", "class", "inside")
-"""Folders of tests, in their order: what takes a browser or a probe comes last."""
+AREAS = ("every", "front", "media", "outside", "inside", "sovereignty", "class")
+"""Folders of tests, in their order: the class is held beside all that come before `sovereignty`, which then judges it."""
 
 
 def register(app: typer.Typer) -> None:
     """Add `verify` to the command line."""
     app.command()(verify)
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(capture)
 
 
 def verify(
@@ -38,6 +53,7 @@ def verify(
     inventory: Annotated[Path | None, typer.Option("--inventory", help="File of `classroom inventory --json`.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")] = None,
     without: Annotated[str, typer.Option("--without", help=f"Leave out, as not proven: {', '.join(PARTS)}.")] = "",
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The day to judge by; today.")] = None,
 ) -> None:
     """Prove the running classroom: machines over SSH, ports from outside, real browsers in a class of their own."""
     left_out = frozenset(part.strip() for part in without.split(",") if part.strip())
@@ -50,11 +66,15 @@ def verify(
             inventory = Path(scratch) / "inventory.json"
             inventory.write_text(json.dumps(output(stack or "", "inventory")))
         target = Target.read(inventory)
+        if stack is not None:
+            target.declarations = of_stack(
+                stack
+            )  # as it is now; the inventory holds what was declared at the last `up`
         # Administrators' programs are not on every account's path.
         os.environ["PATH"] += os.pathsep + os.pathsep.join(("/usr/sbin", "/sbin"))
         check_needs(target, left_out)
         start = time.time()
-        done, status = run(target, Path(scratch), left_out, AREAS, junit)
+        done, status = run(target, Path(scratch), left_out, AREAS, junit, as_of=day(as_of))
         conclude(done, start, status)
 
 
@@ -84,15 +104,26 @@ def check_needs(target: Target, left_out: frozenset[str]) -> None:
 
 
 def run(
-    target: Target, scratch: Path, left_out: frozenset[str], areas: Sequence[str], junit: Path | None = None
+    target: Target,
+    scratch: Path,
+    left_out: frozenset[str],
+    areas: Sequence[str],
+    junit: Path | None = None,
+    *,
+    as_of: datetime.date | None = None,
+    hold: float = SECONDS,
 ) -> tuple[Verification, int]:
-    """Run the tests of `areas` in this process, tell them as they end, and return what they found, and pytest's status."""
+    """Run the tests of `areas` in this process, tell them as they end, and return what they found, and pytest's status.
+
+    An area may be a file of tests too, such as `sovereignty/test_time.py`. Controls judge by the day `as_of`; the class is
+    held for at least `hold` seconds.
+    """
     out = os.fdopen(os.dup(1), "w")  # pytest catches what is written to the usual one
 
     def say(line: str) -> None:
         print(line, file=out, flush=True)
 
-    done = Verification(target, target.write_ssh(scratch), left_out, say)
+    done = Verification(target, target.write_ssh(scratch), left_out, say, as_of, hold)
     argv = [f"--rootdir={REPO}", "-c", str(TESTS / "pytest.ini"), "--tb=short", "-q"]
     argv += [f"--junitxml={junit.absolute()}"] if junit else []
     here = Path.cwd()
@@ -135,9 +166,7 @@ def conclude(done: Verification, start: float, status: int) -> None:
     for sentence in done.not_proven():
         console.print(f"not proven: {sentence}")
     record = record_of(done, start, status)
-    folder = CACHE / "verified" / target.stack
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "last.json").write_text(json.dumps(record, indent=2))
+    path = keep(record)
     if not results:
         raise ClassroomError("no test ran: pytest's message above tells why")
     if not record["passed"]:
@@ -146,7 +175,7 @@ def conclude(done: Verification, start: float, status: int) -> None:
     passed = sum(r.outcome == "passed" for r in results)
     console.print(
         f"[green]passed:[/] {passed} of {len(results)} tests on stack {target.stack}"
-        f" in {seconds:.0f} s, observed {record['date']}; kept in {folder / 'last.json'}"
+        f" in {seconds:.0f} s, observed {record['date']}; kept in {path}"
     )
 
 
@@ -160,5 +189,108 @@ def record_of(done: Verification, start: float, status: int) -> dict[str, Any]:
         "seconds": round(time.time() - start, 1),
         "passed": status == 0 and bool(done.results) and all(r.outcome != "failed" for r in done.results),
         "not_proven": done.not_proven(),
-        "tests": as_json(done.results),
+        "tests": [{**one, "message": without_people(one["message"])} for one in as_json(done.results)],
+        **controls_of(done),
     }
+
+
+def controls_of(done: Verification) -> dict[str, Any]:
+    """Return the part of a record that is about sovereignty: each control, and what it was judged by. No participant is in it."""
+    declarations, tables = done.target.declarations, addresses.tables()
+    return {
+        "kit": version("sovereign-classroom"),
+        "rehearsal": done.target.rehearsal or declarations.rehearsal,
+        "overlay": bool(declarations.overlay),
+        "as_of": done.as_of.isoformat(),
+        "held_seconds": round(done.held_for, 1),
+        "policy": declarations.policy.model_dump(),
+        "max_age_months": declarations.facts_max_age_months,
+        "exceptions": [
+            {**one.model_dump(mode="json"), "used": one in done.eye.used, "ended": one.until < done.as_of}
+            for one in declarations.exceptions
+        ],
+        "address_data": [about.model_dump(mode="json") for about in tables.about.values()],
+        "open": [one.model_dump(mode="json") for one in done.open_phrases()],
+        "controls": [_control(done, control.id) for control in load_controls()],
+    }
+
+
+def _control(done: Verification, name: str) -> dict[str, Any]:
+    """Return what is kept of one control: the state that its test really had, never a better one."""
+    test = f"test_{name.replace('-', '_')}"
+    results = [r for r in done.results if r.area == "sovereignty" and r.test.partition("[")[0] == test]
+    proof = done.proofs.get(name)
+    state = proof.state if proof else "not proven"
+    if any(r.outcome == "failed" for r in results):
+        state = "failed"
+    elif not results or any(r.outcome == "not proven" for r in results):
+        state = "not proven"
+    proof = proof or Proof(id=name)
+    open_ = list(proof.not_proven)
+    if not results:
+        open_.append(said("control-not-run"))
+    elif state == "failed" and not proof.faults():
+        open_.append(said("control-broke", reason=_reason(results)))
+    elif state == "not proven" and not open_:
+        parts = [part for r in results if (part := r.message.removeprefix("--without ")) in PARTS]
+        open_ += [said(f"part-{part}") for part in parts] or [said("control-not-run")]
+    return {**proof.model_copy(update={"not_proven": tuple(open_)}).model_dump(mode="json"), "state": state}
+
+
+def _reason(results: list[Result]) -> str:
+    """Return the last line of a failure, without addresses: it may name anybody."""
+    lines = [line for r in results for line in r.message.splitlines() if line.strip()] or ["?"]
+    return without_people(lines[-1].removeprefix("E").strip())[:200]
+
+
+def without_people(text: str) -> str:
+    """Return a text as it may be kept: no address stands in it, whoever's it is, and no participant's name."""
+    return PSEUDONYM.sub("…", ADDRESS.sub("…", text))
+
+
+def keep(record: dict[str, Any]) -> Path:
+    """Keep a verification as its stack's last one, for this account alone, and return its file."""
+    path = last_path(record["stack"])
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.chmod(0o700)
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(record, file, indent=2, ensure_ascii=False)
+    Path(scratch).rename(path)
+    return path
+
+
+def last_path(stack: str) -> Path:
+    """Return the file of a stack's last verification, there or not."""
+    return CACHE / "verified" / stack / "last.json"
+
+
+def capture(
+    context: typer.Context,
+    stack: Annotated[str, typer.Option("--stack", envvar="CLASSROOM_STACK", help="Name of the stack.")],
+) -> None:
+    """Run `pulumi up`, or another command after `--`, in a network of its own, and keep for `verify` whom it asks."""
+    if not context.args:
+        raise WrongUseError(f"name the command: classroom capture --stack {stack} -- pulumi up --stack {stack}")
+    if os.geteuid() != 0:
+        raise ClassroomError("a network of its own takes root: run it with `sudo -E`")
+    os.environ["PATH"] += os.pathsep + os.pathsep.join(("/usr/sbin", "/sbin"))
+    began = datetime.datetime.now(datetime.UTC)
+    routes = subprocess.run(["ip", "-6", "route", "show", "default"], capture_output=True, text=True, check=False)
+    with (
+        Client(v4=True, v6=bool(routes.stdout.strip()), own_names=True) as client,
+        Capture(client.command([])) as watch,
+    ):
+        status = subprocess.run(client.command(context.args), check=False, env=environment()).returncode
+        traffic = watch.stop()
+    found = {
+        "began": began.isoformat(timespec="seconds"),
+        "status": status,
+        "names": sorted(traffic.names),
+        "places": sorted(traffic.places),
+    }
+    path = capture_path(stack)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(json.dumps(found, indent=2))
+    path.chmod(0o600)
+    raise typer.Exit(status if status >= 0 else 128 - status)

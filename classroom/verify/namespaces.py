@@ -1,6 +1,7 @@
 """A client with less network than this machine: a namespace of its own, behind address translation."""
 
 import contextlib
+import ipaddress
 import json
 import os
 import re
@@ -55,14 +56,15 @@ class Client:
     """A namespace with IPv4 (`v4`) and IPv6 (`v6`) or one of them; with `only_443` all but TCP 443 is dropped.
 
     `names` are looked up out here and known in there, and nothing else is: a resolver of this machine may not be
-    reachable from the namespace. Use it in a `with`: namespace, addresses and rules are gone afterwards, and forwarding
-    is as it was.
+    reachable from the namespace. With `own_names` this machine's own resolver is asked instead. Use it in a `with`:
+    namespace, addresses and rules are gone afterwards, and forwarding is as it was.
     """
 
     v4: bool
     v6: bool
     only_443: bool = False
     names: Sequence[str] = ()
+    own_names: bool = False
 
     def __enter__(self) -> "Client":
         """Make the namespace and its way out; ClassroomError says what failed, and then nothing is left."""
@@ -116,8 +118,11 @@ class Client:
         _run("nft", "-f", "-", input_text=f"table inet {self._table} {{\nchain out {{\n{body}\n}}\n}}\n")
         lines = ["127.0.0.1 localhost", "::1 localhost"]
         lines += [f"{address} {name}" for name, found in addresses.items() for address in found]
-        (self._folder / "hosts").write_text("\n".join(lines) + "\n")
-        (self._folder / "resolv.conf").write_text("# nobody is asked in here\nnameserver 127.0.0.1\n")
+        hosts, resolver = "\n".join(lines) + "\n", "# nobody is asked in here\nnameserver 127.0.0.1\n"
+        if self.own_names:
+            hosts, resolver = Path("/etc/hosts").read_text(), _own_resolver()
+        (self._folder / "hosts").write_text(hosts)
+        (self._folder / "resolv.conf").write_text(resolver)
         if self.only_443:
             _run(*self.command(["nft", "-f", "-"]), input_text=ONLY_443)
         for address in {a for found in addresses.values() for a in found}:
@@ -199,6 +204,19 @@ class Client:
         text = _run("ip", "netns", "exec", self.name, "nft", "-j", "list", "counters")
         found = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
         return {counter["name"]: counter["packets"] for counter in found}
+
+
+def _own_resolver() -> str:
+    """Return this machine's resolv.conf as a namespace can use it: a resolver on loopback is not there in it."""
+    for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+        text = path.read_text() if path.exists() else ""
+        servers = re.findall(r"^\s*nameserver\s+(\S+)", text, re.M)
+        if servers and not any(ipaddress.ip_address(server.partition("%")[0]).is_loopback for server in servers):
+            return text
+    raise ClassroomError(
+        "/etc/resolv.conf: it names a resolver on this machine's loopback, which a network of its own does not reach: name the"
+        " resolver behind it"
+    )
 
 
 def sweep() -> None:

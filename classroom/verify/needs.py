@@ -6,13 +6,19 @@ import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from classroom.paths import CACHE
 from classroom.verify.target import Target
 
 PARTS = {
     "ipv6": "everything over IPv6",
     "udp-drop": "that TCP 443 alone suffices",
     "inside": "the hosts' own firewall, tried from their private network",
+    "cloud": "what the cloud itself says of its servers, services and security groups",
+    "capture": "the browser's own traffic",
+    "pulumi": "Pulumi's backend, secrets provider and plugins",
+    "up": "whom the operator's machine asks during `up`",
 }
 """What `--without` may name, and what then is not proven."""
 
@@ -58,13 +64,22 @@ def _makes_namespaces() -> bool:
         return False
 
 
+def _knows_cloud(target: Target) -> bool:
+    return bool(target.declarations.cloud or os.environ.get("OS_AUTH_URL") or os.environ.get("OS_CLOUD"))
+
+
+def capture_path(stack: str) -> Path:
+    """Return the file that keeps whom the operator's machine asked during a stack's last `up`, there or not."""
+    return CACHE / "captured" / f"{stack}.json"
+
+
 def _program(name: str, package: str, parts: frozenset[str] = frozenset()) -> Need:
     return Need(name, lambda _: shutil.which(name) is not None, f"apt-get install {package}", parts)
 
 
 def needs(target: Target) -> list[Need]:
     """Return what the verification of this deployment needs here."""
-    clients = frozenset({"ipv6", "udp-drop"})
+    clients = frozenset({"ipv6", "udp-drop", "capture"})
     found = [
         Need("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run it as root"),
         _program("ssh", "openssh-client"),
@@ -85,6 +100,13 @@ def needs(target: Target) -> list[Need]:
     if target.ipv6:
         way6 = "a way to the class over IPv6"
         found.append(Need(way6, lambda t: _reaches(t, socket.AF_INET6), "give this machine IPv6", frozenset({"ipv6"})))
+    account = "the way into the cloud (an openrc file's variables, or an entry of clouds.yaml)"
+    found.append(Need(account, _knows_cloud, "source your project's openrc file", frozenset({"cloud"})))
+    file = f"the stack's file {target.stack_file.name}"
+    here = f"verify by --stack where it lies, in {target.stack_file.parent}"
+    found.append(Need(file, lambda t: t.stack_file.exists(), here, frozenset({"pulumi"})))
+    run = f"run `classroom capture --stack {target.stack} -- pulumi up --stack {target.stack}`"
+    found.append(Need("a capture of `pulumi up`", lambda t: capture_path(t.stack).exists(), run, frozenset({"up"})))
     if target.rehearsal:
         member = "the cloud's member account (OS_… variables)"
         fix = 'eval "$(classroom rehearsal env)"'

@@ -5,6 +5,7 @@ no test's own choice: `@pytest.mark.part(NAME)` names what `--without` may leave
 container cannot show, `@pytest.mark.rehearsal` what is tried in the rehearsal alone.
 """
 
+import datetime
 import sys
 import threading
 import time
@@ -15,6 +16,8 @@ from typing import Any, Literal
 
 import pytest
 
+from classroom.sovereignty.phrases import Said, said
+from classroom.sovereignty.proof.evidence import Eye, Proof
 from classroom.verify.needs import IN_CONTAINERS, PARTS, REHEARSAL_ONLY
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
@@ -38,8 +41,21 @@ class Result:
 class Verification:
     """The plugin. `remotes` are the machines by name; `say` prints one line, whatever pytest captures."""
 
-    def __init__(self, target: Target, ssh_config: Path, without: frozenset[str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        ssh_config: Path,
+        without: frozenset[str],
+        say: Callable[[str], None],
+        as_of: datetime.date | None = None,
+        hold: float = 60.0,
+    ) -> None:
+        """Prepare it: controls judge by the day `as_of` (today if None), and the class is held for `hold` seconds."""
         self.target, self.without, self.say = target, without, say
+        self.as_of, self.hold = as_of or datetime.date.today(), hold
+        self.held_for = 0.0
+        self.eye = Eye(target.declarations, self.as_of)
+        self.proofs: dict[str, Proof] = {}
         self.results: list[Result] = []
         self.remotes = {machine.name: Remote(machine, ssh_config) for machine in target.machines}
         self._containers: dict[str, str] = {}
@@ -55,6 +71,11 @@ class Verification:
             self._containers = {name: remote.container() for name, remote in self.remotes.items()}
         return [name for name, kind in self._containers.items() if kind]
 
+    def prove(self, proof: Proof) -> None:
+        """Keep what a control found; AssertionError, naming each fault, unless it passed."""
+        self.proofs[proof.id] = proof
+        assert proof.state == "passed", f"{proof.id}: {proof.state}\n" + "\n".join(proof.faults())
+
     def not_proven(self) -> list[str]:
         """Return, sentence by sentence, what this verification does not prove."""
         found = [f"{PARTS[part]} (--without {part})" for part in sorted(self.without)]
@@ -64,6 +85,17 @@ class Verification:
             found += IN_CONTAINERS
         if not self.target.ipv6:
             found.append("IPv6: this class has none")
+        return found
+
+    def open_phrases(self) -> list[Said]:
+        """Return the same in the form of reports, which tell it in their reader's language."""
+        found = [said(f"part-{part}") for part in sorted(self.without)]
+        if not self.target.rehearsal:
+            found.append(said("rehearsal-only"))
+        if self.containers():
+            found += [said("container-kernel"), said("container-limits")]
+        if not self.target.ipv6:
+            found.append(said("class-without-ipv6"))
         return found
 
     def step(self, what: str) -> None:

@@ -77,6 +77,14 @@ class Remote:
         """Return what listens."""
         return parse_listening(self.listed("/usr/bin/ss", "-H", "-l", "-n", "-t", "-u", "-p"))
 
+    def sockets(self) -> str:
+        """Return all sockets of TCP and UDP, as `ss` prints them; participants' addresses stand in it: it is never kept."""
+        return self.listed("/usr/bin/ss", "-H", "-n", "-t", "-u", "-a", "-p")
+
+    def journal(self) -> str:
+        """Return the whole journal, each line with its moment."""
+        return self.listed("/usr/bin/journalctl", "--no-pager", "--output=short-iso")
+
     def sshd(self) -> dict[str, set[str]]:
         """Return the SSH server's effective settings: key → values."""
         found: dict[str, set[str]] = {}

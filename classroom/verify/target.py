@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from classroom.errors import WrongUseError
+from classroom.paths import REPO
 from classroom.ports import Group, Port, ports_for
+from classroom.sovereignty.declarations import Declarations, of_inventory
 
 ACCOUNT = "verifier"
 GROUPS: tuple[Group, ...] = ("front", "media")
@@ -37,6 +39,7 @@ class Target:
         self.stack: str = self.vars["classroom_stack"]
         self.domain: str = self.vars["classroom_domain"]
         self.ipv6: bool = self.vars["classroom_ipv6"]
+        self.declarations: Declarations = of_inventory(self.vars)
         self.machines = tuple(
             Machine(
                 name=name,
@@ -57,6 +60,11 @@ class Target:
         """Whether this is a rehearsal's class, told by its addresses."""
         addresses = [ipaddress.ip_address(machine.public4) for machine in self.machines]
         return all(any(address in network for network in DOCUMENTATION) for address in addresses)
+
+    @property
+    def stack_file(self) -> Path:
+        """The stack's own file, there or not."""
+        return REPO / f"Pulumi.{self.stack}.yaml"
 
     def group(self, name: str) -> list[Machine]:
         """Return the machines of a group, `front` or `media`."""

@@ -1,5 +1,6 @@
 """Runs against any deployment: the inventory names the machines; none, or one too few, is a failure and never a pass."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from classroom.verify.browser import Meeting
+from classroom.verify.held import Held
 from classroom.verify.outside import declared_tcp, own_address, scan
 from classroom.verify.plugin import Verification
 from classroom.verify.probe import Probe
@@ -124,6 +126,25 @@ def codes(target: Target, remotes: dict[str, Remote]) -> dict[str, str]:
     remote = remotes[target.group("front")[0].name]
     found: dict[str, str] = json.loads(remote.listed("/usr/local/bin/classroom-verification-codes", user="portal"))
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early(request: pytest.FixtureRequest) -> None:
+    """Let the class begin before the first test, where one needs it: it is held beside the tests that need no browser."""
+    if any("held" in item.fixturenames for item in request.session.items):
+        # Who needs it gets the error itself.
+        with contextlib.suppress(Exception):
+            request.getfixturevalue("held")
+
+
+@pytest.fixture(scope="session")
+def held(
+    verification: Verification, target: Target, remotes: dict[str, Remote], meeting: Meeting, codes: dict[str, str]
+) -> Iterator[Held]:
+    """A class of a teacher and two pupils, all of whose traffic is watched unless that was left out."""
+    verification.step("a teacher's and two pupils' browsers start and join")
+    with Held(target, remotes, meeting, codes, watched="capture" not in verification.without) as held:
+        yield held
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from classroom.verify.browser import Meeting, Participant
+from classroom.verify.held import Held
 from classroom.verify.media import judge
 from classroom.verify.namespaces import Client
 from classroom.verify.plugin import Verification
@@ -34,17 +35,16 @@ class Pair:
 
 
 @pytest.fixture(scope="session")
-def teacher(verification: Verification, meeting: Meeting, codes: dict[str, str]) -> Participant:
-    """A teacher, in a network without limits, who stays for all tests of this file."""
-    verification.step("the teacher's browser starts and joins")
-    return meeting.enter(codes["teacher_code"])
+def teacher(held: Held) -> Participant:
+    """The held class's teacher, in a network without limits, who stays for all tests of this file."""
+    return held.teacher
 
 
 @pytest.fixture(scope="session")
-def met(verification: Verification, meeting: Meeting, teacher: Participant, codes: dict[str, str]) -> Pair:
+def met(verification: Verification, meeting: Meeting, teacher: Participant, held: Held) -> Pair:
     """The teacher and a pupil meet for 20 s; then they write, show a screen, and the pupil turns the camera off."""
-    verification.step("a pupil's browser starts and joins")
-    pupil = meeting.enter(codes["pupil_code"])
+    pupil, other = held.pupils
+    meeting.dismiss(other)
     first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
     verification.step(f"they watch each other for {SECONDS} s")
     seen = meeting.watch([teacher, pupil], SECONDS)

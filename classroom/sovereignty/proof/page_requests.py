@@ -1,0 +1,79 @@
+"""Control `page-requests`: the page asks nobody but the class; what the browser asks by itself is told as residue."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from classroom.sovereignty.phrases import Said, said
+from classroom.sovereignty.proof.evidence import Eye, Proof, Seen
+
+ID = "page-requests"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of the page as the browser's protocol tells it: host, kind, outcome, and who answered.
+
+    `result` is answered, failed or blocked. Neither path nor content is kept.
+    """
+
+    host: str
+    kind: str
+    result: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What left the browsers' network: names that were asked for, and places (protocol, address, port)."""
+
+    names: frozenset[str]
+    places: frozenset[tuple[str, str, int]]
+
+
+def judge(
+    requests: Collection[Request],
+    own_names: Collection[str],
+    own_addresses: Collection[str],
+    captured: Traffic | None,
+    baseline: Traffic | None,
+    eye: Eye,
+) -> Proof:
+    """Judge every request, and every place that the browsers spoke with beyond their baseline without the class.
+
+    `captured` is the browsers' traffic in the class and `baseline` that of one that shows an empty page; both None where
+    nothing could be captured.
+    """
+    seen: list[Seen] = []
+    hosts = sorted({request.host for request in requests})
+    for host in hosts:
+        these = [request for request in requests if request.host == host]
+        kinds = ", ".join(sorted({request.kind for request in these}))
+        result = ", ".join(sorted({request.result for request in these}))
+        what = said("requests", host=host, number=len(these), kinds=kinds, result=result)
+        addresses = sorted({request.address for request in these if request.address})
+        listed = host in own_names
+        if addresses:
+            seen += [eye.see("page", what, a, listed=listed and a in own_addresses) for a in addresses]
+        else:
+            seen.append(Seen(where="page", outcome="good" if listed else "wrong", what=what))
+    if not hosts:
+        seen.append(Seen(where="page", outcome="unknown", what=said("no-request")))
+    absent: list[Said] = []
+    if captured is None or baseline is None:
+        return Proof(id=ID, seen=tuple(seen), not_proven=(said("not-captured"),))
+    own = set(own_addresses)
+    names = captured.names - set(own_names)
+    places = {place for place in captured.places if place[1] not in own}
+    for name in sorted(names - baseline.names):
+        seen.append(Seen(where="browser", outcome="wrong", what=said("browser-asked-more", name=name)))
+    for protocol, address, port in sorted(places - baseline.places):
+        what = said("browser-spoke-more", protocol=protocol, port=port)
+        seen.append(eye.see("browser", what, address, listed=False))
+    for name in sorted(baseline.names):
+        seen.append(Seen(where="browser", outcome="residue", what=said("browser-asks", name=name)))
+    for protocol, address, port in sorted(baseline.places - {place for place in baseline.places if place[1] in own}):
+        what = said("browser-speaks", protocol=protocol, address=address, port=port)
+        seen.append(Seen(where="browser", outcome="residue", what=what))
+    if not names - baseline.names and not places - baseline.places:
+        absent.append(said("browser-silent"))
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))

@@ -1,0 +1,214 @@
+"""The class that is held while everything else is tested: a teacher and two pupils, in a network that is watched."""
+
+import contextlib
+import datetime
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from classroom.sovereignty.proof.host_connections import Connection, Window
+from classroom.sovereignty.proof.page_requests import Request, Traffic
+from classroom.verify.browser import Meeting, Participant
+from classroom.verify.capture import Capture
+from classroom.verify.egress import as_text, drops, own_connections, read
+from classroom.verify.namespaces import Client
+from classroom.verify.outside import own_address, stun_binding
+from classroom.verify.remote import Remote
+from classroom.verify.target import Target
+
+SECONDS = 60.0
+"""How long the class is held at least."""
+LOOK = 3.0
+"""Seconds between two looks at the hosts' connections."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of the held class: each host's window, requests, connections by participant, and traffic if captured."""
+
+    windows: Mapping[str, Window]
+    requests: tuple[Request, ...]
+    connections: Mapping[str, dict[str, Any]]
+    credentials: tuple[dict[str, Any], ...]
+    captured: Traffic | None
+    baseline: Traffic | None
+    participants: frozenset[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Mark:
+    moment: datetime.datetime
+    ruleset: list[dict[str, Any]]
+    counters: Mapping[str, int]
+
+
+class Held:
+    """A teacher and two pupils in one class of `meeting`. Use it in a `with`; `close` ends the watch, not the class."""
+
+    def __init__(
+        self,
+        target: Target,
+        remotes: Mapping[str, Remote],
+        meeting: Meeting,
+        codes: Mapping[str, str],
+        *,
+        watched: bool,
+    ) -> None:
+        self._target, self._remotes, self._meeting, self._codes, self._watched = (
+            target,
+            remotes,
+            meeting,
+            codes,
+            watched,
+        )
+        self._stack = contextlib.ExitStack()
+        self._end = threading.Event()
+        self._connections: dict[str, set[Connection]] = {name: set() for name in remotes}
+        self._broken: list[str] = []
+        self._observed: Observed | None = None
+        self.teacher: Participant
+        self.pupils: list[Participant] = []
+
+    def __enter__(self) -> "Held":
+        """Let everybody join; then the watch begins."""
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _begin(self) -> None:
+        target = self._target
+        here = client = None
+        if self._watched:
+            ipv6 = target.ipv6 and bool(target.group("front")[0].public6)
+            client = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names))
+            alone = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names))
+            here = self._stack.enter_context(Capture(client.command([])))
+            self._idle_capture = self._stack.enter_context(Capture(alone.command([])))
+            self._idle = self._meeting.idle(alone)
+            self._stack.callback(self._idle.context.close)
+        self._capture = here
+        self._people: list[Participant] = []
+        for role in ("teacher", "pupil", "pupil"):
+            self._people.append(self._meeting.enter(self._codes[f"{role}_code"], client))
+        self.teacher, *self.pupils = self._people
+        for person in self._people:
+            others = [other for other in self._people if other is not person]
+            for other in others:
+                if person.sees(other) is None:
+                    self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
+        self.began = time.monotonic()
+        self._marks = {name: self._mark(remote) for name, remote in self._remotes.items()}
+        self._look()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _mark(remote: Remote) -> _Mark:
+        ruleset = remote.nft()
+        counters = {i["counter"]["name"]: i["counter"]["packets"] for i in ruleset if "counter" in i}
+        return _Mark(clock(remote), ruleset, counters)
+
+    def _look(self) -> None:
+        for name, remote in self._remotes.items():
+            self._connections[name] |= own_connections(remote.sockets())
+
+    def _watch(self) -> None:
+        while not self._end.wait(LOOK):
+            try:
+                self._look()
+            except Exception as error:  # told by `close`: a look that failed may have missed something
+                self._broken.append(f"the connections could not be looked at: {error}")
+                return
+
+    def close(self, seconds: float = SECONDS) -> Observed:
+        """Wait until the class was held for `seconds`, end the watch, and return what was seen.
+
+        AssertionError if the class did not stand all the time.
+        """
+        if self._observed is None:
+            while time.monotonic() < self.began + seconds:
+                self.teacher.page.wait_for_timeout(500)
+            self._observed = self._close()
+        return self._observed
+
+    def _close(self) -> Observed:
+        self._end.set()
+        self._thread.join(60)
+        self._look()
+        people = self._people
+        for person in people:
+            person.page.wait_for_timeout(1)  # what the browser has told meanwhile is read now
+        held = time.monotonic() - self.began
+        connections = {person.name: person.connections() for person in people}
+        captured = self._capture.stop() if self._capture else None
+        baseline = self._idle_capture.stop() if self._capture else None
+        windows = {name: self._window(remote) for name, remote in self._remotes.items()}
+        assert not self._broken, "; ".join(self._broken)
+        participants = set()
+        for machine in self._target.group("media"):
+            for address in self._target.addresses(machine, ipv6=self._target.ipv6):
+                with contextlib.suppress(OSError):  # a machine without IPv6
+                    participants |= {own_address(address), stun_binding(address)[0]}
+        return Observed(
+            windows,
+            tuple(request for person in people for request in person.requests),
+            {f"participant {number}": connections[person.name] for number, person in enumerate(people, 1)},
+            tuple(self.teacher.credentials()),
+            captured,
+            baseline,
+            frozenset(participants),
+            held,
+        )
+
+    def _window(self, remote: Remote) -> Window:
+        name = remote.machine.name
+        first, last = self._marks[name], self._mark(remote)
+        rules = read(last.ruleset)
+        grown = {key: packets - first.counters.get(key, 0) for key, packets in last.counters.items()}
+        for _ in range(6):  # what was kept in is told a moment later
+            dropped = drops(between(remote.journal(), first.moment, last.moment))
+            if len(dropped) >= grown.get("out_dropped", 0):
+                break
+            time.sleep(0.5)
+        return Window(
+            rules=rules,
+            steady=as_text(read(first.ruleset)) == as_text(rules),
+            grown=grown,
+            dropped=tuple(dropped),
+            connections=frozenset(self._connections[name]),
+            seconds=(last.moment - first.moment).total_seconds(),
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the watch, and let everybody leave before their network goes."""
+        self._end.set()
+        for person in [p for p in getattr(self, "_people", ()) if p in self._meeting.people]:
+            self._meeting.dismiss(person)
+        self._stack.close()
+
+
+def clock(remote: Remote) -> datetime.datetime:
+    """Return the time by a machine's own clock, in whole seconds."""
+    return datetime.datetime.fromisoformat(remote.host.check_output("date --iso-8601=seconds"))
+
+
+def between(journal: str, first: datetime.datetime, last: datetime.datetime) -> str:
+    """Return the lines of a journal (`short-iso`) from one moment to another, both seconds included."""
+    kept = []
+    for line in journal.splitlines():
+        try:
+            moment = datetime.datetime.fromisoformat(line.partition(" ")[0])
+        except ValueError:
+            continue
+        if first <= moment <= last:
+            kept.append(line)
+    return "\n".join(kept)

@@ -1,0 +1,35 @@
+"""What the controls look at: the held class once it is over, and the way in which they tell what they found."""
+
+from collections.abc import Callable
+
+import pytest
+
+from classroom.sovereignty.proof.evidence import Eye, Proof
+from classroom.verify.held import Held, Observed
+from classroom.verify.plugin import Verification
+from classroom.verify.target import Target
+
+
+@pytest.fixture(scope="session")
+def observed(held: Held, verification: Verification) -> Observed:
+    """What was seen of the held class; what is tried after it stands in no window."""
+    verification.step("the class is held")
+    found = held.close(verification.hold)
+    verification.held_for = found.seconds
+    return found
+
+
+@pytest.fixture(scope="session")
+def eye(verification: Verification) -> Eye:
+    return verification.eye
+
+
+@pytest.fixture
+def prove(verification: Verification) -> Callable[[Proof], None]:
+    return verification.prove
+
+
+@pytest.fixture(scope="session")
+def own(target: Target) -> list[str]:
+    """Every address of the stack's machines."""
+    return [a for m in target.machines for a in (m.public4, m.public6, m.private4) if a]

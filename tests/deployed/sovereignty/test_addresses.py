@@ -1,0 +1,21 @@
+"""Control `addresses`."""
+
+from collections.abc import Callable
+
+from classroom.sovereignty.proof import addresses
+from classroom.sovereignty.proof.evidence import Eye, Proof
+from classroom.verify import observe
+from classroom.verify.remote import Remote
+from classroom.verify.target import Target
+
+
+def test_addresses(
+    target: Target, remotes: dict[str, Remote], with_ipv6: bool, eye: Eye, prove: Callable[[Proof], None]
+) -> None:
+    """Those that machines have, their floating ones that the cloud translates, and those that DNS gives."""
+    machines = {
+        m.name: sorted({*observe.own_addresses(remotes[m.name]), *target.addresses(m), m.private4})
+        for m in target.machines
+    }
+    names = {name: observe.looked_up(name, ipv6=with_ipv6) for name in target.names}
+    prove(addresses.judge(machines, target.vars["classroom_network_cidr"], names, eye, ipv6=target.ipv6))

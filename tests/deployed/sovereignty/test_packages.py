@@ -1,0 +1,13 @@
+"""Control `packages`."""
+
+from collections.abc import Callable
+
+from classroom.sovereignty.proof import packages
+from classroom.sovereignty.proof.evidence import Eye, Proof
+from classroom.verify import observe
+from classroom.verify.remote import Remote
+
+
+def test_packages(remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]) -> None:
+    found = {name: observe.archives(remote) for name, remote in remotes.items()}
+    prove(packages.judge(found, eye))

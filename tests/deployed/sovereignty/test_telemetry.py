@@ -1,0 +1,13 @@
+"""Control `telemetry`."""
+
+from collections.abc import Callable
+
+from classroom.sovereignty.proof import telemetry
+from classroom.sovereignty.proof.evidence import Proof
+from classroom.verify import observe
+from classroom.verify.remote import Remote
+
+
+def test_telemetry(remotes: dict[str, Remote], prove: Callable[[Proof], None]) -> None:
+    found = {name: observe.reporting(remote) for name, remote in remotes.items()}
+    prove(telemetry.judge(found))
