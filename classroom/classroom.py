@@ -13,7 +13,7 @@ from classroom.codes import digest_of, links
 from classroom.configure import CROCKFORD, LETTERS, Configure, Secret, providers
 from classroom.endpoints import egress_for, resolvers
 from classroom.errors import ClassroomError
-from classroom.inventory import dns_records, endpoint_table, inventory, with_host_keys
+from classroom.inventory import dns_records, inventory, with_host_keys
 from classroom.machines import Machines, MachinesArgs, kinds_of, plans_for
 from classroom.network import Network, NetworkArgs
 from classroom.preflight import Findings
@@ -33,7 +33,6 @@ class Classroom(pulumi.ComponentResource):
         super().__init__("classroom:index:Classroom", name, {}, ResourceOptions.merge(given, opts))
         own = ResourceOptions(parent=self)
         stack = pulumi.get_stack()
-        endpoints = endpoint_table(settings)
         plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
         network = Network(
             "network",
@@ -42,7 +41,7 @@ class Classroom(pulumi.ComponentResource):
                 external_network_id=found.external_network_id,
                 cidr=settings.network_cidr,
                 ipv6=settings.ipv6,
-                dns=resolvers(endpoints),
+                dns=resolvers(settings.endpoints),
             ),
             own,
         )
@@ -55,7 +54,7 @@ class Classroom(pulumi.ComponentResource):
                 machines=kinds_of(plans),
                 ssh_from=settings.ssh_from,
                 ipv6=settings.ipv6 is not None,
-                egress=egress_for(endpoints),
+                egress=egress_for(settings.endpoints),
                 public_key=settings.admins[0].public_key,
             ),
             own,

@@ -1,29 +1,20 @@
 """The one table of outside endpoints, as ways out of a host: security groups, the hosts' firewall, tests and docs read it."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from classroom.errors import WrongUseError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
 from classroom.ports import Protocol
 
 Use = Literal["dns", "registry", "ntp", "packages", "ca", "stun", "mail", "backups"]
-USES: tuple[Use, ...] = get_args(Use)
+HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 METADATA4, METADATA6 = "169.254.169.254", "fe80::a9fe:a9fe"
 """Where a cloud tells a machine about itself; open to root alone."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A place outside that the classroom uses. `addresses` are addresses or networks; `url` is a mirror's or an authority's."""
-
-    use: Use
-    name: str
-    operator: str
-    addresses: tuple[str, ...]
-    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +32,59 @@ WAYS: Mapping[Use, Way] = {
     "ca": Way("root", (("tcp", 0),)),
 }
 """What hosts use. The rest of the table (registry, stun, mail, backups) is judged, and open on no host."""
+
+
+NEEDED: tuple[Use, ...] = ("dns", "ntp", "packages")
+"""Without one of these a host cannot be set up: nothing else is let out."""
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value)) if "/" in value else str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(
+            f"'{value}' is neither an address nor a network; write one such as 192.0.2.53 or 2001:db8::/48"
+        ) from None
+
+
+class Endpoint(BaseModel):
+    """A service outside that the classroom uses: for what, its name, who runs it, and where it answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    use: Use = Field(
+        description="What for: `registry` is that of the domain's top level, `ca` the certificate authority."
+    )
+    name: str = Field(description="Host name, in small letters; it is never resolved here.")
+    operator: str = Field(min_length=2, description="Who runs it: by its name in the catalogue, or as declared.")
+    addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        default=(), description="Addresses or networks at which it answers; each is judged too."
+    )
+    url: str | None = Field(
+        default=None, description="Its whole address, such as a package mirror's; in the host `name`."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if not HOST.fullmatch(value) and not _is_address(value):
+            raise ValueError(f"'{value}' is no host name; write one in small letters, such as ntp.academy.example")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and not ("://" in value and urlsplit(value).hostname):
+            raise ValueError(f"'{value}' is no address; write one such as https://mirror.academy.example/debian")
+        return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -74,36 +118,34 @@ def merged(addresses: Iterable[str], family: int) -> list[str]:
 
 
 def endpoints_of(rows: Iterable[Mapping[str, Any]]) -> list[Endpoint]:
-    """Return the table from its rows, as the settings and the inventory hold them.
+    """Return the table from its rows, as the inventory holds them; pydantic's ValidationError where a row is none."""
+    return [Endpoint.model_validate(row) for row in rows]
 
-    WrongUseError names the row, its value and the fix: an unknown use, no address, or what is no address.
-    """
-    found = []
-    for number, row in enumerate(rows):
-        key = f"endpoints.{number}"
-        if row["use"] not in USES:
-            raise WrongUseError(f"{key}.use: there is no use '{row['use']}'; choose one of {', '.join(USES)}")
-        for address in row["addresses"]:
-            try:
-                ipaddress.ip_network(address)
-            except ValueError:
-                raise WrongUseError(
-                    f"{key}.addresses: '{address}' is neither an address nor a network; write one such as 192.0.2.53"
-                ) from None
-        if row["use"] in WAYS and not row["addresses"]:
-            raise WrongUseError(f"{key}.addresses: '{row['name']}' has none, and no name is resolved here; list them")
-        url = row.get("url") or ""
-        if row["use"] == "packages" and urlsplit(url).hostname != row["name"]:
-            raise WrongUseError(
-                f"{key}.url: '{url}' is no address at {row['name']}; give the mirror's, such as https://{row['name']}/debian"
+
+def faults_of(endpoints: Sequence[Endpoint]) -> list[str]:
+    """Return a sentence for each thing that the table lacks for machines to be set up."""
+    there = {endpoint.use for endpoint in endpoints}
+    found = [
+        f"endpoints: none has use: {use}, and machines reach nothing but what stands there; add one"
+        for use in NEEDED
+        if use not in there
+    ]
+    for number, one in enumerate(endpoints):
+        if one.use in WAYS and not one.addresses:
+            found.append(
+                f"endpoints.{number}.addresses: '{one.name}' has none, and no name is resolved here; list them"
             )
-        found.append(Endpoint(row["use"], row["name"], row.get("operator", ""), tuple(row["addresses"]), url))
+        if one.use == "packages" and urlsplit(one.url or "").hostname != one.name:
+            found.append(
+                f"endpoints.{number}.url: '{one.url or ''}' is no address at {one.name}; give the mirror's, such as"
+                f" https://{one.name}/debian"
+            )
     return found
 
 
-def port_of(url: str) -> int:
+def port_of(url: str | None) -> int:
     """Return the TCP port of a web address; without an address it is that of HTTPS."""
-    parts = urlsplit(url)
+    parts = urlsplit(url or "")
     return parts.port or (80 if parts.scheme == "http" else 443)
 
 
@@ -122,7 +164,7 @@ def egress_for(endpoints: Sequence[Endpoint]) -> list[Egress]:
 
 def rows_for(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
     """Return the table as the inventory holds it."""
-    return [{**asdict(endpoint), "addresses": list(endpoint.addresses)} for endpoint in endpoints]
+    return [endpoint.model_dump(mode="json") for endpoint in endpoints]
 
 
 def egress_rows(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
@@ -156,7 +198,7 @@ def host_services(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     `dns`: addresses of resolvers; `names`: the only names that they are asked; `time`: addresses of time servers, or
     names where the table has networks for them; `mirror` and `security`: addresses of the package archives.
     """
-    urls = [endpoint.url.rstrip("/") for endpoint in endpoints if endpoint.use == "packages"]
+    urls = [endpoint.url.rstrip("/") for endpoint in endpoints if endpoint.use == "packages" and endpoint.url]
     mirror = next((url for url in urls if not url.endswith("-security")), "")
     security = next((url for url in urls if url.endswith("-security")), mirror and f"{mirror}-security")
     return {

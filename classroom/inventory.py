@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from classroom.endpoints import Endpoint, egress_rows, endpoints_of, host_services, rows_for
+from classroom.endpoints import egress_rows, host_services, rows_for
 from classroom.machines import LOGIN, Plan
 from classroom.ports import RELAY, ports_for
 from classroom.settings import Settings
@@ -49,17 +49,12 @@ def inventory(
         "classroom_network_cidr": settings.network_cidr,
         "classroom_ports": ports,
         "classroom_relay_ports": list(RELAY),
-        "classroom_endpoints": rows_for(endpoint_table(settings)),
-        "classroom_egress": egress_rows(endpoint_table(settings)),
-        "classroom_services": host_services(endpoint_table(settings)),
+        "classroom_endpoints": rows_for(settings.endpoints),
+        "classroom_egress": egress_rows(settings.endpoints),
+        "classroom_services": host_services(settings.endpoints),
         declarations.VARIABLE: declarations.variable(settings),
     }
     return {**groups, "all": {"vars": variables}, "_meta": {"hostvars": hostvars}}
-
-
-def endpoint_table(settings: Settings) -> list[Endpoint]:
-    """Return the stack's outside endpoints."""
-    return endpoints_of(row.model_dump(mode="json") for row in getattr(settings, "endpoints", ()))
 
 
 def with_host_keys(inventory: Mapping[str, Any], keys: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from classroom.access import rules_for
 from classroom.artifacts import livekit_binary, page_dir, portal_dir
 from classroom.cloud import Cloud, connect
+from classroom.endpoints import faults_of
 from classroom.errors import ClassroomError, WrongUseError
 from classroom.gate import check_catalogue
 from classroom.machines import Plan, kinds_of, plans_for
@@ -99,7 +100,7 @@ class _Check:
         networks = get("network", "/networks", **{"router:external": True})
         servers = get("compute", "/servers/detail", name=f"^{stack}-")
         own = get("network", "/networks", tags=tag(self._stack))
-        faults: list[str] = []
+        faults = faults_of(self._settings.endpoints)
         self._zone(faults)
         image = self._image(images.result()["images"], faults)
         self._flavors(flavors.result()["flavors"], image, faults)

@@ -24,9 +24,9 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from classroom.endpoints import Endpoint
 from classroom.errors import WrongUseError
 from classroom.sovereignty.facts import MAX_AGE_MONTHS
-from classroom.sovereignty.outside import Endpoint
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
 from classroom.sovereignty.verdict import Overlay
 

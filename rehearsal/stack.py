@@ -10,7 +10,6 @@ import yaml
 from classroom.errors import ClassroomError
 from classroom.paths import REPO
 from classroom.progress import say
-from classroom.settings import Settings
 from rehearsal import outside
 from rehearsal.authority import NAME as AUTHORITY
 from rehearsal.config import AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
@@ -70,13 +69,12 @@ def settings(shape: str) -> dict[str, object]:
         "admins": [{"name": "rehearsal", "public_key": (STACK / "id_ed25519.pub").read_text().strip()}],
         "ssh_from": ["0.0.0.0/0", "::/0"],
         "classes": [{"name": "CM2", "size": 30}],
+        "endpoints": ENDPOINTS,
         "rehearsal": True,
         "declared_cloud": DECLARED | {"date": datetime.date.today().isoformat()},
     }
     if shape == "split":
         values["media_count"] = 1
-    if "endpoints" in Settings.model_fields:
-        values["endpoints"] = ENDPOINTS
     values["declared_operators"] = [_declared(name) for name in (OPERATOR, AUTHORITY)]
     return {f"classroom:{key}": value for key, value in values.items()}
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
+from classroom.endpoints import Endpoint
 from classroom.errors import WrongUseError
 from classroom.paths import REPO
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error
-from classroom.sovereignty.outside import Endpoint
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
 from classroom.sovereignty.verdict import Declared, Overlay, public
 

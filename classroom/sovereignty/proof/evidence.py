@@ -8,12 +8,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from classroom.endpoints import Endpoint
 from classroom.sovereignty.catalogue import ASPECTS, About
 from classroom.sovereignty.countries import CountryClass
 from classroom.sovereignty.declarations import Declarations
 from classroom.sovereignty.facts import Record
 from classroom.sovereignty.operators import Operators
-from classroom.sovereignty.outside import Endpoint
 from classroom.sovereignty.phrases import Said
 from classroom.sovereignty.policy import PolicyException, judge_operator
 from classroom.sovereignty.verdict import Judge

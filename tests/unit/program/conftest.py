@@ -6,6 +6,18 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from rehearsal.authority import issue
 
+ENDPOINTS = [
+    {"use": "dns", "name": "dns.example", "operator": "Example Cooperative", "addresses": ["192.0.2.53"]},
+    {"use": "ntp", "name": "ntp.example", "operator": "Example Cooperative", "addresses": ["192.0.2.123"]},
+    {
+        "use": "packages",
+        "name": "mirror.example",
+        "operator": "Example Cooperative",
+        "addresses": ["192.0.2.80"],
+        "url": "https://mirror.example/debian",
+    },
+]
+"""What every machine needs of the outside."""
 PEM = serialization.Encoding.PEM
 
 

@@ -1,22 +1,23 @@
 """The table of outside endpoints: ways out of hosts, security groups and the inventory come from it alone."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 from classroom.access import rules_out
 from classroom.endpoints import (
-    USES,
     WAYS,
+    Use,
     egress_for,
     egress_rows,
     endpoints_of,
+    faults_of,
     host_services,
     merged,
     resolvers,
     rows_for,
 )
-from classroom.errors import WrongUseError
 from classroom.ports import ports_for
 
 INNER = [p for p in ports_for(["front", "media"], "split", 2) if p.source in {"front", "media"}]
@@ -46,7 +47,7 @@ def test_each_way_out_is_one_account_s_and_leads_to_the_table_alone() -> None:
 
 
 def test_what_hosts_do_not_use_opens_nothing() -> None:
-    for use in USES:
+    for use in get_args(Use):
         row = {
             "use": use,
             "name": "x.example",
@@ -97,19 +98,26 @@ def test_rows_survive_the_way_through_the_inventory() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"use": "time"}, "endpoints.0.use: there is no use 'time'"),
-        ({"addresses": ["dns.example"]}, "endpoints.0.addresses: 'dns.example' is neither an address nor a network"),
-        ({"addresses": []}, "endpoints.0.addresses: 'dns.example' has none"),
-        (
-            {"use": "packages", "url": "http://other.example/debian"},
-            "endpoints.0.url: 'http://other.example/debian' is no",
-        ),
+        ({"use": "time"}, "Input should be 'dns', 'registry', 'ntp'"),
+        ({"addresses": ["dns.example"]}, "'dns.example' is neither an address nor a network"),
+        ({"name": "DNS server"}, "'DNS server' is no host name"),
     ],
 )
 def test_a_wrong_row_is_named(change: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(WrongUseError) as refused:
+    with pytest.raises(ValidationError) as refused:
         endpoints_of([ROWS[0] | change])
-    assert str(refused.value).startswith(sentence)
+    assert sentence in str(refused.value)
+
+
+def test_what_machines_need_is_asked_for() -> None:
+    assert faults_of(endpoints_of(ROWS)) == []
+    assert [fault.partition(",")[0] for fault in faults_of([])] == [
+        f"endpoints: none has use: {use}" for use in ("dns", "ntp", "packages")
+    ]
+    wrong = [ROWS[0] | {"addresses": []}, ROWS[1], ROWS[2] | {"url": "http://other.example/debian"}]
+    first, second = faults_of(endpoints_of(wrong))
+    assert first.startswith("endpoints.0.addresses: 'dns.example' has none")
+    assert second.startswith("endpoints.2.url: 'http://other.example/debian' is no address at mirror.example")
 
 
 def test_hosts_are_told_their_services() -> None:

@@ -11,6 +11,8 @@ from classroom.errors import ClassroomError, WrongUseError
 from classroom.preflight import Findings
 from classroom.settings import Settings, load
 
+from .conftest import ENDPOINTS
+
 Answers = dict[str, Any]
 
 
@@ -67,6 +69,7 @@ def values(certificate: dict[str, str], public_key: str) -> dict[str, Any]:
         "image": "debian-13",
         "flavor_front": "small",
         "external_network": "public",
+        "endpoints": ENDPOINTS,
         "domain": "class.example",
         "admins": [{"name": "ada", "public_key": public_key}],
         "ssh_from": ["192.0.2.0/24"],

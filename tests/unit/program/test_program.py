@@ -18,7 +18,7 @@ from classroom.provider.server import plain
 from classroom.settings import Settings, load
 from classroom.templates import render
 
-from .conftest import issued
+from .conftest import ENDPOINTS, issued
 
 
 class Recorder(pulumi.runtime.Mocks):
@@ -87,6 +87,7 @@ def settings(public_key: str) -> Callable[..., Settings]:
             "image": "debian-13",
             "flavor_front": "small",
             "external_network": "public",
+            "endpoints": ENDPOINTS,
             "domain": "class.example",
             "admins": [{"name": "ada", "public_key": public_key}],
             "ssh_from": ["192.0.2.0/24"],

@@ -29,7 +29,7 @@ def inventory(shape: str = "split", ssh_from: tuple[str, ...] = ("0.0.0.0/0", ":
             {
                 "use": "dns",
                 "name": "dns.example",
-                "operator": "",
+                "operator": "Example Cooperative",
                 "addresses": ["192.0.2.54", "2001:db8:e::53", "192.0.2.53"],
             }
         ],
