@@ -99,8 +99,7 @@ def read(text: str) -> Traffic:
 
 
 def _places(rows: Iterable[Sequence[str | int]]) -> Iterable[tuple[str, str, int]]:
-    """Return places without what stays on the link: neighbours' and routers' own messages."""
+    """Return places without what stays on the link: no router passes it on."""
     for protocol, address, port in rows:
-        local = str(address).lower().startswith(("ff02:", "fe80:", "224.0.0."))
-        if not (local and protocol in {"icmpv6", "2"}):
+        if not str(address).lower().startswith(("ff02:", "fe80:", "224.0.0.")):
             yield str(protocol), str(address), int(port)

@@ -35,7 +35,10 @@ from classroom.verify.needs import PARTS, capture_path, needs
 from classroom.verify.plugin import Result, Silence, Verification, as_json
 from classroom.verify.target import Target
 
-ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:])")
+_FOUR = r"\d{1,3}(?:\.\d{1,3}){3}"
+ADDRESS = re.compile(
+    rf"(?<![\d.]){_FOUR}(?![\d.]*\d)|(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:{_FOUR}|[0-9A-Fa-f]{{0,4}})"
+)
 PSEUDONYM = re.compile(r"verif-[0-9a-f]{6}[\w-]*")
 TESTS = REPO / "tests" / "deployed"
 AREAS = ("every", "front", "media", "outside", "inside", "sovereignty", "class")

@@ -87,8 +87,9 @@ class Held:
         here = client = None
         if self._watched:
             ipv6 = target.ipv6 and bool(target.group("front")[0].public6)
-            client = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names))
-            alone = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names))
+            own = [address for machine in target.machines for address in target.addresses(machine)]
+            client = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names, only=own))
+            alone = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names, only=own))
             here = self._stack.enter_context(Capture(client.command([])))
             self._idle_capture = self._stack.enter_context(Capture(alone.command([])))
             self._idle = self._meeting.idle(alone)

@@ -56,8 +56,9 @@ class Client:
     """A namespace with IPv4 (`v4`) and IPv6 (`v6`) or one of them; with `only_443` all but TCP 443 is dropped.
 
     `names` are looked up out here and known in there, and nothing else is: a resolver of this machine may not be
-    reachable from the namespace. With `own_names` this machine's own resolver is asked instead. Use it in a `with`:
-    namespace, addresses and rules are gone afterwards, and forwarding is as it was.
+    reachable from the namespace. With `own_names` this machine's own resolver is asked instead. Where `only` lists
+    addresses, what is for any other leaves the namespace and goes no further. Use it in a `with`: namespace, addresses
+    and rules are gone afterwards, and forwarding is as it was.
     """
 
     v4: bool
@@ -65,6 +66,7 @@ class Client:
     only_443: bool = False
     names: Sequence[str] = ()
     own_names: bool = False
+    only: Sequence[str] = ()
 
     def __enter__(self) -> "Client":
         """Make the namespace and its way out; ClassroomError says what failed, and then nothing is left."""
@@ -115,7 +117,13 @@ class Client:
             self._forward6()
             rules.append(f"ip6 saddr fd00:250:{n:x}::/64 masquerade")
         body = "\n".join(rules)
-        _run("nft", "-f", "-", input_text=f"table inet {self._table} {{\nchain out {{\n{body}\n}}\n}}\n")
+        chains = f"chain out {{\n{body}\n}}\n"
+        if self.only:
+            known = sorted(self.only)
+            chains += (
+                f"chain through {{\ntype filter hook forward priority filter; policy accept;\n{_only(link, known)}}}\n"
+            )
+        _run("nft", "-f", "-", input_text=f"table inet {self._table} {{\n{chains}}}\n")
         lines = ["127.0.0.1 localhost", "::1 localhost"]
         lines += [f"{address} {name}" for name, found in addresses.items() for address in found]
         hosts, resolver = "\n".join(lines) + "\n", "# nobody is asked in here\nnameserver 127.0.0.1\n"
@@ -204,6 +212,15 @@ class Client:
         text = _run("ip", "netns", "exec", self.name, "nft", "-j", "list", "counters")
         found = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
         return {counter["name"]: counter["packets"] for counter in found}
+
+
+def _only(link: str, known: Sequence[str]) -> str:
+    """Return the rules that stop what comes from a link and is for none of the known addresses."""
+    lines = []
+    for family, found in (("ip", [a for a in known if ":" not in a]), ("ip6", [a for a in known if ":" in a])):
+        places = f"{family} daddr != {{ {', '.join(found)} }} " if found else ""
+        lines.append(f'iifname "{link}" meta nfproto ipv{"4" if family == "ip" else "6"} {places}drop\n')
+    return "".join(lines)
 
 
 def _own_resolver() -> str:
