@@ -64,6 +64,7 @@ def declared() -> list[tuple[str, dict[str, Any]]]:
                 machines=kinds_of(plans),
                 ssh_from=["192.0.2.0/24"],
                 ipv6=True,
+                egress=[],
                 public_key="k",
             ),
         )
