@@ -10,7 +10,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +23,7 @@ from classroom.sovereignty.operators import host_of
 from classroom.sovereignty.proof.cloud_region import CloudView
 from classroom.sovereignty.proof.egress_drop import Barrier, Tried
 from classroom.sovereignty.proof.evidence import Eye
+from classroom.sovereignty.proof.ice import Relay
 from classroom.sovereignty.proof.issuers import Served
 from classroom.sovereignty.proof.packages import Archives
 from classroom.sovereignty.proof.pulumi import Captured, Engine
@@ -36,6 +37,7 @@ from classroom.verify.held import between, clock
 from classroom.verify.needs import capture_path
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
+from classroom.verify.turn import relay_to_stranger
 
 OTHER_CLOCKS = ("systemd-timesyncd", "ntp", "ntpsec", "openntpd")
 OTHER_PACKAGES = ("docker", "podman", "nerdctl", "snap", "flatpak", "npm", "pipx", "brew", "nix")
@@ -112,7 +114,7 @@ def archives(remote: Remote) -> Archives:
     """Return what a host's apt would fetch, and which further package managers are there."""
     found = remote.host.run(f"command -v {' '.join(OTHER_PACKAGES)}").stdout.split()
     return Archives(
-        targets=remote.host.check_output("apt-get indextargets --format '$(SITE) $(RELEASE)' | sort -u"),
+        targets=remote.host.check_output("apt-get update --print-uris"),
         settings=remote.host.check_output("apt-config dump"),
         others=tuple(sorted(Path(path).name for path in found)),
     )
@@ -132,6 +134,24 @@ def reporting(remote: Remote) -> Reporting:
         motd_news=bool(re.search(r"^ENABLED=1", motd, re.M)),
         livekit=livekit,
     )
+
+
+def relays(target: Target, remotes: Mapping[str, Remote], credentials: Sequence[Mapping[str, str]]) -> list[Relay]:
+    """Return what comes of asking each media machine's TURN to relay to this machine, over each family there is here."""
+    if not credentials:
+        return []
+    found = []
+    for machine in target.group("media"):
+        for address in target.addresses(machine, ipv6=target.ipv6):
+            remote = remotes[machine.name]
+            before = remote.counters().get("media_dropped", 0)
+            try:
+                arrived, refused = relay_to_stranger(address, credentials[0])
+            except OSError:
+                continue  # this machine has no way there in this family
+            dropped = remote.counters().get("media_dropped", 0) - before
+            found.append(Relay(f"{machine.name}, IPv{6 if ':' in address else 4}", arrived, refused, dropped))
+    return found
 
 
 def own_addresses(remote: Remote) -> list[str]:

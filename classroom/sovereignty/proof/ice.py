@@ -13,11 +13,12 @@ ID = "ice"
 
 @dataclass(frozen=True)
 class Relay:
-    """What came of asking TURN to relay to a stranger: `arrived` packets, or why TURN refused."""
+    """What came of asking TURN to relay to a stranger: `arrived` packets, why TURN refused, packets that the host dropped."""
 
     server: str
     arrived: int
     refused: str = ""
+    dropped: int = 0
 
 
 def host_of_ice(url: str) -> str:
@@ -81,7 +82,9 @@ def judge(
         if one.arrived:
             what = said("relayed", server=one.server, number=one.arrived)
             seen.append(Seen(where=one.server, outcome="wrong", what=what))
-        else:
+        elif one.refused or one.dropped:
             absent.append(said("relay-refused", server=one.server))
+        else:
+            seen.append(Seen(where=one.server, outcome="unknown", what=said("relay-unclear", server=one.server)))
     not_proven = () if relays is not None else (said("relay-untried"),)
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=not_proven)

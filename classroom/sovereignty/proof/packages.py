@@ -16,8 +16,8 @@ PROXY = re.compile(r'^Acquire::(?:https?|ftp)::Proxy(?:-Auto-Detect)?(?:::\S+)? 
 class Archives:
     """What a host tells of its packages.
 
-    `targets` is what apt really fetches (`apt-get indextargets`, a line `URI SUITE` each), `settings` is `apt-config dump`;
-    `others` are further package managers that are there.
+    `targets` is what apt would really fetch (`apt-get update --print-uris`, which fetches nothing), `settings` is
+    `apt-config dump`; `others` are further package managers that are there.
     """
 
     targets: str
@@ -28,10 +28,9 @@ class Archives:
 def archives(text: str) -> dict[str, set[str]]:
     """Return the hosts of the archives, each with its suites."""
     found: dict[str, set[str]] = {}
-    for line in text.splitlines():
-        uri, _, suite = line.strip().partition(" ")
-        if uri:
-            found.setdefault(host_of(uri), set()).add(suite)
+    for uri in re.findall(r"^'([^']+)'", text, re.M):
+        suite = re.search(r"/dists/([^/]+)/", uri)
+        found.setdefault(host_of(uri), set()).add(suite[1] if suite else "-")
     return found
 
 

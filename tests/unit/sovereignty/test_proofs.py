@@ -206,14 +206,16 @@ def test_time(change: dict, reds: list[str]) -> None:
     assert wrong(time.judge({"class": clock}, eye())) == reds
 
 
-TARGETS = "http://mirror.example:3142/debian trixie\nhttp://mirror.example:3142/debian-security trixie-security\n"
+TARGETS = """'http://mirror.example:3142/debian/dists/trixie/InRelease' mirror.example:3142_debian_dists_trixie_InRelease 0
+'http://mirror.example:3142/debian-security/dists/trixie-security/InRelease' mirror.example_InRelease 0
+"""
 
 
 @pytest.mark.parametrize(
     ("change", "reds"),
     [
         ({}, []),
-        ({"targets": TARGETS + "http://packages.vendor.example/debian stable\n"}, ["archive"]),
+        ({"targets": TARGETS + "'http://packages.vendor.example/debian/./InRelease' x 0\n"}, ["archive"]),
         ({"targets": TARGETS.splitlines()[0]}, ["no-security-archive"]),
         ({"targets": ""}, ["no-archive", "no-security-archive"]),
         ({"settings": 'Acquire::http::Proxy "http://proxy.vendor.example:3128";\n'}, ["apt-proxy"]),
@@ -352,6 +354,8 @@ SERVERS = ["turn:203.0.113.10:3478?transport=udp", "turns:turn.class.example:443
         (SERVERS, [{**PAIR, "remote": "198.51.100.2"}], [], ["pair-stranger"]),
         (SERVERS, [{**PAIR, "remote": None}], [], ["pair"]),
         (SERVERS, [PAIR], [ice.Relay("turn.class.example", 4)], ["relayed"]),
+        (SERVERS, [PAIR], [ice.Relay("turn.class.example", 0, dropped=4)], []),
+        (SERVERS, [PAIR], [ice.Relay("turn.class.example", 0)], ["relay-unclear"]),
     ],
 )
 def test_ice(servers: list, pairs: list, relays: list, reds: list[str]) -> None:
