@@ -74,6 +74,8 @@ def judge(
     if captured is None:
         return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=(said("up-not-captured"),))
     day = captured.began.date().isoformat()
+    if captured.status:
+        seen.append(Seen(where="operator", outcome="unknown", what=said("up-failed", day=day, status=captured.status)))
     for protocol, address, port in sorted(captured.places):
         if address in resolvers and port == 53:
             what = said("up-resolver", protocol=protocol)

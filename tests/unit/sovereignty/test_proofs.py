@@ -472,6 +472,12 @@ def test_pulumi(change: dict, places: set, reds: list[str]) -> None:
     assert wrong(proof) == reds
 
 
+def test_an_up_that_failed_is_no_whole_up() -> None:
+    captured = pulumi.Captured(WHEN, 1, frozenset({("tcp", "192.0.2.10", 5000)}))
+    proof = pulumi.judge(pulumi.Engine(**ENGINE), captured, OWN, ["192.0.2.10"], [], eye())
+    assert wrong(proof) == ["up-failed"]
+
+
 def test_pulumi_without_a_capture_says_so() -> None:
     proof = pulumi.judge(pulumi.Engine(**ENGINE), None, OWN, [], [], eye())
     assert proof.not_proven == (said("up-not-captured"),)
