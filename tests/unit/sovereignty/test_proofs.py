@@ -458,6 +458,9 @@ def test_cloud_region(rows: list, holders: tuple, change: dict, reds: list[str])
     proof = cloud_region.judge(view, eye(**change))
     assert wrong(proof) == reds
     assert proof.not_proven == (said("no-place"),)
+    if not change:
+        sides = proof.seen[0].sides
+        assert [(s.name, s.country) for s in sides.values()] == [(None, "FR"), *[("The rehearsal", "FR")] * 2]
 
 
 ENGINE = {
