@@ -61,6 +61,9 @@ CREDENTIALS = """
 () => window.__connections.filter(c => c.connectionState !== 'closed').flatMap(c => c.getConfiguration().iceServers)
   .filter(s => s.username).map(s => ({urls: [s.urls].flat(), username: s.username, credential: s.credential}))
 """
+NEUTRAL = '<!doctype html><html lang="fr"><title>.</title><form><input name="name"><button>.</button></form>'
+NEUTRAL_HOST = "no-class.example"
+"""A page of no class, and its host, given to the browser without any network: what is asked from there, it asks by itself."""
 PATIENCE = 8
 """Seconds to wait for the first sound of everybody before counting begins all the same."""
 
@@ -150,6 +153,13 @@ class Participant:
             before = self._requests[key]
             kept = before.result if before.result == "answered" else result
             self._requests[key] = replace(before, result=kept, address=address.strip("[]") or before.address)
+
+    def name_hints(self) -> None:
+        """Keep what the page only announces: hosts of its links, which a browser may ask before any request is seen."""
+        hosts: list[str] = self.page.evaluate("[...document.querySelectorAll('link[href]')].map(l => l.href)")
+        for href in hosts:
+            if (urlsplit(href).hostname or "") not in self.hosts | {""}:
+                self._asked(f"link {href}", href, "Link")
 
     @property
     def requests(self) -> list[Request]:
@@ -283,9 +293,12 @@ class Meeting:
         return person
 
     def idle(self, client: Client | None = None) -> Participant:
-        """Start a browser that shows an empty page and joins nothing; end it with its own `leave`."""
+        """Start a browser that shows a page of no class, with a form and no request; end it with its own `leave`."""
         try:
-            return Participant(self._playwright, self._home, self.base, f"{self.word}-idle", SENDERS[0], client)
+            person = Participant(self._playwright, self._home, self.base, f"{self.word}-idle", SENDERS[0], client)
+            person.page.route("**/*", lambda route: route.fulfill(content_type="text/html", body=NEUTRAL))
+            person.page.goto(f"https://{NEUTRAL_HOST}/")
+            return person
         except BrowserError as error:
             raise ClassroomError(f"the browser did not start: {error}") from None
 

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -284,7 +285,7 @@ def capture(
         Client(v4=True, v6=bool(routes.stdout.strip()), own_names=True) as client,
         Capture(client.command([])) as watch,
     ):
-        status = subprocess.run(client.command(context.args), check=False, env=environment()).returncode
+        status = _run(client.command(context.args))
         traffic = watch.stop()
     found = {
         "began": began.isoformat(timespec="seconds"),
@@ -297,3 +298,20 @@ def capture(
     path.write_text(json.dumps(found, indent=2))
     path.chmod(0o600)
     raise typer.Exit(status if status >= 0 else 128 - status)
+
+
+def _run(words: list[str]) -> int:
+    """Run a command on this terminal and return its status; signals that are sent to this process reach it too."""
+    process = subprocess.Popen(words, env=environment())
+
+    def pass_on(number: int, _: object) -> None:
+        # The terminal itself sends an interrupt to the command too.
+        if number != signal.SIGINT or not os.isatty(0):
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -11,7 +11,7 @@ from typing import Any
 
 from classroom.sovereignty.proof.host_connections import Connection, Window
 from classroom.sovereignty.proof.page_requests import Request, Traffic
-from classroom.verify.browser import Meeting, Participant
+from classroom.verify.browser import NEUTRAL_HOST, Meeting, Participant
 from classroom.verify.capture import Capture
 from classroom.verify.egress import as_text, drops, own_connections, read
 from classroom.verify.namespaces import Client
@@ -70,6 +70,7 @@ class Held:
         self._connections: dict[str, set[Connection]] = {name: set() for name in remotes}
         self._broken: list[str] = []
         self._observed: Observed | None = None
+        self._shown = False
         self.teacher: Participant
         self.pupils: list[Participant] = []
 
@@ -104,6 +105,9 @@ class Held:
             for other in others:
                 if person.sees(other) is None:
                     self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
+        # As in most classes: the teacher is seen, pupils speak. It leaves the machine to what runs beside.
+        for pupil in self.pupils:
+            pupil.page.click("[data-testid=camera]")
         self.began = time.monotonic()
         self._marks = {name: self._mark(remote) for name, remote in self._remotes.items()}
         self._look()
@@ -128,6 +132,13 @@ class Held:
                 self._broken.append(f"the connections could not be looked at: {error}")
                 return
 
+    def show_pupil(self) -> Participant:
+        """Turn the first pupil's camera on again, if it is off, and return the pupil."""
+        if not self._shown:
+            self.pupils[0].page.click("[data-testid=camera]")
+            self._shown = True
+        return self.pupils[0]
+
     def close(self, seconds: float = SECONDS) -> Observed:
         """Wait until the class was held for `seconds`, end the watch, and return what was seen.
 
@@ -146,10 +157,14 @@ class Held:
         people = self._people
         for person in people:
             person.page.wait_for_timeout(1)  # what the browser has told meanwhile is read now
+            person.name_hints()
         held = time.monotonic() - self.began
         connections = {person.name: person.connections() for person in people}
+        self.show_pupil()
         captured = self._capture.stop() if self._capture else None
         baseline = self._idle_capture.stop() if self._capture else None
+        if baseline:
+            baseline = Traffic(baseline.names - {NEUTRAL_HOST}, baseline.places)
         windows = {name: self._window(remote) for name, remote in self._remotes.items()}
         assert not self._broken, "; ".join(self._broken)
         participants = set()

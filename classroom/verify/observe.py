@@ -10,9 +10,10 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
@@ -32,13 +33,14 @@ from classroom.sovereignty.proof.telemetry import Reporting
 from classroom.sovereignty.proof.time import Clock
 from classroom.sovereignty.state import backend_url, secrets_provider
 from classroom.stack import environment, pulumi
-from classroom.verify.egress import drops, read
+from classroom.verify.egress import Drop, drops, read
 from classroom.verify.held import between, clock
 from classroom.verify.needs import capture_path
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
 from classroom.verify.turn import relay_to_stranger
 
+T = TypeVar("T")
 OTHER_CLOCKS = ("systemd-timesyncd", "ntp", "ntpsec", "openntpd")
 OTHER_PACKAGES = ("docker", "podman", "nerdctl", "snap", "flatpak", "npm", "pipx", "brew", "nix")
 NOWHERE4 = ("192.0.2.213", "198.51.100.213", "203.0.113.213")
@@ -55,6 +57,12 @@ def _read(remote: Remote, *globs: str) -> str:
 
 def _runs(remote: Remote, unit: str) -> bool:
     return str(remote.host.run(f"systemctl is-active {unit}").stdout).strip() in {"active", "activating", "reloading"}
+
+
+def each(remotes: Mapping[str, Remote], look: Callable[[Remote], T]) -> dict[str, T]:
+    """Look at all machines at once, and return what was seen by their names."""
+    with ThreadPoolExecutor(len(remotes)) as pool:
+        return dict(zip(remotes, pool.map(look, remotes.values()), strict=True))
 
 
 def resolver(remote: Remote, target: Target) -> Resolver:
@@ -177,8 +185,8 @@ def looked_up(name: str, *, ipv6: bool) -> list[str]:
 def barrier(remote: Remote, eye: Eye, *, ipv6: bool) -> Barrier:
     """Return a host's rules for what leaves it, after it tried to reach places that no table names."""
     rules = read(remote.nft())
-    tried = tuple(_try_out(remote, _nowhere(eye, family)) for family in ((4, 6) if ipv6 else (4,)))
-    return Barrier(rules, tried)
+    places = [_nowhere(eye, family) for family in ((4, 6) if ipv6 else (4,))]
+    return Barrier(rules, _try_out(remote, places))
 
 
 def _nowhere(eye: Eye, family: int) -> str:
@@ -193,19 +201,23 @@ def _nowhere(eye: Eye, family: int) -> str:
     raise ClassroomError("endpoints: they hold every documentation address; name those that are used, one by one")
 
 
-def _try_out(remote: Remote, address: str) -> Tried:
-    first, before = clock(remote), remote.counters()
-    for _ in range(3):
-        remote.host.run(f"timeout 2 bash -c 'echo verify > /dev/udp/{address}/{PORT}'")
-    counted = remote.counters().get("out_dropped", 0) - before.get("out_dropped", 0)
-    told = 0
-    for _ in range(6):  # the journal is told a moment later
-        lines = between(remote.journal(), first, clock(remote))
-        told = sum(drop.address == address for drop in drops(lines))
-        if told:
+def _try_out(remote: Remote, places: Sequence[str]) -> tuple[Tried, ...]:
+    """Send a few datagrams to each place; return how many the firewall then counted, and told, for each."""
+    first, counted = clock(remote), []
+    for address in places:
+        before = remote.counters().get("out_dropped", 0)
+        remote.host.run(f"for n in 1 2 3; do timeout 2 bash -c 'echo verify > /dev/udp/{address}/{PORT}'; done")
+        counted.append(remote.counters().get("out_dropped", 0) - before)
+    told: list[Drop] = []
+    for _ in range(8):  # the journal is told a moment later
+        told = drops(between(remote.journal(), first, clock(remote)))
+        if {drop.address for drop in told} >= set(places):
             break
-        time.sleep(0.5)
-    return Tried(address, counted, told)
+        time.sleep(0.4)
+    return tuple(
+        Tried(address, number, sum(drop.address == address for drop in told))
+        for address, number in zip(places, counted, strict=True)
+    )
 
 
 def served(names: Sequence[str], addresses: Sequence[str], bundle: str | None) -> list[Served]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from classroom.cloud import Endpoint
 from classroom.gate import astray
+from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.phrases import said
 from classroom.sovereignty.policy import check
 from classroom.sovereignty.proof.evidence import Eye, Proof, Seen, Side, class_of
@@ -34,9 +35,12 @@ def judge(view: CloudView, eye: Eye) -> Proof:
         as_of=eye.as_of,
         max_age_months=eye.months,
     )
+    known = cloud.as_cloud() if cloud else load_catalogue().find(view.auth_url)
     sides = {
         reason.about: Side(
             verdict=class_of(reason.country_class),
+            name=party.name if (party := getattr(known, reason.about, None)) else None,
+            country=party.country if party else judged.country if reason.about == "soil" else None,
             basis="declared" if judged.basis == "declared" else "observed",
             reason=reason.fact if reason.verdict == "unknown" else None,
         )

@@ -32,16 +32,18 @@ class Traffic:
 
 def judge(
     requests: Collection[Request],
+    domain: str,
     own_names: Collection[str],
     own_addresses: Collection[str],
     captured: Traffic | None,
     baseline: Traffic | None,
     eye: Eye,
 ) -> Proof:
-    """Judge every request, and every place that the browsers spoke with beyond their baseline without the class.
+    """Judge every request of the page, which is for `domain` alone, and tell of the browser's own traffic as residue.
 
-    `captured` is the browsers' traffic in the class and `baseline` that of one that shows an empty page; both None where
-    nothing could be captured.
+    `captured` is the browsers' traffic in the class, where `own_names` are the class's, and `baseline` that of one that
+    shows a page of no class; both None where nothing could be captured. A name beyond the baseline that no request is for
+    was asked for by the browser itself.
     """
     seen: list[Seen] = []
     hosts = sorted({request.host for request in requests})
@@ -51,7 +53,7 @@ def judge(
         result = ", ".join(sorted({request.result for request in these}))
         what = said("requests", host=host, number=len(these), kinds=kinds, result=result)
         addresses = sorted({request.address for request in these if request.address})
-        listed = host in own_names
+        listed = host == domain
         if addresses:
             seen += [eye.see("page", what, a, listed=listed and a in own_addresses) for a in addresses]
         else:
@@ -64,11 +66,11 @@ def judge(
     own = set(own_addresses)
     names = captured.names - set(own_names)
     places = {place for place in captured.places if place[1] not in own}
-    for name in sorted(names - baseline.names):
-        seen.append(Seen(where="browser", outcome="wrong", what=said("browser-asked-more", name=name)))
+    for name in sorted(names - baseline.names - set(hosts)):
+        seen.append(Seen(where="browser", outcome="residue", what=said("browser-asked-more", name=name)))
     for protocol, address, port in sorted(places - baseline.places):
-        what = said("browser-spoke-more", protocol=protocol, port=port)
-        seen.append(eye.see("browser", what, address, listed=False))
+        what = said("browser-spoke-more", protocol=protocol, address=address, port=port)
+        seen.append(Seen(where="browser", outcome="residue", what=what))
     for name in sorted(baseline.names):
         seen.append(Seen(where="browser", outcome="residue", what=said("browser-asks", name=name)))
     for protocol, address, port in sorted(baseline.places - {place for place in baseline.places if place[1] in own}):

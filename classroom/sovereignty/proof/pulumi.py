@@ -71,9 +71,12 @@ def judge(
         absent.append(said("no-update-check"))
     if engine.fetches_plugins:
         seen.append(Seen(where="operator", outcome="wrong", what=said("fetches-plugins")))
+    seen.append(Seen(where="operator", outcome="residue", what=said("build-registries", kinds="Go, npm, Python")))
     if captured is None:
         return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=(said("up-not-captured"),))
     day = captured.began.date().isoformat()
+    if captured.status:
+        seen.append(Seen(where="operator", outcome="unknown", what=said("up-failed", day=day, status=captured.status)))
     for protocol, address, port in sorted(captured.places):
         if address in resolvers and port == 53:
             what = said("up-resolver", protocol=protocol)
@@ -84,7 +87,7 @@ def judge(
         seen.append(eye.see("operator", what, address, listed=listed))
     if not captured.places:
         seen.append(Seen(where="operator", outcome="unknown", what=said("up-asked-nobody", day=day)))
-    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=(said("build-registries"),))
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))
 
 
 def _seen(fault: str | None, what: Said) -> Seen:

@@ -18,13 +18,10 @@ PACKAGES = frozenset(
         "landscape-common",
         "motd-news-config",
         "popularity-contest",
-        "reportbug",
         "snapd",
-        "systemd-coredump-upload",
         "ubuntu-advantage-tools",
         "ubuntu-pro-client",
         "ubuntu-report",
-        "unattended-upgrades-report",
         "whoopsie",
     }
 )

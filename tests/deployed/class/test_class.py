@@ -43,8 +43,8 @@ def teacher(held: Held) -> Participant:
 @pytest.fixture(scope="session")
 def met(verification: Verification, meeting: Meeting, teacher: Participant, held: Held) -> Pair:
     """The teacher and a pupil meet for 20 s; then they write, show a screen, and the pupil turns the camera off."""
-    pupil, other = held.pupils
-    meeting.dismiss(other)
+    pupil = held.show_pupil()
+    meeting.dismiss(held.pupils[1])
     first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
     verification.step(f"they watch each other for {SECONDS} s")
     seen = meeting.watch([teacher, pupil], SECONDS)

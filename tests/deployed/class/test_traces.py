@@ -1,13 +1,20 @@
 """After the class: neither its participants' names and words nor their addresses stand in any log."""
 
+import json
 import re
 import tarfile
+import time
 from io import BytesIO
 
 import pytest
 
+from classroom.sovereignty.phrases import LANGUAGES
+from classroom.sovereignty.report import Verification as Kept
+from classroom.sovereignty.report import as_html
 from classroom.verify.browser import Meeting
+from classroom.verify.commands import record_of
 from classroom.verify.outside import own_address, stun_binding
+from classroom.verify.plugin import Verification
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
 
@@ -36,6 +43,16 @@ def test_the_journal_knows_nobody(every: Remote, traces: set[str]) -> None:
     others = [line for line in lines if not ADMINISTRATION.search(line)]
     assert others
     assert [line for line in others if any(trace in line for trace in traces)] == []
+
+
+def test_no_report_knows_anybody(verification: Verification, traces: set[str]) -> None:
+    """Neither what is kept of the controls nor a page that is made of it holds a participant's address or name."""
+    start = time.time()
+    kept = record_of(verification, start, 0)
+    pages = [as_html(Kept.model_validate(kept), verification.as_of, language) for language in LANGUAGES]
+    for text in (json.dumps(kept), *pages):
+        assert "class" in text
+        assert [trace for trace in traces if re.search(rf"(?<![\w.:]){re.escape(trace)}(?![\d.:]*\w)", text)] == []
 
 
 def test_no_log_file_knows_anybody(every: Remote, traces: set[str]) -> None:

@@ -21,6 +21,6 @@ def test_egress_drop(
     prove: Callable[[Proof], None],
 ) -> None:
     """After the class: what is tried here stands in no window."""
-    found = {name: observe.barrier(remote, eye, ipv6=target.ipv6) for name, remote in remotes.items()}
+    found = observe.each(remotes, lambda remote: observe.barrier(remote, eye, ipv6=target.ipv6))
     groups = None if "cloud" in verification.without else observe.security_groups(target)
     prove(egress_drop.judge(found, groups, own, eye))

@@ -9,5 +9,5 @@ from classroom.verify.remote import Remote
 
 
 def test_packages(remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]) -> None:
-    found = {name: observe.archives(remote) for name, remote in remotes.items()}
+    found = observe.each(remotes, observe.archives)
     prove(packages.judge(found, eye))

@@ -11,4 +11,5 @@ from classroom.verify.target import Target
 def test_page_requests(
     observed: Observed, target: Target, own: list[str], eye: Eye, prove: Callable[[Proof], None]
 ) -> None:
-    prove(page_requests.judge(observed.requests, {target.domain}, own, observed.captured, observed.baseline, eye))
+    traffic = observed.captured, observed.baseline
+    prove(page_requests.judge(observed.requests, target.domain, target.names, own, *traffic, eye))

@@ -14,5 +14,5 @@ def test_resolver(
     observed: Observed, target: Target, remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]
 ) -> None:
     """After the class: what is tried here stands in no window."""
-    found = {name: observe.resolver(remote, target) for name, remote in remotes.items()}
+    found = observe.each(remotes, lambda remote: observe.resolver(remote, target))
     prove(resolver.judge(found, eye))

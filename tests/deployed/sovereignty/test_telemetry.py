@@ -9,5 +9,5 @@ from classroom.verify.remote import Remote
 
 
 def test_telemetry(remotes: dict[str, Remote], prove: Callable[[Proof], None]) -> None:
-    found = {name: observe.reporting(remote) for name, remote in remotes.items()}
+    found = observe.each(remotes, observe.reporting)
     prove(telemetry.judge(found))

@@ -9,5 +9,5 @@ from classroom.verify.remote import Remote
 
 
 def test_time(remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]) -> None:
-    found = {name: observe.clock_of(remote) for name, remote in remotes.items()}
+    found = observe.each(remotes, observe.clock_of)
     prove(time.judge(found, eye))

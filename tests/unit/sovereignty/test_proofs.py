@@ -319,23 +319,42 @@ QUIET = page_requests.Traffic(frozenset({"update.vendor.example"}), frozenset())
     ("requests", "captured", "reds"),
     [
         ([OURS], QUIET, []),
+        # What belongs to TURN is no place for a page to ask.
+        ([OURS, page_requests.Request("turn.class.example", "Fetch", "answered", OWN[0])], QUIET, ["requests"]),
         ([OURS, page_requests.Request("fonts.cdn.example", "Font", "blocked")], QUIET, ["requests"]),
         ([OURS, page_requests.Request("fonts.cdn.example", "Font", "answered", US4)], QUIET, ["requests"]),
         # The class's name at an address that is none of its own.
         ([page_requests.Request("class.example", "Document", "answered", US4)], QUIET, ["requests"]),
         ([], QUIET, ["no-request"]),
-        ([OURS], page_requests.Traffic(QUIET.names | {"pixel.example"}, frozenset()), ["browser-asked-more"]),
-        ([OURS], page_requests.Traffic(QUIET.names, frozenset({("udp", US4, 3478)})), ["browser-spoke-more"]),
         ([OURS], page_requests.Traffic(QUIET.names, frozenset({("udp", OWN[0], 7882)})), []),
         ([OURS], None, []),
     ],
 )
 def test_page_requests(requests: list, captured: object, reds: list[str]) -> None:
-    proof = page_requests.judge(requests, {"class.example"}, OWN, captured, QUIET if captured else None, eye())
+    names = ["class.example", "turn.class.example"]
+    proof = page_requests.judge(requests, names[0], names, OWN, captured, QUIET if captured else None, eye())
     assert wrong(proof) == reds
     assert bool(proof.not_proven) == (captured is None)
     if captured:
         assert [s.what.key for s in proof.seen if s.outcome == "residue"] == ["browser-asks"]
+
+
+def test_what_the_browser_asks_by_itself_is_residue() -> None:
+    more = page_requests.Traffic(
+        QUIET.names | {"hints.vendor.example", "class.example", "turn.class.example", "fonts.cdn.example"},
+        frozenset({("udp", US4, 53), ("udp", OWN[0], 7882)}),
+    )
+    names = ["class.example", "turn.class.example"]
+    blocked = page_requests.Request("fonts.cdn.example", "Font", "failed")
+    proof = page_requests.judge([OURS, blocked], names[0], names, OWN, more, QUIET, eye())
+    assert wrong(proof) == ["requests"]
+    residue = [(s.what.key, s.what.values.get("name")) for s in proof.seen if s.outcome == "residue"]
+    assert residue == [
+        ("browser-asked-more", "hints.vendor.example"),
+        ("browser-spoke-more", None),
+        ("browser-asks", "update.vendor.example"),
+    ]
+    assert proof.absent == ()
 
 
 PAIR = {"kind": "host", "protocol": "udp", "relay": None, "url": None, "remote": OWN[0], "port": 7882}
@@ -439,6 +458,9 @@ def test_cloud_region(rows: list, holders: tuple, change: dict, reds: list[str])
     proof = cloud_region.judge(view, eye(**change))
     assert wrong(proof) == reds
     assert proof.not_proven == (said("no-place"),)
+    if not change:
+        sides = proof.seen[0].sides
+        assert [(s.name, s.country) for s in sides.values()] == [(None, "FR"), *[("The rehearsal", "FR")] * 2]
 
 
 ENGINE = {
@@ -470,6 +492,12 @@ def test_pulumi(change: dict, places: set, reds: list[str]) -> None:
     captured = pulumi.Captured(WHEN, 0, frozenset(places))
     proof = pulumi.judge(pulumi.Engine(**{**ENGINE, **change}), captured, OWN, ["192.0.2.10"], ["192.0.2.9"], eye())
     assert wrong(proof) == reds
+
+
+def test_an_up_that_failed_is_no_whole_up() -> None:
+    captured = pulumi.Captured(WHEN, 1, frozenset({("tcp", "192.0.2.10", 5000)}))
+    proof = pulumi.judge(pulumi.Engine(**ENGINE), captured, OWN, ["192.0.2.10"], [], eye())
+    assert wrong(proof) == ["up-failed"]
 
 
 def test_pulumi_without_a_capture_says_so() -> None:

@@ -53,7 +53,7 @@ def proofs(bad: bool) -> list[Proof]:
     tried = {"dropped": (Drop(US4, "tcp", 443),) * 3, "grown": {"out_dropped": 3, "media_udp": 5}} if bad else {}
     real = [
         host_connections.judge({"class": window(**tried)}, OWN, {"198.51.100.2"}, judging),
-        page_requests.judge([OURS], {"class.example"}, OWN, QUIET, QUIET, judging),
+        page_requests.judge([OURS], "class.example", ["class.example"], OWN, QUIET, QUIET, judging),
         telemetry.judge({"class": telemetry.Reporting(**REPORTING)}),
         time.judge({"class": time.Clock(CHRONY, True, SOURCES)}, judging),
     ]

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 from classroom.cli import app
 from classroom.errors import UnknownError, WrongUseError
 from classroom.verify import commands
+from classroom.verify import needs as module
 from classroom.verify.needs import Need
+from classroom.verify.observe import captured_up
 from classroom.verify.plugin import Silence, Verification
 from classroom.verify.target import Target
 from tests.unit.verify.test_firewall import inventory
@@ -140,3 +142,42 @@ def test_the_record_says_what_is_not_proven(tmp_path: Path) -> None:
     assert record["passed"] is False  # no test ran
     assert any("MemoryMax and CPUQuota" in sentence for sentence in record["not_proven"])
     assert any("--without inside" in sentence for sentence in record["not_proven"])
+
+
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [("cloud", "the way into the cloud"), ("pulumi", "Pulumi.s.yaml"), ("up", "a capture of `pulumi up`")],
+)
+def test_what_an_inventory_alone_cannot_prove_has_a_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str, what: str
+) -> None:
+    """A class without its stack's file, without an account on its cloud and without a capture."""
+    monkeypatch.setattr(module, "CACHE", tmp_path)
+    for name in ("OS_AUTH_URL", "OS_CLOUD"):
+        monkeypatch.delenv(name, raising=False)
+    need = next(need for need in module.needs(Target(inventory())) if what in need.what)
+    assert need.parts == {part}
+    assert not need.there(Target(inventory()))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"began": "2026-11-24T12:00:00+00:00", "places": []}'])
+def test_a_capture_that_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    monkeypatch.setattr(module, "CACHE", tmp_path)
+    (tmp_path / "captured").mkdir()
+    (tmp_path / "captured" / "s.json").write_text(text)
+    with pytest.raises(UnknownError, match="run `classroom capture --stack s"):
+        captured_up("s")
+
+
+def test_a_capture_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "CACHE", tmp_path)
+    (tmp_path / "captured").mkdir()
+    kept = {"began": "2026-11-24T12:00:00+00:00", "status": 0, "names": [], "places": [["tcp", "192.0.2.10", 5000]]}
+    (tmp_path / "captured" / "s.json").write_text(json.dumps(kept))
+    assert captured_up("s").places == {("tcp", "192.0.2.10", 5000)}
+
+
+def test_a_capture_needs_a_command() -> None:
+    error = CliRunner().invoke(app, ["capture", "--stack", "s"]).exception
+    assert isinstance(error, WrongUseError)
+    assert "classroom capture --stack s -- pulumi up" in str(error)
