@@ -1,5 +1,6 @@
 """A sign of life in long tests, so that nobody waits before a silent screen."""
 
+import os
 import threading
 import time
 
@@ -12,12 +13,14 @@ TICK = 10.0
 class Ticker:
     """Says which test runs, and for how long, every TICK seconds."""
 
-    def __init__(self, reporter: pytest.TerminalReporter) -> None:
-        self._reporter = reporter
+    def __init__(self) -> None:
+        self._out = -1
         self._test, self._since, self._told = "", 0.0, 0.0
         threading.Thread(target=self._tick, daemon=True).start()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self._out < 0:
+            self._out = os.dup(1)  # while no test runs it is the real one
         self._test, self._since = nodeid, time.monotonic()
         self._told = self._since
 
@@ -30,12 +33,9 @@ class Ticker:
             test, now = self._test, time.monotonic()
             if test and now - self._told > TICK:
                 self._told = now
-                self._reporter.ensure_newline()
-                self._reporter.write_line(f"  … {test.rpartition('::')[2]}: {now - self._since:.0f} s")
+                os.write(self._out, f"\n  … {test.rpartition('::')[2]}: {now - self._since:.0f} s\n".encode())
 
 
-@pytest.hookimpl(trylast=True)  # the reporter is made in this hook
 def pytest_configure(config: pytest.Config) -> None:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if isinstance(reporter, pytest.TerminalReporter) and config.getoption("capture") != "no":
-        config.pluginmanager.register(Ticker(reporter), "ticker")
+    if config.getoption("capture") != "no":
+        config.pluginmanager.register(Ticker(), "ticker")
