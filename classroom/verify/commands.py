@@ -175,7 +175,7 @@ def conclude(done: Verification, start: float, status: int) -> None:
         raise ClassroomError("no test ran: pytest's message above tells why")
     if not record["passed"]:
         names = ", ".join(f"{r.area}/{r.test}" for r in failed) or f"pytest ended with status {status}"
-        raise ClassroomError(f"{len(failed)} of {len(results)} tests failed on stack '{target.stack}': {escape(names)}")
+        raise ClassroomError(f"{len(failed)} of {len(results)} tests failed on stack '{target.stack}': {names}")
     passed = sum(r.outcome == "passed" for r in results)
     console.print(
         f"[green]passed:[/] {passed} of {len(results)} tests on stack {target.stack}"

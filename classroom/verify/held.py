@@ -105,9 +105,9 @@ class Held:
             for other in others:
                 if person.sees(other) is None:
                     self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
-        # As in most classes: the teacher is seen, pupils speak. It leaves the machine to what runs beside.
-        for pupil in self.pupils:
-            pupil.page.click("[data-testid=camera]")
+        # All have seen each other; from here on they speak, which leaves the machine to what runs beside.
+        for person in self._people:
+            person.page.click("[data-testid=camera]")
         self.began = time.monotonic()
         self._marks = {name: self._mark(remote) for name, remote in self._remotes.items()}
         self._look()
@@ -132,10 +132,11 @@ class Held:
                 self._broken.append(f"the connections could not be looked at: {error}")
                 return
 
-    def show_pupil(self) -> Participant:
-        """Turn the first pupil's camera on again, if it is off, and return the pupil."""
+    def show(self) -> Participant:
+        """Turn the cameras of the teacher and the first pupil on again, if they are off, and return the pupil."""
         if not self._shown:
-            self.pupils[0].page.click("[data-testid=camera]")
+            for person in (self.teacher, self.pupils[0]):
+                person.page.click("[data-testid=camera]")
             self._shown = True
         return self.pupils[0]
 
@@ -160,7 +161,7 @@ class Held:
             person.name_hints()
         held = time.monotonic() - self.began
         connections = {person.name: person.connections() for person in people}
-        self.show_pupil()
+        self.show()
         captured = self._capture.stop() if self._capture else None
         baseline = self._idle_capture.stop() if self._capture else None
         if baseline:

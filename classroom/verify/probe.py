@@ -146,7 +146,9 @@ class Probe:
     def _ssh(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         key = os.environ.get("CLASSROOM_SSH_KEY")
         argv = ["ssh", "-o", f"UserKnownHostsFile={self._folder}/known_hosts", "-o", "GlobalKnownHostsFile=/dev/null"]
-        argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=2"]
+        # While it boots it is asked often; a job waits, as the cloud may just be changing its rules.
+        patience = ["-o", "ConnectTimeout=10", "-o", "ConnectionAttempts=3"] if check else ["-o", "ConnectTimeout=2"]
+        argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", *patience]
         argv += ["-i", key, "-o", "IdentitiesOnly=yes"] if key else []
         answer = subprocess.run(
             [*argv, f"debian@{self.address6}", *words],

@@ -43,7 +43,7 @@ def teacher(held: Held) -> Participant:
 @pytest.fixture(scope="session")
 def met(verification: Verification, meeting: Meeting, teacher: Participant, held: Held) -> Pair:
     """The teacher and a pupil meet for 20 s; then they write, show a screen, and the pupil turns the camera off."""
-    pupil = held.show_pupil()
+    pupil = held.show()
     meeting.dismiss(held.pupils[1])
     first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
     verification.step(f"they watch each other for {SECONDS} s")
