@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from classroom.endpoints import faults_of
 from classroom.errors import WrongUseError
 from classroom.paths import REPO
 from classroom.settings import Settings, load
@@ -106,7 +107,9 @@ def test_the_example_is_taken_and_explains_every_key(certificate: dict[str, str]
     found = {key.removeprefix("classroom:"): value for key, value in yaml.safe_load(text)["config"].items()}
     found |= issued(found["domain"], f"turn.{found['domain']}")
     found["admins"][0]["public_key"] = public_key
-    assert load(found).shape == "single"
+    settings = load(found)
+    assert settings.shape == "single"
+    assert faults_of(settings.endpoints) == []
 
 
 def test_every_key_is_described_and_no_other_is_known() -> None:
