@@ -78,6 +78,7 @@ def up(
     """Build what is missing, start the cloud, open the class with `pulumi up`, verify it, and say how to look in."""
     if shape not in ("single", "split"):
         raise WrongUseError(f"--shape: there is no '{shape}'; choose single or split")
+    lab.check_root()
     if lab.running() is None:
         lab.check_machine()
     with lab.OnlyOne():

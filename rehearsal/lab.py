@@ -26,10 +26,15 @@ NAMESPACES = ["--cgroup", "--net", "--mount", "--uts", "--pid", "--ipc"]
 MEMORY_GIB, DISK_GIB = 8, 8
 
 
-def check_machine() -> None:
-    """Raise ClassroomError, naming the reason, where the rehearsal cannot run."""
+def check_root() -> None:
+    """Raise ClassroomError for an ordinary user."""
     if os.geteuid() != 0:
         raise ClassroomError("the rehearsal makes namespaces and mounts: run it as root")
+
+
+def check_machine() -> None:
+    """Raise ClassroomError, naming the reason, where the rehearsal cannot run."""
+    check_root()
     systems = Path("/proc/filesystems").read_text()
     for system in ("overlay", "cgroup2", "ext4"):
         if not any(line.split()[-1] == system for line in systems.splitlines() if line.split()):
