@@ -4,6 +4,7 @@ With `--keep` they use the class that is open, and leave it: for work on the tes
 """
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -50,25 +51,36 @@ def opened(cloud: dict[str, str], request: pytest.FixtureRequest) -> str:
     """A class that `classroom rehearsal up` has opened and verified; what it said."""
     kept = STACK / "test-lines.json"
     if request.config.getoption("--keep") and kept.exists():
-        return "\n".join(line for _, line in json.loads(kept.read_text()))
+        return "\n".join(line for _, line in json.loads(kept.read_text())["lines"])
     process = subprocess.Popen(
-        [CLASSROOM, "rehearsal", "up"], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [CLASSROOM, "rehearsal", "up"], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.stdout
-    start, lines = time.monotonic(), []
-    for line in process.stdout:
-        lines.append((time.monotonic() - start, line.rstrip()))
-        print(f"{lines[-1][0]:6.1f} {lines[-1][1]}", flush=True)
+    start, last, silence, rest, lines = time.monotonic(), time.monotonic(), 0.0, b"", []
+    # By what comes and not by lines: Pulumi tells that it goes on by one dot a second.
+    while piece := os.read(process.stdout.fileno(), 1 << 16):
+        now = time.monotonic()
+        silence, last = max(silence, now - last), now
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            lines.append((now - start, line.decode(errors="replace").rstrip()))
+            print(f"{lines[-1][0]:6.1f} {lines[-1][1]}", flush=True)
     text = "\n".join(line for _, line in lines)
     assert process.wait() == 0, text[-4000:]
-    kept.write_text(json.dumps(lines))
+    kept.write_text(json.dumps({"lines": lines, "silence": silence}))
     return text
 
 
 @pytest.fixture(scope="session")
 def opened_lines(opened: str) -> list[tuple[float, str]]:
     """The lines of `opened` with the seconds at which each came."""
-    return [(seconds, line) for seconds, line in json.loads((STACK / "test-lines.json").read_text())]
+    return [(seconds, line) for seconds, line in json.loads((STACK / "test-lines.json").read_text())["lines"]]
+
+
+@pytest.fixture(scope="session")
+def silence(opened: str) -> float:
+    """The longest time without a sign of `opened`, in seconds."""
+    return float(json.loads((STACK / "test-lines.json").read_text())["silence"])
 
 
 @pytest.fixture(scope="session")
