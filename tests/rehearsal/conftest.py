@@ -16,7 +16,7 @@ from rehearsal.paths import STACK
 from tests.rehearsal.command import CLASSROOM, REPO, member, rehearsal
 from tests.rehearsal.machine import traces
 
-ORDER = ("test_cloud", "test_image", "test_class", "test_bad_input", "test_faults", "test_end")
+ORDER = ("test_cloud", "test_image", "test_class", "test_bad_input", "test_replaced", "test_faults", "test_end")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
