@@ -10,10 +10,9 @@ from pulumi import Output, ResourceOptions
 
 from classroom.endpoints import METADATA4, METADATA6, Egress
 from classroom.network import tag
-from classroom.ports import Group, Port, Protocol, Shape, ports_for
+from classroom.ports import GROUPS, Group, Port, Protocol, Shape, inner_ports, ports_for
 
 EVERYWHERE = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
-EVERY: tuple[Group, ...] = ("front", "media")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class Access(pulumi.ComponentResource):
         self.rules = []
         for kind, members in args.machines.items():
             opened = ports_for(members, args.shape, args.media_count)
-            inner = [p for p in ports_for(EVERY, args.shape, args.media_count) if p.source in members]
+            inner = inner_ports(members, args.shape, args.media_count)
             rules = rules_for(opened, args.ssh_from, ipv6=args.ipv6) + rules_out(args.egress, inner, ipv6=args.ipv6)
             for rule in rules:
                 self.rules.append(
@@ -107,7 +106,7 @@ def rules_for(ports: Sequence[Port], ssh_from: Sequence[str], *, ipv6: bool) -> 
         rules.append(Rule(f"ping-{short}", "ingress", family, icmp, prefix=EVERYWHERE[family], why="ping and path MTU"))
         for port in ports:
             base = (f"{port.name}-{short}", "ingress", family, port.protocol, port.first, port.last)
-            if port.source in {"front", "media"}:
+            if port.source in GROUPS:
                 # Front and media speak IPv4 with each other.
                 rules += [Rule(*base, peer=port.source, why=port.why)] if family == "IPv4" else []
             elif port.source == "ssh_from":

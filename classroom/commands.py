@@ -10,6 +10,7 @@ from rich.table import Table
 
 from classroom.errors import ClassroomError
 from classroom.paths import REPO
+from classroom.ports import GROUPS
 from classroom.settings import Settings
 from classroom.stack import environment, output, pulumi
 
@@ -44,7 +45,7 @@ def inventory(stack: Stack, as_json: Json = False) -> None:
         return
     table = Table("machine", "groups", "IPv4", "IPv6", "private", "SSH host key", title=f"stack {stack}")
     for name, values in found["_meta"]["hostvars"].items():
-        groups = ", ".join(g for g in ("front", "media") if name in found[g]["hosts"])
+        groups = ", ".join(g for g in GROUPS if name in found[g]["hosts"])
         keys = "\n".join(" ".join((k[:24] + "…").split()) for k in values["classroom_host_keys"])
         table.add_row(
             name,

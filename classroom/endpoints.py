@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from classroom.ports import Protocol
+from classroom.sovereignty.facts import Record
+from classroom.sovereignty.operators import is_address
 
 Use = Literal["dns", "registry", "ntp", "packages", "ca", "stun", "mail", "backups"]
 HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
@@ -47,10 +49,8 @@ def _network(value: str) -> str:
         ) from None
 
 
-class Endpoint(BaseModel):
+class Endpoint(Record):
     """A service outside that the classroom uses: for what, its name, who runs it, and where it answers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     use: Use = Field(
         description="What for: `registry` is that of the domain's top level, `ca` the certificate authority."
@@ -67,7 +67,7 @@ class Endpoint(BaseModel):
     @field_validator("name")
     @classmethod
     def _host(cls, value: str) -> str:
-        if not HOST.fullmatch(value) and not _is_address(value):
+        if not HOST.fullmatch(value) and not is_address(value):
             raise ValueError(f"'{value}' is no host name; write one in small letters, such as ntp.academy.example")
         return value
 
@@ -77,14 +77,6 @@ class Endpoint(BaseModel):
         if value is not None and not ("://" in value and urlsplit(value).hostname):
             raise ValueError(f"'{value}' is no address; write one such as https://mirror.academy.example/debian")
         return value
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)

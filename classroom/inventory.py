@@ -5,7 +5,7 @@ from typing import Any
 
 from classroom.endpoints import egress_rows, host_services, rows_for
 from classroom.machines import LOGIN, Plan
-from classroom.ports import RELAY, ports_for
+from classroom.ports import GROUPS, RELAY, ports_for
 from classroom.settings import Settings
 from classroom.sovereignty import declarations
 
@@ -19,7 +19,7 @@ def inventory(
     """
     media = [plan.name for plan in plans if "media" in plan.groups]
     turn = dict(zip(media, settings.turn_names, strict=True))
-    groups = {group: {"hosts": [p.name for p in plans if group in p.groups]} for group in ("front", "media")}
+    groups: dict[str, Any] = {group: {"hosts": [p.name for p in plans if group in p.groups]} for group in GROUPS}
     hostvars: dict[str, dict[str, Any]] = {}
     for plan in plans:
         found = addresses[plan.name]
@@ -35,7 +35,7 @@ def inventory(
             hostvars[plan.name]["classroom_turn_name"] = turn[plan.name]
     ports = [
         {"name": p.name, "protocol": p.protocol, "first": p.first, "last": p.last, "group": p.group, "source": p.source}
-        for p in ports_for(["front", "media"], settings.shape, settings.media_count)
+        for p in ports_for(GROUPS, settings.shape, settings.media_count)
     ]
     variables = {
         "classroom_stack": stack,

@@ -8,6 +8,8 @@ Protocol = Literal["tcp", "udp"]
 Group = Literal["all", "front", "media"]
 Source = Literal["world", "ssh_from", "front", "media"]
 Shape = Literal["single", "split"]
+GROUPS: tuple[Group, ...] = ("front", "media")
+"""The groups in which a machine can be; `all` means every one of them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ def ports_for(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> li
     """Return the ports that are open on a machine of `groups` in a classroom of this shape and number of media machines."""
     wanted = {"all", *groups}
     return [port for port in PORTS if port.group in wanted and shape in port.shapes and media_count >= port.media_count]
+
+
+def inner_ports(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> list[Port]:
+    """Return the ports on other machines that a machine of `groups` uses, in the table's order."""
+    own = set(groups)
+    return [port for port in ports_for(GROUPS, shape, media_count) if port.source in own]
 
 
 def named(name: str) -> Port:

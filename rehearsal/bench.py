@@ -23,7 +23,6 @@ from classroom.progress import say
 from rehearsal import lab, stack
 from rehearsal.commands import start_cloud
 
-CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 IDLE, PATIENCE = 1.0, 180
 """A machine is taken as idle below this load (runnable processes, one minute's mean); seconds to wait for it."""
 
@@ -92,9 +91,7 @@ def timed(step: Callable[[], object]) -> float:
 
 def client(*argv: object) -> str:
     """Run a command as a client out there and return what it wrote; ClassroomError if it fails."""
-    script = 'cd "$0" && exec "$@"'
-    words = [str(CLASSROOM), "rehearsal", "exec", "--", "sh", "-c", script, str(REPO), *map(str, argv)]
-    answer = subprocess.run(words, capture_output=True, text=True, env=os.environ | stack.environment(), check=False)
+    answer = stack.ask(argv)
     if answer.returncode:
         raise ClassroomError(f"`{' '.join(map(str, argv))}` failed: {answer.stdout[-1500:]}{answer.stderr[-1500:]}")
     return answer.stdout
@@ -102,7 +99,7 @@ def client(*argv: object) -> str:
 
 def down(*, wipe: bool) -> None:
     """End the rehearsal."""
-    subprocess.run([CLASSROOM, "rehearsal", "down", *(["--wipe"] if wipe else [])], check=True)
+    subprocess.run([stack.CLASSROOM, "rehearsal", "down", *(["--wipe"] if wipe else [])], check=True)
 
 
 def memory() -> float:
@@ -127,15 +124,7 @@ def first_frame() -> float:
     classes = stack.output("classes")
     assert isinstance(classes, list)
     job = json.dumps([classes[0]["url"].partition("#")[0], classes[0]["teacher_code"], classes[0]["pupil_code"]])
-    argv = [str(CLASSROOM), "rehearsal", "exec", "--", "sh", "-c", 'cd "$0" && exec "$@"', str(REPO)]
-    answer = subprocess.run(
-        [*argv, "python", "-c", FIRST_FRAME],
-        input=job,
-        capture_output=True,
-        text=True,
-        env=os.environ | stack.environment(),
-        check=False,
-    )
+    answer = stack.ask(["python", "-c", FIRST_FRAME], stdin=job)
     if answer.returncode:
         raise ClassroomError(f"the browsers did not see each other: {answer.stderr[-1500:]}")
     return float(answer.stdout.splitlines()[-1]) - begin

@@ -2,7 +2,11 @@
 
 import datetime
 import json
+import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -15,6 +19,7 @@ from rehearsal.authority import NAME as AUTHORITY
 from rehearsal.config import AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
 from rehearsal.paths import STACK
 
+CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 NAME = "rehearsal"
 SETTINGS = STACK / f"Pulumi.{NAME}.yaml"
 """The stack's own settings file; the clone gets a copy, which git ignores."""
@@ -49,8 +54,25 @@ def environment() -> dict[str, str]:
     }
 
 
+def _in_clone(argv: Sequence[object]) -> list[object]:
+    """Return the command line that runs `argv` in this clone, where clients find Pulumi's program."""
+    return ["sh", "-c", 'cd "$0" && exec "$@"', REPO, *argv]
+
+
 def _client(argv: list[object]) -> int:
-    return outside.run_as_client(["sh", "-c", 'cd "$0" && exec "$@"', REPO, *argv], environment())
+    return outside.run_as_client(_in_clone(argv), environment())
+
+
+def ask(
+    argv: Sequence[object], *, stdin: str | None = None, env: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command out there, as the plain member, in this clone, and return its status and what it wrote.
+
+    `env` goes before the member's own variables.
+    """
+    words = [str(CLASSROOM), "rehearsal", "exec", "--", *map(str, _in_clone(argv))]
+    variables = os.environ | environment() | dict(env or {})
+    return subprocess.run(words, input=stdin, capture_output=True, text=True, env=variables, check=False)
 
 
 def settings(shape: str) -> dict[str, object]:

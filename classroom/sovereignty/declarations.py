@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from classroom.endpoints import Endpoint
@@ -13,7 +12,7 @@ from classroom.errors import WrongUseError
 from classroom.paths import REPO
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
-from classroom.sovereignty.verdict import Declared, Overlay, public
+from classroom.sovereignty.verdict import Declared, Overlay, public, stack_config
 
 OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
 
@@ -60,16 +59,7 @@ def _checked(values: Mapping[str, Any], where: str) -> Declarations:
 
 def of_stack(stack: str, folder: Path = REPO) -> Declarations:
     """Return what Pulumi.<stack>.yaml declares; WrongUseError naming file and key if it cannot be read or is faulty."""
-    path = folder / f"Pulumi.{stack}.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config = content.get("config") if isinstance(content, dict) else None
-        if not isinstance(config, dict):
-            raise ValueError("it has no key config")
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise WrongUseError(
-            f"stack: '{stack}': {path.name} cannot be read ({str(error).splitlines()[0]}); name a stack whose file lies in {folder}"
-        ) from None
+    path, config = stack_config(stack, folder)
     values: dict[str, Any] = {}
     for name, field in Declarations.model_fields.items():
         value = config.get(f"classroom:{name}")

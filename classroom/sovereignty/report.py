@@ -4,6 +4,7 @@ import datetime
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -91,9 +92,14 @@ class Verification(Record):
         return found
 
 
+def last_path(stack: str) -> Path:
+    """Return the file of a stack's last verification, there or not."""
+    return CACHE / "verified" / stack / "last.json"
+
+
 def load(stack: str) -> Verification:
     """Return a stack's last verification; UnknownError (status 4) if there is none, or it cannot be read."""
-    path = CACHE / "verified" / stack / "last.json"
+    path = last_path(stack)
     fix = f"run `classroom verify --stack {stack}`"
     if not path.exists():
         raise UnknownError(f"stack '{stack}' was never verified here: {fix}")

@@ -460,13 +460,8 @@ def _listed(value: Any, key: str) -> list[Any]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def declared_by(stack: str, folder: Path = REPO) -> Declared:
-    """Return what the file of a stack declares about addresses.
-
-    Reads `classroom:declared_cloud` (one or a list), `classroom:rehearsal` and `classroom:overlay` of Pulumi.<stack>.yaml.
-    WrongUseError naming key and value if there is no such stack, a declaration is faulty or takes public addresses, or an
-    overlay stands in a stack that is not marked as rehearsal.
-    """
+def stack_config(stack: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Return a stack's file and what stands in it under `config`; WrongUseError if it cannot be read."""
     path = folder / f"Pulumi.{stack}.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -476,6 +471,17 @@ def declared_by(stack: str, folder: Path = REPO) -> Declared:
     except (OSError, ValueError, yaml.YAMLError) as error:
         said = f"{path.name} cannot be read ({str(error).splitlines()[0]})"
         raise WrongUseError(f"stack: '{stack}': {said}; name a stack whose file lies in {folder}") from None
+    return path, config
+
+
+def declared_by(stack: str, folder: Path = REPO) -> Declared:
+    """Return what the file of a stack declares about addresses.
+
+    Reads `classroom:declared_cloud` (one or a list), `classroom:rehearsal` and `classroom:overlay` of Pulumi.<stack>.yaml.
+    WrongUseError naming key and value if there is no such stack, a declaration is faulty or takes public addresses, or an
+    overlay stands in a stack that is not marked as rehearsal.
+    """
+    path, config = stack_config(stack, folder)
     key = "classroom:declared_cloud"
     try:
         clouds = tuple(DeclaredCloud.model_validate(one) for one in _listed(config.get(key), key))

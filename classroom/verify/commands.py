@@ -21,13 +21,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from classroom.errors import ClassroomError, UnknownError, WrongUseError
-from classroom.paths import CACHE, REPO
+from classroom.paths import REPO
 from classroom.sovereignty import addresses
 from classroom.sovereignty.cloud_check import day
 from classroom.sovereignty.controls import load_controls
 from classroom.sovereignty.declarations import of_stack
 from classroom.sovereignty.phrases import said
 from classroom.sovereignty.proof.evidence import Proof
+from classroom.sovereignty.report import last_path
 from classroom.stack import environment, output
 from classroom.verify.capture import Capture
 from classroom.verify.held import SECONDS
@@ -262,11 +263,6 @@ def keep(record: dict[str, Any]) -> Path:
         json.dump(record, file, indent=2, ensure_ascii=False)
     Path(scratch).rename(path)
     return path
-
-
-def last_path(stack: str) -> Path:
-    """Return the file of a stack's last verification, there or not."""
-    return CACHE / "verified" / stack / "last.json"
 
 
 def capture(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classroom.endpoints import METADATA4, METADATA6, egress_for, endpoints_of
-from classroom.ports import Port
+from classroom.ports import GROUPS, Port
 from classroom.verify.target import Machine, Target
 
 CONTROL_MESSAGES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
@@ -57,9 +57,9 @@ def _name(port: Port) -> str:
 def expected(target: Target, machine: Machine) -> list[str]:
     """Return the lines that the host's ruleset should consist of: the tables' of ports and endpoints, and what every host needs."""
     ports = target.ports(machine)
-    sources = {
+    sources: dict[str, list[str]] = {
         "ssh_from": target.vars["classroom_ssh_from"],
-        **{group: [m.private4 for m in target.machines if group in m.groups] for group in ("front", "media")},
+        **{group: [m.private4 for m in target.machines if group in m.groups] for group in GROUPS},
     }
     rules = [
         "iif lo accept",

@@ -9,11 +9,10 @@ from typing import Any
 
 from classroom.errors import WrongUseError
 from classroom.paths import REPO
-from classroom.ports import Group, Port, ports_for
+from classroom.ports import GROUPS, Group, Port, inner_ports, ports_for
 from classroom.sovereignty.declarations import Declarations, of_inventory
 
 ACCOUNT = "verifier"
-GROUPS: tuple[Group, ...] = ("front", "media")
 DOCUMENTATION = [ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
 """Addresses that nobody has (RFC 5737): a class there is a rehearsal."""
 
@@ -76,8 +75,7 @@ class Target:
 
     def inner_ports(self, machine: Machine) -> list[Port]:
         """Return the ports of the table on other machines that a machine uses, in the table's order."""
-        every = ports_for(GROUPS, self.vars["classroom_shape"], len(self.group("media")))
-        return [port for port in every if port.source in machine.groups]
+        return inner_ports(machine.groups, self.vars["classroom_shape"], len(self.group("media")))
 
     @property
     def names(self) -> list[str]:

@@ -3,13 +3,12 @@
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 from rehearsal import stack
+from rehearsal.stack import CLASSROOM
 
 REPO = Path(__file__).resolve().parents[2]
-CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 
 
 def rehearsal(*words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -31,10 +30,7 @@ def member() -> dict[str, str]:
 
 def as_client(*argv: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command out there, as the plain member, in the clone; `env` goes before the member's own variables."""
-    script = 'cd "$0" && exec "$@"'
-    words = [str(CLASSROOM), "rehearsal", "exec", "--", "sh", "-c", script, str(REPO), *map(str, argv)]
-    environment = os.environ | stack.environment() | (env or {})
-    return subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    return stack.ask(argv, env=env)
 
 
 def count(kind: str) -> int:

@@ -10,11 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from classroom.paths import REPO
 from classroom.verify.commands import run
 from classroom.verify.target import Target
-from rehearsal import stack
-from tests.rehearsal.command import rehearsal
+from tests.rehearsal.command import as_client
 
 AREAS = ("every", "front", "media", "outside/test_page.py")
 WITHOUT = frozenset({"inside"})
@@ -39,9 +37,7 @@ def red(outcomes: dict[str, str]) -> set[str]:
 
 def _outside(*words: object) -> subprocess.CompletedProcess[str]:
     """Run this file as a program, as a client out there."""
-    script = 'cd "$0" && exec "$@"'
-    argv = ["sh", "-c", script, REPO, sys.executable, "-m", "tests.rehearsal.eyes", *words]
-    answer = rehearsal("exec", "--", *argv, env=stack.environment())
+    answer = as_client(sys.executable, "-m", "tests.rehearsal.eyes", *words)
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
     return answer
 

@@ -1,4 +1,5 @@
 import { lazy, Suspense, useEffect, useState } from "react";
+import { Brand } from "./Brand";
 import { firstWishes } from "./devices";
 import { type Entry, Join } from "./Join";
 import type { Ticket } from "./portal";
@@ -71,13 +72,7 @@ export function App() {
   if (goodbye) {
     return (
       <div className="door">
-        <header>
-          <p className="brand">
-            <img src="/icon.svg" alt="" width="28" height="28" />
-            {text.title}
-          </p>
-          {switcher}
-        </header>
+        <Brand title={text.title} switcher={switcher} />
         <main className="goodbye">
           <div role="status">
             <h1 data-testid="goodbye" data-why={goodbye}>

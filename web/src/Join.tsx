@@ -1,4 +1,5 @@
 import { type FormEvent, type ReactNode, useRef, useState } from "react";
+import { Brand } from "./Brand";
 import type { Wishes } from "./devices";
 import { Preview } from "./Preview";
 import { askToJoin, type Refusal, type Ticket } from "./portal";
@@ -29,13 +30,7 @@ export function Join({ text, switcher, entry, onEntry, onTicket }: Props) {
 
   return (
     <div className="door">
-      <header>
-        <p className="brand">
-          <img src="/icon.svg" alt="" width="28" height="28" />
-          {text.title}
-        </p>
-        {switcher}
-      </header>
+      <Brand title={text.title} switcher={switcher} />
       <main>
         <h1>{text.welcome}</h1>
         <form onSubmit={submit} className="card" aria-busy={busy}>

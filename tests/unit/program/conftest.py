@@ -1,5 +1,7 @@
 """Certificates and keys for settings."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -32,6 +34,23 @@ def issued(*names: str, days: int = 60) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def certificate() -> dict[str, str]:
     return issued("class.example", "turn.class.example")
+
+
+@pytest.fixture(scope="session")
+def smallest(certificate: dict[str, str], public_key: str) -> dict[str, Any]:
+    """The smallest settings of a classroom on no cloud in particular."""
+    return {
+        "region": "r",
+        "image": "debian-13",
+        "flavor_front": "small",
+        "external_network": "public",
+        "endpoints": ENDPOINTS,
+        "domain": "class.example",
+        "admins": [{"name": "ada", "public_key": public_key}],
+        "ssh_from": ["192.0.2.0/24"],
+        "classes": [{"name": "CM2", "size": 30}],
+        **certificate,
+    }
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ from classroom.errors import ClassroomError, WrongUseError
 from classroom.preflight import Findings
 from classroom.settings import Settings, load
 
-from .conftest import ENDPOINTS
-
 Answers = dict[str, Any]
 
 
@@ -63,19 +61,8 @@ def answers() -> Answers:
 
 
 @pytest.fixture
-def values(certificate: dict[str, str], public_key: str) -> dict[str, Any]:
-    return {
-        "region": "r",
-        "image": "debian-13",
-        "flavor_front": "small",
-        "external_network": "public",
-        "endpoints": ENDPOINTS,
-        "domain": "class.example",
-        "admins": [{"name": "ada", "public_key": public_key}],
-        "ssh_from": ["192.0.2.0/24"],
-        "classes": [{"name": "CM2", "size": 30}],
-        **certificate,
-    }
+def values(smallest: dict[str, Any]) -> dict[str, Any]:
+    return dict(smallest)
 
 
 def look(answers: Answers, settings: Settings) -> Findings:

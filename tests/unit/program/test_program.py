@@ -18,7 +18,7 @@ from classroom.provider.server import plain
 from classroom.settings import Settings, load
 from classroom.templates import render
 
-from .conftest import ENDPOINTS, issued
+from .conftest import issued
 
 
 class Recorder(pulumi.runtime.Mocks):
@@ -80,17 +80,9 @@ def run(settings: Settings, found: Findings | None = None) -> Seen:
 
 
 @pytest.fixture(scope="session")
-def settings(public_key: str) -> Callable[..., Settings]:
+def settings(smallest: dict[str, Any]) -> Callable[..., Settings]:
     def make(**changes: Any) -> Settings:
-        values = {
-            "region": "r",
-            "image": "debian-13",
-            "flavor_front": "small",
-            "external_network": "public",
-            "endpoints": ENDPOINTS,
-            "domain": "class.example",
-            "admins": [{"name": "ada", "public_key": public_key}],
-            "ssh_from": ["192.0.2.0/24"],
+        values = smallest | {
             "classes": [{"name": "CM2 b", "size": 30}, {"name": "6e", "size": 25}],
             **issued("class.example", "turn.class.example", "turn1.class.example", "turn2.class.example"),
         }

@@ -86,7 +86,6 @@ def record(
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(verify, "CACHE", tmp_path)
     monkeypatch.setattr(report, "CACHE", tmp_path)
     return tmp_path
 
