@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check roles drills pages rehearsal rehearsal-down test bench closed role role-down
+.PHONY: help install machine lock check roles drills pages rehearsal rehearsal-down test planted bench closed role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
@@ -34,6 +34,9 @@ test: closed install machine ## every test, the whole rehearsal included
 	@$(MAKE) --no-print-directory pages
 	@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/up
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times --ignore tests/rehearsal/test_replaced.py tests/rehearsal
+
+planted: install machine ## planted violations on the open class (opened if there is none): each control has to catch its own
+	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times tests/rehearsal/test_planted.py --keep
 
 bench: closed install machine ## measure the figures, on an idle machine, and write BENCHMARKS.md
 	@$(VENV)/python -m rehearsal.bench

@@ -66,22 +66,43 @@ def issue(
     return builder.sign(signing, hashes.SHA256()), key
 
 
+def names_of(domain: str) -> list[str]:
+    """Return the names that a class's certificate is for: its page, and up to nine TURN servers."""
+    return [domain, f"turn.{domain}", *(f"turn{n}.{domain}" for n in range(1, 10))]
+
+
 def ensure(domain: str) -> None:
-    """Make the authority and the class's certificate, with names of up to nine TURN servers, if they are missing."""
-    root_file, key_file = STACK / "root.pem", STACK / "root.key"
-    if not root_file.exists():
-        certificate, key = issue(NAME, [], None)
-        _write(key_file, _pem(key), 0o600)
-        _write(root_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    """Make the authority and the class's certificate if they are missing."""
+    ensure_authority(NAME, "root")
     chain_file = STACK / "class.pem"
     if not chain_file.exists() or not _fresh(chain_file):
-        root = x509.load_pem_x509_certificate(root_file.read_bytes())
-        root_key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-        assert isinstance(root_key, ec.EllipticCurvePrivateKey)
-        names = [domain, f"turn.{domain}", *(f"turn{n}.{domain}" for n in range(1, 10))]
-        certificate, key = issue(domain, names, (root, root_key), days=DAYS - 1)
-        _write(STACK / "class.key", _pem(key), 0o600)
-        _write(chain_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        chain, key = signed("root", domain, names_of(domain))
+        _write(STACK / "class.key", key, 0o600)
+        _write(chain_file, chain, 0o644)
+
+
+def ensure_authority(name: str, stem: str) -> Path:
+    """Make an authority of that name if it is missing, kept as `<stem>.pem` and `.key`, and return its certificate's file."""
+    root_file = STACK / f"{stem}.pem"
+    if not root_file.exists():
+        certificate, key = issue(name, [], None)
+        _write(STACK / f"{stem}.key", _pem(key), 0o600)
+        _write(root_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    return root_file
+
+
+def signed(stem: str, subject: str, names: list[str]) -> tuple[bytes, bytes]:
+    """Return a new certificate for `names` and its key, both PEM, by the authority that is kept as `<stem>.pem`."""
+    root = x509.load_pem_x509_certificate((STACK / f"{stem}.pem").read_bytes())
+    root_key = serialization.load_pem_private_key((STACK / f"{stem}.key").read_bytes(), None)
+    assert isinstance(root_key, ec.EllipticCurvePrivateKey)
+    certificate, key = issue(subject, names, (root, root_key), days=DAYS - 1)
+    return certificate.public_bytes(serialization.Encoding.PEM), _pem(key)
+
+
+def der(path: Path) -> bytes:
+    """Return a certificate's file as DER."""
+    return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(serialization.Encoding.DER)
 
 
 def _fresh(path: Path) -> bool:

@@ -4,17 +4,19 @@ import json
 import os
 import secrets
 import uuid
+from collections.abc import Mapping
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rehearsal.paths import CLOUD, HERE
+from rehearsal.sides import EU, hosts
 
 API = "192.0.2.10"
 """The cloud's API, as the outside sees it (documentation addresses throughout: RFC 5737, RFC 3849)."""
 DNS, DNS6 = "192.0.2.53", "2001:db8:e::53"
 PACKAGE_PROXY, PACKAGE_PROXY6 = "192.0.2.20", "2001:db8:e::20"
 TIME, TIME6 = "192.0.2.123", "2001:db8:e::123"
-OPERATOR = "Example Cooperative"
+OPERATOR = EU.operator
 ENDPOINTS: list[dict[str, object]] = [
     {"use": "dns", "name": "dns.example", "operator": OPERATOR, "addresses": [DNS, DNS6]},
     {"use": "ntp", "name": "ntp.example", "operator": OPERATOR, "addresses": [TIME, TIME6]},
@@ -39,6 +41,13 @@ AUTH_URL = f"http://{API}:5000/v3"
 SECRET_NAMES = ("admin", "service", "database", "metadata", "deployer")
 
 
+def addresses_of(row: Mapping[str, object]) -> list[str]:
+    """Return the addresses of a row of the table of endpoints, or of a host of the outside."""
+    found = row["addresses"]
+    assert isinstance(found, list)
+    return found
+
+
 def secret_values() -> dict[str, str]:
     """Return the cloud's passwords, made at random the first time and kept in a file for root alone."""
     path = CLOUD / "etc" / "secrets.json"
@@ -58,6 +67,11 @@ def write_configuration() -> None:
     # The results are configuration files, not web pages.
     jinja = Environment(loader=FileSystemLoader(HERE / "templates"), undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
     values = secret_values()  # makes the folder
+    found = hosts()
+    (target / "outside.json").write_text(json.dumps(found, indent=1))
+    own = [API, *(address for one in ENDPOINTS for address in addresses_of(one))]
+    every = [*own, *(address for one in found for address in addresses_of(one))]
+    (target / "addresses").write_text("".join(f"{address}\n" for address in every))
     for template in sorted((HERE / "templates").glob("[!_]*.j2")):
         text = jinja.get_template(template.name).render(
             api=API,
@@ -68,6 +82,7 @@ def write_configuration() -> None:
             region=REGION,
             secrets=values,
             host_uuid=values["host_uuid"],
+            outside=found,
         )
         path = target / template.name.removesuffix(".j2")
         path.write_text(text.lstrip("\n") + "\n")

@@ -10,13 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypedDict
 
-from rehearsal import lab
+from rehearsal import authority, lab
 from rehearsal.config import DNS
 from rehearsal.paths import CLOUD, LOGS, STACK
 from rehearsal.roots import mirrors
+from rehearsal.sides import SIDES, US_AUTHORITY, Kind
 
 OUTSIDE = CLOUD / "outside"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
+AUTHORITIES = {authority.NAME: "root", US_AUTHORITY: "us-root"}
+"""The certificate authorities out there, each with the stem of its files."""
 
 
 class DnsRecord(TypedDict):
@@ -31,9 +35,25 @@ def furnish() -> None:
     """Write what a client sees: its DNS server, and the machine's authorities with the rehearsal's own among them."""
     OUTSIDE.mkdir(parents=True, exist_ok=True)
     (OUTSIDE / "resolv.conf").write_text(f"nameserver {DNS}\n")
-    root = (STACK / "root.pem").read_text()
+    roots = "".join((STACK / f"{name}.pem").read_text() for name in AUTHORITIES.values())
     bundle = OUTSIDE / "bundle.pem"
-    bundle.write_text((BUNDLE.read_text() if BUNDLE.exists() else "") + root)
+    bundle.write_text((BUNDLE.read_text() if BUNDLE.exists() else "") + roots)
+    (OUTSIDE / "roots.pem").write_text(roots)
+    certify()
+
+
+def certify() -> None:
+    """Write the certificates of the outside's web hosts, each by the authority of its side."""
+    folder = OUTSIDE / "hosts.d"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    kinds: tuple[Kind, ...] = ("cdn", "ca")
+    for side in SIDES:
+        root = authority.ensure_authority(side.authority, AUTHORITIES[side.authority])
+        for kind in kinds:
+            name = side.name(kind)
+            chain, key = authority.signed(AUTHORITIES[side.authority], name, [name])
+            (folder / f"{name}.pem").write_bytes(chain + key)
+            (folder / f"{name}.root").write_bytes(authority.der(root))
 
 
 def client_environment() -> dict[str, str]:
@@ -42,7 +62,7 @@ def client_environment() -> dict[str, str]:
     trust = dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), bundle)
     kept = {k: v for k, v in os.environ.items() if k not in {"SSL_CERT_DIR"} and not k.lower().endswith("_proxy")}
     path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
-    return kept | trust | {"CLASSROOM_EXTRA_CA": str(STACK / "root.pem"), "PATH": path}
+    return kept | trust | {"CLASSROOM_EXTRA_CA": str(OUTSIDE / "roots.pem"), "PATH": path}
 
 
 def publish_dns(records: Sequence[DnsRecord]) -> None:

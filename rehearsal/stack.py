@@ -16,8 +16,9 @@ from classroom.paths import REPO
 from classroom.progress import say
 from rehearsal import outside
 from rehearsal.authority import NAME as AUTHORITY
-from rehearsal.config import AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
+from rehearsal.config import API, AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
 from rehearsal.paths import STACK
+from rehearsal.sides import SIDES, US, US_AUTHORITY
 
 CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 NAME = "rehearsal"
@@ -31,16 +32,22 @@ DECLARED: dict[str, object] = {
     "parent": {"name": "The rehearsal", "country": "FR"},
     "keystone": [AUTH_URL],
     "regions": [{"name": REGION, "city": "This machine", "country": "FR"}],
-    "prefixes": ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"],
+    "prefixes": [
+        f"{API}/32",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        *(f"2001:db8:{part}::/64" for part in ("30", "c", "f")),
+    ],
     "source": "a rehearsal on documentation addresses, made up and no fact about the world",
 }
-"""The rehearsal's cloud and its outside, as a private cloud is declared; the day is the rehearsal's own."""
+"""The rehearsal's cloud, as a private cloud is declared; the day is the rehearsal's own. Its outside stands in the overlay."""
 
 
-def _declared(name: str) -> dict[str, object]:
+def _declared(name: str, country: str = "FR", owner: str = "The rehearsal") -> dict[str, object]:
     """Return the declaration of an operator that no data file knows, as a stack file holds it."""
     about = {"source": DECLARED["source"], "date": datetime.date.today().isoformat()}
-    return {"name": name, "country": "FR", "parent": {"name": "The rehearsal", "country": "FR"}, **about}
+    seat = {"country": country, **({"dpf": "yes"} if country == "US" else {})}
+    return {"name": name, **seat, "parent": {"name": owner, **seat}, **about}
 
 
 def environment() -> dict[str, str]:
@@ -93,11 +100,15 @@ def settings(shape: str) -> dict[str, object]:
         "classes": [{"name": "CM2", "size": 30}],
         "endpoints": ENDPOINTS,
         "rehearsal": True,
+        "overlay": [side.overlay() for side in SIDES],
         "declared_cloud": DECLARED | {"date": datetime.date.today().isoformat()},
     }
     if shape == "split":
         values["media_count"] = 1
-    values["declared_operators"] = [_declared(name) for name in (OPERATOR, AUTHORITY)]
+    values["declared_operators"] = [
+        *(_declared(name) for name in (OPERATOR, AUTHORITY)),
+        *(_declared(name, US.country, US.owner) for name in (US.operator, US_AUTHORITY)),
+    ]
     return {f"classroom:{key}": value for key, value in values.items()}
 
 

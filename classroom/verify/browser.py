@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import sync_playwright
 
@@ -240,7 +242,7 @@ class Meeting:
         """With this all participants' names begin."""
 
     def __enter__(self) -> "Meeting":
-        """Make a home for the browsers, in which the extra authority of $CLASSROOM_EXTRA_CA is trusted, if there is one."""
+        """Make a home for the browsers, in which the extra authorities of $CLASSROOM_EXTRA_CA are trusted, if there are any."""
         self._home = Path(tempfile.mkdtemp(prefix="classroom-browsers-"))
         try:
             self._home.chmod(0o755)
@@ -264,13 +266,16 @@ class Meeting:
             self._playwright.stop()
             shutil.rmtree(self._home, ignore_errors=True)
 
-    def _trust(self, authority: str | None) -> None:
-        """Let Chromium trust one more authority: its own store in the user's home is where it looks."""
+    def _trust(self, authorities: str | None) -> None:
+        """Let Chromium trust the authorities of a PEM file too: its own store in the user's home is where it looks."""
         store = self._home / ".pki" / "nssdb"
         store.mkdir(parents=True)
         _command("certutil", "-d", f"sql:{store}", "-N", "--empty-password")
-        if authority:
-            _command("certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "extra", "-i", authority)
+        found = x509.load_pem_x509_certificates(Path(authorities).read_bytes()) if authorities else []
+        for number, certificate in enumerate(found):
+            one = self._home / "extra.pem"
+            one.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+            _command("certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", f"extra {number}", "-i", one)
 
     def enter(self, code: str, client: Client | None = None) -> Participant:
         """Start a browser, in the client's network if one is given, and join the class with `code`.

@@ -31,7 +31,7 @@ from classroom.sovereignty.proof.evidence import Proof
 from classroom.sovereignty.report import last_path
 from classroom.stack import environment, output
 from classroom.verify.capture import Capture
-from classroom.verify.held import SECONDS
+from classroom.verify.held import SECONDS, Observed
 from classroom.verify.namespaces import Client
 from classroom.verify.needs import PARTS, capture_path, needs
 from classroom.verify.plugin import Result, Silence, Verification, as_json
@@ -117,11 +117,12 @@ def run(
     *,
     as_of: datetime.date | None = None,
     hold: float = SECONDS,
+    observed: Observed | None = None,
 ) -> tuple[Verification, int]:
     """Run the tests of `areas` in this process, tell them as they end, and return what they found, and pytest's status.
 
     An area may be a file of tests too, such as `sovereignty/test_time.py`. Controls judge by the day `as_of`; the class is
-    held for at least `hold` seconds.
+    held for at least `hold` seconds, or none is where what was `observed` of an earlier one is to be judged again.
     """
     out = os.fdopen(os.dup(1), "w")  # pytest catches what is written to the usual one
 
@@ -129,6 +130,7 @@ def run(
         print(line, file=out, flush=True)
 
     done = Verification(target, target.write_ssh(scratch), left_out, say, as_of, hold)
+    done.observed = observed
     argv = [f"--rootdir={REPO}", "-c", str(TESTS / "pytest.ini"), "--tb=short", "-q"]
     argv += [f"--junitxml={junit.absolute()}"] if junit else []
     here = Path.cwd()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from classroom.errors import ClassroomError
 from classroom.sovereignty.proof.host_connections import Connection, Window
 from classroom.sovereignty.proof.page_requests import Request, Traffic
 from classroom.verify.browser import NEUTRAL_HOST, Meeting, Participant
@@ -171,8 +172,10 @@ class Held:
         participants = set()
         for machine in self._target.group("media"):
             for address in self._target.addresses(machine, ipv6=self._target.ipv6):
-                with contextlib.suppress(OSError):  # a machine without IPv6
-                    participants |= {own_address(address), stun_binding(address)[0]}
+                # A machine without IPv6, or a TURN that answers no STUN: that one is told by the control `ice`.
+                with contextlib.suppress(OSError, ClassroomError):
+                    participants.add(own_address(address))
+                    participants.add(stun_binding(address)[0])
         return Observed(
             windows,
             tuple(request for person in people for request in person.requests),

@@ -18,6 +18,7 @@ import pytest
 
 from classroom.sovereignty.phrases import Said, said
 from classroom.sovereignty.proof.evidence import Eye, Proof
+from classroom.verify.held import Observed
 from classroom.verify.needs import IN_CONTAINERS, PARTS, REHEARSAL_ONLY
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
@@ -54,6 +55,8 @@ class Verification:
         self.target, self.without, self.say = target, without, say
         self.as_of, self.hold = as_of or datetime.date.today(), hold
         self.held_for = 0.0
+        self.observed: Observed | None = None
+        """What was seen of a held class: of the one in this run, or of an earlier one that is to be judged again."""
         self.eye = Eye(target.declarations, self.as_of)
         self.proofs: dict[str, Proof] = {}
         self.results: list[Result] = []

@@ -19,6 +19,8 @@ ETC, LOG, PIDS = pathlib.Path("/lab/etc"), pathlib.Path("/lab/log"), pathlib.Pat
 NOVA = f"--config-file {ETC}/nova.conf"
 NEUTRON = f"--config-file {ETC}/neutron.conf"
 PYTHON = "/opt/openstack/bin/python3"
+OUTSIDE = json.loads((ETC / "outside.json").read_text())
+CLOCKS = " ".join(address for host in OUTSIDE if host["kind"] == "ntp" for address in host["addresses"])
 RABBIT = (
     "env HOME=/lab/rabbitmq RABBITMQ_NODENAME=rabbit@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1"
     " RABBITMQ_MNESIA_BASE=/lab/rabbitmq/mnesia RABBITMQ_LOG_BASE=/lab/rabbitmq/log RABBITMQ_CONF_ENV_FILE=/dev/null"
@@ -44,7 +46,8 @@ DAEMONS = {
     "dns": f"dnsmasq --keep-in-foreground --conf-file={ETC}/dnsmasq.conf",
     "package-relay": "socat TCP-LISTEN:3142,bind=192.0.2.20,fork,reuseaddr UNIX-CONNECT:/lab/outside/packages.sock",
     "package-relay6": "socat TCP6-LISTEN:3142,bind=[2001:db8:e::20],fork,reuseaddr UNIX-CONNECT:/lab/outside/packages.sock",
-    "time": f"{PYTHON} /opt/rehearsal/inside/serve_time.py 192.0.2.123 2001:db8:e::123",
+    "time": f"{PYTHON} /opt/rehearsal/inside/serve_time.py 192.0.2.123 2001:db8:e::123 {CLOCKS}",
+    "outside": f"{PYTHON} /opt/rehearsal/inside/serve_outside.py {ETC}/outside.json /lab/outside/hosts.d",
     "routes": f"{PYTHON} /opt/rehearsal/inside/announce_routes.py",
 }
 REPORTERS = (
@@ -224,7 +227,7 @@ def up() -> None:
     plugins = pathlib.Path("/lab/rabbitmq/plugins")
     if not plugins.exists():
         plugins.write_text("[].")
-    start("rabbitmq", "mariadb", "libvirtd", "dns", "time", "package-relay", "package-relay6")
+    start("rabbitmq", "mariadb", "libvirtd", "dns", "time", "outside", "package-relay", "package-relay6")
     wait_port("mariadb", "127.0.0.1", 3306)
     if first:
         first_databases(secrets)

@@ -23,8 +23,13 @@ ip link set lo up
 # The lab takes no address from the tenants' router advertisements on their bridges, or it goes round the security groups.
 # (Not default.disable_ipv6: from that Neutron's agents conclude that there is no IPv6 at all.)
 sysctl -qw net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.autoconf=0
-for address in 192.0.2.10 192.0.2.20 192.0.2.53 192.0.2.123; do ip address add "$address/32" dev lo; done
-for address in 2001:db8:e::20 2001:db8:e::53 2001:db8:e::123; do ip address add "$address/128" dev lo nodad; done
+# The cloud's API, the services of the table, and the hosts that a class could leak to.
+while read -r address; do
+  case $address in
+    *:*) ip address add "$address/128" dev lo nodad ;;
+    *) ip address add "$address/32" dev lo ;;
+  esac
+done < /lab/etc/addresses
 ip link add br-ex type bridge
 ip address add 203.0.113.1/24 dev br-ex
 ip address add 2001:db8:f::1/64 dev br-ex nodad

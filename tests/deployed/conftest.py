@@ -129,9 +129,10 @@ def codes(target: Target, remotes: dict[str, Remote]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def early(request: pytest.FixtureRequest) -> None:
+def early(request: pytest.FixtureRequest, verification: Verification) -> None:
     """Let the class begin before the first test, where one needs it: it is held beside the tests that need no browser."""
-    if any("held" in item.fixturenames for item in request.session.items):
+    wanted = {name for item in request.session.items for name in item.fixturenames}
+    if "held" in wanted or ("observed" in wanted and verification.observed is None):
         # Who needs it gets the error itself.
         with contextlib.suppress(Exception):
             request.getfixturevalue("held")

@@ -16,11 +16,22 @@ from rehearsal.paths import STACK
 from tests.rehearsal.command import CLASSROOM, REPO, member, rehearsal
 from tests.rehearsal.machine import traces
 
-ORDER = ("test_cloud", "test_image", "test_class", "test_bad_input", "test_replaced", "test_faults", "test_end")
+ORDER = (
+    "test_cloud",
+    "test_image",
+    "test_class",
+    "test_outside",
+    "test_bad_input",
+    "test_replaced",
+    "test_faults",
+    "test_planted",
+    "test_end",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", action="store_true", help="use the rehearsal that is open, and do not end it")
+    parser.addoption("--planted", type=Path, help="where planted.json goes; beside the last verification if not given")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from classroom.endpoints import METADATA4, METADATA6
 from classroom.sovereignty.phrases import Said, said
 from classroom.sovereignty.proof.evidence import Eye, Proof, Seen
-from classroom.verify.egress import Drop, Egress
+from classroom.verify.egress import Drop, Egress, Out
 
 ID = "host-connections"
 Connection = tuple[str, str, int, str]
@@ -44,7 +44,7 @@ def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Colle
     absent: list[Said] = []
     used: set[str] = set()
     for host, found in hosts.items():
-        if not found.rules.closed or any(way.kind == "open" for way in found.rules.ways):
+        if not found.rules.closed or any(_untold(way) for way in found.rules.ways):
             seen.append(Seen(where=host, outcome="unknown", what=said("no-record")))
         elif not found.steady:
             seen.append(Seen(where=host, outcome="unknown", what=said("rules-changed")))
@@ -85,6 +85,11 @@ def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Colle
         if open_uses.get(one.use) not in used
     )
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
+
+
+def _untold(way: Out) -> bool:
+    """Return whether packets may leave by a rule without a trace: to anywhere, or uncounted."""
+    return way.kind == "open" or (way.kind == "to" and not way.counter)
 
 
 def _dropped(host: str, found: Window, participants: Collection[str], eye: Eye) -> list[Seen]:

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from classroom.sovereignty.proof import (
     time,
 )
 from classroom.sovereignty.proof.evidence import Eye, Proof, Seen
-from classroom.verify.egress import Drop, read
+from classroom.verify.egress import Drop, Out, read
 from rehearsal.authority import issue
 
 DAY = datetime.date(2026, 11, 24)
@@ -297,6 +298,10 @@ def window(**change: object) -> host_connections.Window:
         ({"connections": frozenset({("tcp", "198.51.100.2", 443, "livekit-server")})}, ["connection-participant"]),
         ({"connections": frozenset({("tcp", "10.30.0.10", 7880, "nginx")})}, []),
         ({"rules": read([])}, ["no-record"]),
+        (
+            {"rules": replace(RULES, ways=(*RULES.ways, Out("to", "ip6 daddr 2001:db8:a::4", ("2001:db8:a::4",))))},
+            ["no-record"],
+        ),
         ({"steady": False}, ["rules-changed"]),
     ],
 )
