@@ -33,7 +33,7 @@ test: closed install machine ## every test, the whole rehearsal included
 	@$(MAKE) --no-print-directory roles
 	@$(MAKE) --no-print-directory pages
 	@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/up
-	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times --ignore tests/rehearsal/test_replaced.py tests/rehearsal
+	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times -m 'not drill' tests/rehearsal
 
 planted: install machine ## planted violations on the open class (opened if there is none): each control has to catch its own
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times tests/rehearsal/test_planted.py --keep
@@ -73,7 +73,7 @@ roles: install machine ## every role on a systemd-nspawn host: converge, no chan
 
 drills: install machine ## what takes long: all roles together on one host and on three, live classes, runs cut off half-way
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_single.py tests/roles/test_split.py
-	@$(VENV)/pytest -v -s -o console_output_style=times tests/rehearsal/test_replaced.py
+	@$(VENV)/pytest -v -s -o console_output_style=times -m drill tests/rehearsal
 
 pages: install machine ## the class page in real browsers, with a real media server
 	@$(VENV)/python -m engine.check_page

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from rehearsal import outside, stack
 from tests.rehearsal.command import as_client
 from tests.rehearsal.eyes import look, red
@@ -25,6 +27,7 @@ assert good, 'the host stays disabled in Placement'
 """
 
 
+@pytest.mark.drill
 def test_a_machine_that_the_cloud_leaves_in_error_is_replaced(tmp_path: Path) -> None:
     """A second media machine finds no host; the next `up` puts another in its place, and a last one takes it away."""
     administer("s = next(c.compute.services(binary='nova-compute')); c.compute.disable_service(s, s.host, s.binary)")
