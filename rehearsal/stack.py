@@ -133,11 +133,15 @@ def link() -> None:
         here.symlink_to(SETTINGS)
 
 
+def is_there() -> bool:
+    """Return whether the stack has been made."""
+    return any((STACK / "state").glob(f".pulumi/stacks/*/{NAME}.json"))
+
+
 def create(shape: str) -> None:
     """Make the stack if it is missing, and set its settings; the certificate's key is encrypted by the passphrase."""
     write_settings(shape)
-    there = list((STACK / "state").glob(f".pulumi/stacks/*/{NAME}.json"))
-    if not there and _client(["pulumi", "--non-interactive", "stack", "init", NAME]):
+    if not is_there() and _client(["pulumi", "--non-interactive", "stack", "init", NAME]):
         raise ClassroomError("the rehearsal's stack could not be made")
     if "classroom:certificate_key" not in yaml.safe_load(SETTINGS.read_text())["config"]:
         put = 'pulumi --non-interactive config set --stack "$1" --secret certificate_key < "$2"'

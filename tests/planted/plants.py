@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rehearsal.config import API
 from rehearsal.sides import US
 from tests.planted.eyes import ALL
 from tests.planted.gate import Refusal
@@ -36,10 +37,12 @@ sleep 2
 LEAK6 = """
 nft insert rule inet classroom egress ip6 daddr {network6} accept
 cat > /root/planted.py <<'END'
-import socket, time
+import socket, struct, time
 while True:
     try:
-        with socket.create_connection(("{cdn6}", 443), 3):
+        with socket.create_connection(("{cdn6}", 443), 3) as leak:
+            # Ended at once, it does not stand in the host's list for a minute more.
+            leak.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             time.sleep(5)
     except OSError:
         time.sleep(0.5)
@@ -181,7 +184,7 @@ def _british(there: dict[str, Any]) -> dict[str, Any]:
 def _american_operator(there: dict[str, Any]) -> dict[str, Any]:
     company = {"country": "US", "dpf": "yes"}
     label = {
-        "prefixes": ["203.0.113.0/24", "2001:db8:30::/64"],
+        "prefixes": [f"{API}/32", "203.0.113.0/24", "2001:db8:30::/64"],
         "country": "FR",
         "operator": {"name": "Example Web Services SARL", **company},
         "parent": {"name": "Example Web Services, Inc.", **company},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import stack
+from rehearsal import lab, stack
 from rehearsal.paths import STACK
 from tests.rehearsal.command import CLASSROOM, REPO, member, rehearsal
 from tests.rehearsal.machine import traces
@@ -95,8 +95,10 @@ def silence(opened: str) -> float:
 
 
 @pytest.fixture(scope="session")
-def inventory(opened: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The inventory of the open class, in a file."""
+def inventory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The inventory of the open class, in a file. One that is kept open is not opened and verified again."""
+    if not (request.config.getoption("--keep") and lab.labs() and stack.is_there()):
+        request.getfixturevalue("opened")
     path = tmp_path_factory.mktemp("class") / "inventory.json"
     path.write_text(json.dumps(stack.output("inventory")))
     return path
