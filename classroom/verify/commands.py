@@ -31,9 +31,8 @@ from classroom.sovereignty.proof.evidence import Proof
 from classroom.sovereignty.report import last_path
 from classroom.stack import environment, output
 from classroom.verify.capture import Capture
-from classroom.verify.held import SECONDS
 from classroom.verify.namespaces import Client
-from classroom.verify.needs import PARTS, capture_path, needs
+from classroom.verify.needs import PARTS, SECONDS, capture_path, needs
 from classroom.verify.plugin import Result, Silence, Verification, as_json
 from classroom.verify.target import Target
 

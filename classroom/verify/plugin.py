@@ -18,7 +18,7 @@ import pytest
 
 from classroom.sovereignty.phrases import Said, said
 from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify.needs import IN_CONTAINERS, PARTS, REHEARSAL_ONLY
+from classroom.verify.needs import IN_CONTAINERS, PARTS, REHEARSAL_ONLY, SECONDS
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
 
@@ -48,7 +48,7 @@ class Verification:
         without: frozenset[str],
         say: Callable[[str], None],
         as_of: datetime.date | None = None,
-        hold: float = 60.0,
+        hold: float = SECONDS,
     ) -> None:
         """Prepare it: controls judge by the day `as_of` (today if None), and the class is held for `hold` seconds."""
         self.target, self.without, self.say = target, without, say
