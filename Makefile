@@ -1,12 +1,15 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check roles drills pages rehearsal rehearsal-down test planted bench closed role role-down
+.PHONY: help install machine lock check linters units up gate plays roles drills pages rehearsal rehearsal-down test planted bench closed role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
 # What the rehearsal and its tests take from Debian; none of these starts a service. The product itself needs none.
 MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox libnss3-tools nmap nftables iproute2 openssh-client
+
+# Side by side: a target's output is shown as a whole at its end, that of a command with `+` as it comes.
+LANES = $(MAKE) --no-print-directory -j2 --output-sync
 
 ROLE ?= base
 export CLASSROOM_PLUGIN := $(PLUGIN)
@@ -32,7 +35,7 @@ test: closed install machine ## every test, the whole rehearsal included
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory roles
 	@$(MAKE) --no-print-directory pages
-	@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/up
+	@$(MAKE) --no-print-directory up
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times -m 'not drill' tests/rehearsal
 
 planted: install machine ## planted violations on the open class (opened if there is none): each control has to catch its own
@@ -59,13 +62,27 @@ lock: ## pin the Python packages anew
 	@awk '/^uv==/ {p = 1} p && /^[a-z]/ && !/^uv==/ {exit} p' requirements.lock > engine/uv.lock
 
 check: install ## linters, types and unit tests
+	@$(LANES) units linters
+
+linters:
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 	@$(VENV)/yamllint --strict .
 	@cd ansible && ../$(VENV)/ansible-lint --offline -q
 	@$(VENV)/python -m engine.check_page
-	@$(VENV)/pytest -q tests/unit
+
+units:
+	+@$(VENV)/pytest -q tests/unit
+
+up: install # `pulumi up` itself
+	@$(LANES) plays gate
+
+plays:
+	+@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/up/test_up.py
+
+gate:
+	@$(VENV)/pytest -v --tb=short -o console_output_style=times --ignore tests/up/test_up.py tests/up
 
 roles: install machine ## every role on a systemd-nspawn host: converge, no change the second time, Testinfra
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py \

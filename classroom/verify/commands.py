@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 import typer
@@ -31,11 +31,13 @@ from classroom.sovereignty.proof.evidence import Proof
 from classroom.sovereignty.report import last_path
 from classroom.stack import environment, output
 from classroom.verify.capture import Capture
-from classroom.verify.held import SECONDS, Observed
 from classroom.verify.namespaces import Client
-from classroom.verify.needs import PARTS, capture_path, needs
+from classroom.verify.needs import PARTS, SECONDS, capture_path, needs
 from classroom.verify.plugin import Result, Silence, Verification, as_json
 from classroom.verify.target import Target
+
+if TYPE_CHECKING:  # with it comes the library of browsers, which takes a second to load
+    from classroom.verify.held import Observed
 
 _FOUR = r"\d{1,3}(?:\.\d{1,3}){3}"
 ADDRESS = re.compile(
@@ -117,7 +119,7 @@ def run(
     *,
     as_of: datetime.date | None = None,
     hold: float = SECONDS,
-    observed: Observed | None = None,
+    observed: "Observed | None" = None,
 ) -> tuple[Verification, int]:
     """Run the tests of `areas` in this process, tell them as they end, and return what they found, and pytest's status.
 

@@ -16,12 +16,11 @@ from classroom.verify.browser import NEUTRAL_HOST, Meeting, Participant
 from classroom.verify.capture import Capture
 from classroom.verify.egress import as_text, drops, own_connections, read
 from classroom.verify.namespaces import Client
+from classroom.verify.needs import SECONDS
 from classroom.verify.outside import own_address, stun_binding
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
 
-SECONDS = 60.0
-"""How long the class is held at least."""
 LOOK = 3.0
 """Seconds between two looks at the hosts' connections."""
 

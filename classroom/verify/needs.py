@@ -22,6 +22,9 @@ PARTS = {
 }
 """What `--without` may name, and what then is not proven."""
 
+SECONDS = 60.0
+"""How long the class is held at least."""
+
 IN_CONTAINERS = (
     "the machine's own kernel and its sysctl values (its guests are containers)",
     "MemoryMax and CPUQuota of services (its guests are containers)",

@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from classroom.sovereignty.phrases import Said, said
 from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify.held import Observed
-from classroom.verify.needs import IN_CONTAINERS, PARTS, REHEARSAL_ONLY
+from classroom.verify.needs import IN_CONTAINERS, PARTS, REHEARSAL_ONLY, SECONDS
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
+
+if TYPE_CHECKING:  # with it comes the library of browsers, which takes a second to load
+    from classroom.verify.held import Observed
 
 TICK = 8.0
 """Seconds between two signs of life."""
@@ -49,13 +51,13 @@ class Verification:
         without: frozenset[str],
         say: Callable[[str], None],
         as_of: datetime.date | None = None,
-        hold: float = 60.0,
+        hold: float = SECONDS,
     ) -> None:
         """Prepare it: controls judge by the day `as_of` (today if None), and the class is held for `hold` seconds."""
         self.target, self.without, self.say = target, without, say
         self.as_of, self.hold = as_of or datetime.date.today(), hold
         self.held_for = 0.0
-        self.observed: Observed | None = None
+        self.observed: "Observed | None" = None
         """What was seen of a held class: of the one in this run, or of an earlier one that is to be judged again."""
         self.eye = Eye(target.declarations, self.as_of)
         self.proofs: dict[str, Proof] = {}

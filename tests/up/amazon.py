@@ -117,7 +117,7 @@ def amazon() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give the server's address and the list of what it was asked."""
     asked: list[tuple[str, str]] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), {"objects": {}, "asked": asked}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", asked
     finally:

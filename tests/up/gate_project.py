@@ -74,9 +74,9 @@ class GateProject(Project):
         there["config"] = {key: value for key, value in config.items() if value is not None}
         self.file.write_text(yaml.safe_dump(there, allow_unicode=True))
 
-    def resources(self) -> list[str]:
+    def resources(self, stack: str) -> list[str]:
         """Return the kinds of resources in the state, the stack itself apart."""
-        answer = self.pulumi("stack", "export", "--stack", "t")
+        answer = self.pulumi("stack", "export", "--stack", stack)
         assert answer.returncode == 0, answer.stderr
         found = json.loads(answer.stdout)["deployment"].get("resources", [])
         return [one["type"] for one in found if one["type"] != "pulumi:pulumi:Stack"]

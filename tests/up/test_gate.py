@@ -1,8 +1,10 @@
-"""The gate, in the real engine: what is refused asks nothing, or for a token at most, and leaves a state without resources."""
+"""The gate, in the real engine: what is refused asks nothing, or for a token at most, and leaves a state without resources.
+
+A refusal leaves nothing behind, so all tests share one stack and one recorder; each begins with the first settings.
+"""
 
 import datetime
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,25 +21,50 @@ TOKEN = [("GET", "/identity/v3"), ("POST", "/identity/v3/auth/tokens")]
 Asked = list[tuple[str, str]]
 
 
+UP = ("up", "--yes", "--skip-preview")
+BOTH = (("preview",), UP)
+
+
+class Way(NamedTuple):
+    """The stack, what its cloud and proxy was asked, and the services that the cloud's catalogue places elsewhere."""
+
+    project: GateProject
+    asked: Asked
+    elsewhere: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+    elsewhere: dict[str, str] = {}
+    with serving(elsewhere) as (url, asked):
+        yield Way(GateProject.prepare(tmp_path_factory.mktemp("gate"), url), asked, elsewhere)
+
+
 @pytest.fixture
-def way(tmp_path: Path) -> Iterator[tuple[GateProject, Asked]]:
-    with serving() as (url, asked):
-        yield GateProject.prepare(tmp_path, url), asked
+def way(first: Way) -> Iterator[Way]:
+    file, more = first.project.file.read_text(), dict(first.project.more)
+    first.asked.clear()
+    yield first
+    first.project.file.write_text(file)
+    first.project.more = more
+    first.elsewhere.clear()
 
 
-def refused(project: GateProject, asked: Asked, words: list[str], requests: Asked) -> str:
-    """Run `preview` and `up`; both end with status 3 in their message, have asked just `requests`, and made nothing."""
-    said = ""
-    for command in (["preview"], ["up", "--yes", "--skip-preview"]):
+def refused(
+    way: Way, words: list[str], requests: Asked, commands: tuple[tuple[str, ...], ...] = (UP,), stack: str = "t"
+) -> str:
+    """Run `commands`; each ends with status 3 in its message, has asked just `requests`, and made nothing."""
+    project, asked, said = way.project, way.asked, ""
+    for command in commands:
         asked.clear()
-        answer = project.pulumi(*command, "--stack", "t")
+        answer = project.pulumi(*command, "--stack", stack)
         said = answer.stdout + answer.stderr
         assert answer.returncode != 0, said
         assert "nothing was created (status 3)" in said, said
         assert [word for word in words if word not in said] == [], said
         assert "Traceback" not in said
         assert asked == requests
-        assert project.resources() == []
+        assert project.resources(stack) == []
     return said
 
 
@@ -111,77 +138,75 @@ class Plan(NamedTuple):
         ),
     ],
 )
-def test_what_settings_alone_decide_asks_nothing(way: tuple[GateProject, Asked], plan: Plan) -> None:
-    project, asked = way
-    project.write(**plan.settings)
+def test_what_settings_alone_decide_asks_nothing(way: Way, plan: Plan) -> None:
+    way.project.write(**plan.settings)
     if plan.auth_url:
-        project.more["OS_AUTH_URL"] = plan.auth_url
-    refused(project, asked, plan.words, [])
+        way.project.more["OS_AUTH_URL"] = plan.auth_url
+    refused(way, plan.words, [])
 
 
-def test_a_plan_that_passes_goes_on_to_the_cloud(way: tuple[GateProject, Asked]) -> None:
-    project, asked = way
-    answer = project.pulumi("preview", "--stack", "t")
+def test_a_plan_that_passes_goes_on_to_the_cloud(way: Way) -> None:
+    answer = way.project.pulumi("preview", "--stack", "t")
     assert "status 3" not in answer.stdout + answer.stderr
-    assert [path for _, path in asked if path.startswith("/compute")], answer.stdout
+    assert [path for _, path in way.asked if path.startswith("/compute")], answer.stdout
 
 
-def test_a_swiss_cloud_by_the_line_that_the_message_tells(way: tuple[GateProject, Asked]) -> None:
-    project, asked = way
-    project.more["OS_AUTH_URL"] = INFOMANIAK
-    project.write(region="dc3-a")
-    said = refused(project, asked, ["Infomaniak SA, Switzerland", "source:"], [])
+def test_a_swiss_cloud_by_the_line_that_the_message_tells(way: Way) -> None:
+    way.project.more["OS_AUTH_URL"] = INFOMANIAK
+    way.project.write(region="dc3-a")
+    said = refused(way, ["Infomaniak SA, Switzerland", "source:"], [], BOTH)
     line = next(line for line in said.splitlines() if "the line of the stack file that would admit it: " in line)
     key, _, value = line.rpartition("it: ")[2].partition(": ")
     assert key == "classroom:policy"
-    project.write(policy=yaml.safe_load(value))
-    answer = project.pulumi("preview", "--stack", "t")
+    way.project.write(policy=yaml.safe_load(value))
+    answer = way.project.pulumi("preview", "--stack", "t")
     # It is asked for a token now, which the recorder does not let through.
     assert "status 3" not in answer.stdout + answer.stderr
-    assert asked
-    assert set(asked) == {("CONNECT", "api.pub1.infomaniak.cloud:443")}
+    assert way.asked
+    assert set(way.asked) == {("CONNECT", "api.pub1.infomaniak.cloud:443")}
 
 
-@pytest.mark.parametrize("leads", ["https://compute.elsewhere.example/v2.1", "http://127.0.0.2:9/compute/v2.1"])
-def test_a_catalogue_that_leads_elsewhere(tmp_path: Path, leads: str) -> None:
-    with serving({"compute": leads}) as (url, asked):
-        project = GateProject.prepare(tmp_path, url)
-        refused(
-            project, asked, ["region: 'north'", f"leads to '{leads}' for compute", "allowed: hosts in 127.0.0.1"], TOKEN
-        )
+@pytest.mark.parametrize(
+    ("leads", "commands"),
+    [("https://compute.elsewhere.example/v2.1", BOTH), ("http://127.0.0.2:9/compute/v2.1", (UP,))],
+)
+def test_a_catalogue_that_leads_elsewhere(way: Way, leads: str, commands: tuple[tuple[str, ...], ...]) -> None:
+    way.elsewhere["compute"] = leads
+    words = ["region: 'north'", f"leads to '{leads}' for compute", "allowed: hosts in 127.0.0.1"]
+    refused(way, words, TOKEN, commands)
 
 
-def test_a_state_backend_in_the_united_states(way: tuple[GateProject, Asked]) -> None:
-    project, asked = way
+def test_a_state_backend_in_the_united_states(way: Way) -> None:
     with amazon() as (url, kept):
-        project.more |= variables(url) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
-        assert project.pulumi("stack", "init", "t").returncode == 0
+        way.project.more |= variables(url) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
+        assert way.project.pulumi("stack", "init", "t").returncode == 0
         words = ["backend: 's3://states?region=us-east-1'", "Amazon.com, Inc.", "source:", "allowed: a folder"]
-        refused(project, asked, words, [])
+        refused(way, words, [])
         assert [path for method, path in kept if method == "PUT"], "the state was really there"
 
 
-def test_a_state_store_of_a_declared_operator_passes(way: tuple[GateProject, Asked]) -> None:
-    project, asked = way
+def test_a_state_store_of_a_declared_operator_passes(way: Way) -> None:
     with amazon() as (url, _):
         here = url.replace("127.0.0.1", "localhost")
         there = f"s3://states?endpoint={here}&region=north&s3ForcePathStyle=true"
-        project.more |= variables(url) | {"PULUMI_BACKEND_URL": there}
-        assert project.pulumi("stack", "init", "t").returncode == 0
-        refused(project, asked, [f"backend: '{there}', host 'localhost'", "not known", "classroom:endpoints"], [])
-        project.write(endpoints=[{"use": "backups", "name": "localhost", "operator": "Cloud of the Academy"}])
-        answer = project.pulumi("preview", "--stack", "t")
+        way.project.more |= variables(url) | {"PULUMI_BACKEND_URL": there}
+        assert way.project.pulumi("stack", "init", "t").returncode == 0
+        refused(way, [f"backend: '{there}', host 'localhost'", "not known", "classroom:endpoints"], [])
+        way.project.write(endpoints=[{"use": "backups", "name": "localhost", "operator": "Cloud of the Academy"}])
+        answer = way.project.pulumi("preview", "--stack", "t")
         assert "status 3" not in answer.stdout + answer.stderr
-        assert [path for _, path in asked if path.startswith("/compute")], answer.stdout
+        assert [path for _, path in way.asked if path.startswith("/compute")], answer.stdout
 
 
-def test_a_key_that_amazon_holds(way: tuple[GateProject, Asked]) -> None:
-    project, asked = way
+def test_a_key_that_amazon_holds(way: Way) -> None:
+    """In a stack of its own, which keeps the key's name in its state."""
     with amazon() as (url, kept):
-        project.more |= variables(url)
+        way.project.more |= variables(url)
         provider = "awskms://alias/classroom?region=us-east-1"
-        there = yaml.safe_load(project.file.read_text())
+        there = yaml.safe_load(way.project.file.read_text())
         there.pop("encryptionsalt")
-        project.file.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
-        refused(project, asked, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [])
+        assert way.project.pulumi("stack", "init", "key").returncode == 0
+        other = way.project.root / "Pulumi.key.yaml"
+        other.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
+        refused(way, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [], stack="key")
         assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"

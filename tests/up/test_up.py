@@ -64,7 +64,7 @@ def where(words: list[str], project: Project, mine: set[Path]) -> dict[str, set[
 
 def test_lines_come_as_they_happen_and_secrets_do_not(project: Project) -> None:
     before = folders()
-    project.set(seconds=5, word=OPEN, note=OPEN)
+    project.set(seconds=3, word=OPEN, note=OPEN)
     process = project.start()
     begin = time.monotonic()
     said: list[tuple[float, str]] = []
@@ -86,7 +86,7 @@ def test_lines_come_as_they_happen_and_secrets_do_not(project: Project) -> None:
     # As it happens: the first task's line comes long before the last task ends.
     first = next(when for when, line in said if "ok here: First" in line)
     last = next(when for when, line in said if "ok here: Last" in line)
-    assert last - first > 4, output
+    assert last - first > 2, output
     # What is no secret is found in every place that is searched, so that the search can be believed.
     state = project.state()
     assert OPEN in output and OPEN in state and found[OPEN] == {"process list", "memory"}, found
@@ -135,17 +135,16 @@ def test_a_failure_names_host_task_reason_and_what_to_do(project: Project) -> No
     assert "Traceback" not in answer.stdout + answer.stderr
     # The inputs go back to those of the last success: the machine is half-way all the same, so the roles run again.
     project.wanted["inventory"]["all"]["vars"].pop("more")
-    project.set(seconds=5)
+    project.set(seconds=3)
     broken.unlink()
     answer = project.up()
     assert answer.returncode == 0, answer.stdout
     assert "ok here: Last" in answer.stdout
-    project.set(seconds=0)
-    assert project.up().returncode == 0
 
 
 def test_a_forced_run_leaves_no_difference(project: Project) -> None:
-    assert "ok here: Last" not in project.up().stdout
+    answer = project.up("--expect-no-changes")
+    assert answer.returncode == 0 and "ok here: Last" not in answer.stdout, answer.stdout
     answer = project.up(CLASSROOM_FORCE="1")
     assert answer.returncode == 0, answer.stdout
     assert "ok here: Last" in answer.stdout and "here changed=0" in answer.stdout

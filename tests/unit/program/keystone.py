@@ -112,12 +112,12 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(elsewhere: Mapping[str, str] | None = None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Give the server's address and the list of what it was asked."""
+    """Give the server's address and the list of what it was asked; `elsewhere` may change while it serves."""
     asked: list[tuple[str, str]] = []
     server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), type("Own", (Handler,), {"asked": asked, "elsewhere": elsewhere or {}})
+        ("127.0.0.1", 0), type("Own", (Handler,), {"asked": asked, "elsewhere": {} if elsewhere is None else elsewhere})
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/identity/v3", asked
     finally:

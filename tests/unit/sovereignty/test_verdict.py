@@ -21,6 +21,7 @@ from classroom.sovereignty import addresses, owners
 from classroom.sovereignty.countries import classify
 from classroom.sovereignty.policy import DeclaredCloud
 from classroom.sovereignty.verdict import Declared, Judge, Overlay, declared_by, judge, public
+from tests.unit.command import classroom
 
 DAY = datetime.date(2026, 11, 24)
 CLASSROOM = Path(sys.executable).parent / "classroom"
@@ -369,7 +370,7 @@ def test_what_two_lines_claim_belongs_to_neither():
 
 
 def run(*arguments):
-    return subprocess.run([CLASSROOM, "verdict", *arguments], capture_output=True, text=True, check=False)
+    return classroom("verdict", *arguments)
 
 
 def test_the_command_prints_the_contract():
