@@ -25,12 +25,14 @@ def way(tmp_path: Path) -> Iterator[tuple[GateProject, Asked]]:
         yield GateProject.prepare(tmp_path, url), asked
 
 
-def refused(project: GateProject, asked: Asked, words: list[str], requests: Asked) -> str:
+def refused(
+    project: GateProject, asked: Asked, words: list[str], requests: Asked, options: tuple[str, ...] = ()
+) -> str:
     """Run `preview` and `up`; both end with status 3 in their message, have asked just `requests`, and made nothing."""
     said = ""
     for command in (["preview"], ["up", "--yes", "--skip-preview"]):
         asked.clear()
-        answer = project.pulumi(*command, "--stack", "t")
+        answer = project.pulumi(*command, "--stack", "t", *options)
         said = answer.stdout + answer.stderr
         assert answer.returncode != 0, said
         assert "nothing was created (status 3)" in said, said
@@ -185,3 +187,42 @@ def test_a_key_that_amazon_holds(way: tuple[GateProject, Asked]) -> None:
         project.file.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
         refused(project, asked, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [])
         assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        (("--config-file", "elsewhere/its own.yaml"), {}),
+        (("--config-file=elsewhere/its own.yaml",), {}),
+        # The last one counts, and a flag comes before the variable.
+        (
+            ("--config-file", "Pulumi.t.yaml", "--config-file=elsewhere/its own.yaml"),
+            {"PULUMI_OPTION_CONFIG_FILE": "Pulumi.t.yaml"},
+        ),
+        ((), {"PULUMI_OPTION_CONFIG_FILE": "elsewhere/its own.yaml"}),
+    ],
+)
+def test_a_key_that_another_file_names(
+    way: tuple[GateProject, Asked], options: tuple[str, ...], more: dict[str, str]
+) -> None:
+    project, asked = way
+    there = yaml.safe_load(project.file.read_text())
+    there.pop("encryptionsalt")
+    provider = "awskms://alias/classroom?region=us-east-1"
+    other = project.root / "elsewhere" / "its own.yaml"
+    other.parent.mkdir()
+    other.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
+    with amazon() as (url, kept):
+        project.more |= variables(url) | more
+        refused(project, asked, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:"], [], options)
+        assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
+
+
+def test_a_file_of_its_own_that_passes(way: tuple[GateProject, Asked]) -> None:
+    project, asked = way
+    other = project.root / "its own.yaml"
+    other.write_text(project.file.read_text())
+    project.file.unlink()
+    answer = project.pulumi("preview", "--stack", "t", "--config-file", other.name)
+    assert "cannot be read" not in answer.stdout + answer.stderr
+    assert [path for _, path in asked if path.startswith("/compute")], answer.stdout
