@@ -10,7 +10,7 @@ import yaml
 
 from tests.unit.program.keystone import serving
 from tests.up.amazon import amazon, variables
-from tests.up.gate_project import GateProject
+from tests.up.gate_project import DECLARED, GateProject
 
 OVH = "https://auth.cloud.ovh.net/v3"
 CLEURA = "https://kna1.citycloud.com:5000/v3"
@@ -151,6 +151,17 @@ def test_a_catalogue_that_leads_elsewhere(tmp_path: Path, leads: str) -> None:
         refused(
             project, asked, ["region: 'north'", f"leads to '{leads}' for compute", "allowed: hosts in 127.0.0.1"], TOKEN
         )
+
+
+@pytest.mark.parametrize("last", [TOKEN[:1], TOKEN])
+def test_a_keystone_that_redirects_elsewhere(way: tuple[GateProject, Asked], tmp_path: Path, last: Asked) -> None:
+    project, elsewhere = way
+    there = project.more["OS_AUTH_URL"].removesuffix("/identity/v3").replace("127.0.0.1", "localhost")
+    with serving(moved={last[-1]: f"{there}{last[-1][1]}"}) as (url, asked):
+        project.more["OS_AUTH_URL"] = url
+        project.write(declared_cloud=DECLARED | {"keystone": [url]})
+        refused(project, asked, [f"leads from '{url}", "to the host 'localhost'"], last)
+        assert elsewhere == []
 
 
 def test_a_state_backend_in_the_united_states(way: tuple[GateProject, Asked]) -> None:
