@@ -19,7 +19,7 @@ from classroom.sovereignty.operators import Operators, domains, host_of, is_addr
 from classroom.sovereignty.outside import Outside
 from classroom.sovereignty.policy import DeclaredCloud, PolicyException, check, judge_region
 from classroom.sovereignty.state import backend_url, provider_in, refuse_backend, refuse_secrets_provider
-from classroom.sovereignty.verdict import Declared, public
+from classroom.sovereignty.verdict import public
 
 END = "nothing was created (status 3)"
 
@@ -92,17 +92,7 @@ def outside_of(settings: Settings) -> Outside:
     """Return what judges hosts and operators under these settings; WrongUseError if a declaration takes what is public."""
     for cloud in settings.declared_cloud:
         cloud.check(public)
-    return Outside(
-        operators=Operators(settings.declared_cloud, settings.declared_operators),
-        policy=settings.policy,
-        as_of=datetime.date.today(),
-        declared=Declared(
-            clouds=tuple(settings.declared_cloud), overlays=tuple(settings.overlay), rehearsal=settings.rehearsal
-        ),
-        exceptions=settings.exceptions,
-        endpoints=settings.endpoints,
-        months=settings.facts_max_age_months,
-    )
+    return Outside.of(settings, Operators(settings.declared_cloud, settings.declared_operators), datetime.date.today())
 
 
 def _address_key(settings: Settings) -> str:
