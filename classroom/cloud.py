@@ -10,12 +10,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
+from urllib.parse import urljoin, urlsplit
 
 import keystoneauth1.exceptions as refusals
+import requests
 from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
-from classroom.errors import ClassroomError, WrongUseError
+from classroom.errors import ClassroomError, RefusedError, WrongUseError
 
 # Its warning of a cloud that does not answer would stand before our own sentence.
 logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
@@ -119,6 +121,10 @@ class RegionError(WrongUseError):
         self.auth_url = auth_url
 
 
+class RedirectError(RefusedError):
+    """The cloud answers with a redirect to another host, which is not asked: nobody has judged it."""
+
+
 class _NotOffered(ClassroomError):
     """The cloud refuses a request, or has nothing there."""
 
@@ -126,19 +132,36 @@ class _NotOffered(ClassroomError):
 def way_in(entry: str | None, region: str) -> WayIn:
     """Return how the project is reached that `entry` of clouds.yaml names, or the `OS_*` variables; nothing is asked.
 
-    WrongUseError if that is not told whole, RegionError if the entry names other regions only.
+    WrongUseError if that is not told whole, RegionError if the entry names other regions only. What is asked by it later
+    raises RedirectError where the cloud leads to another host.
     """
     named = entry or os.environ.get("OS_CLOUD")
-    if named:
-        return _from_file(entry, region, f"the entry '{named}' of clouds.yaml")
-    return _from_environment("the OS_* variables")
+    way = (
+        _from_file(entry, region, f"the entry '{named}' of clouds.yaml")
+        if named
+        else _from_environment("the OS_* variables")
+    )
+    way.session.session.hooks["response"].append(_stays)
+    return way
+
+
+def _stays(answer: requests.Response, **_: object) -> None:
+    """Raise RedirectError if an answer leads to another host: keystoneauth would go there, with password and all."""
+    if answer.status_code not in Session._REDIRECT_STATUSES or "location" not in answer.headers:
+        return
+    here, there = urlsplit(answer.url), urlsplit(urljoin(answer.url, answer.headers["location"]))
+    if there.hostname != here.hostname:
+        raise RedirectError(
+            f"the cloud leads from '{here.scheme}://{here.netloc}{here.path}' to the host '{there.hostname}', which nobody has judged, so"
+            " it was not asked: if that is where the cloud is, name its own address as auth_url, else ask its operator"
+        )
 
 
 def connect(entry: str | None, region: str) -> Cloud:
     """Return the project on the cloud that `entry` of clouds.yaml names, or the `OS_*` variables.
 
-    WrongUseError if the way in is incomplete or the region is not the cloud's; ClassroomError if the cloud cannot be
-    reached or refuses. Only a token is asked for.
+    WrongUseError if the way in is incomplete or the region is not the cloud's; RedirectError if its Keystone leads to
+    another host; ClassroomError if the cloud cannot be reached or refuses. Only a token is asked for.
     """
     way = way_in(entry, region)
     session, url, user, how = way.session, way.auth_url, way.user, way.how

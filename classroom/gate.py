@@ -18,16 +18,16 @@ from classroom.sovereignty.declarations import Declarations
 from classroom.sovereignty.operators import Operators, domains, host_of, is_address, region_in, within
 from classroom.sovereignty.outside import Outside
 from classroom.sovereignty.policy import DeclaredCloud, PolicyException, check, judge_region
-from classroom.sovereignty.state import backend_url, refuse_backend, refuse_secrets_provider, secrets_provider
-from classroom.sovereignty.verdict import Declared, public
+from classroom.sovereignty.state import backend_url, provider_in, refuse_backend, refuse_secrets_provider
+from classroom.sovereignty.verdict import public
 
 END = "nothing was created (status 3)"
 
 
-def check_plan(settings: Settings, stack: str, root: Path = REPO) -> list[str]:
+def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[str]:
     """Judge what is decided without any request; return what a report has to say of it: each exception.
 
-    `root` holds Pulumi.yaml and the stack's file.
+    `stack_file` is what the engine reads the stack's settings from, and `root` holds Pulumi.yaml.
 
     RefusedError (status 3) with every refusal: cloud, region, endpoints, Pulumi's backend and secrets provider.
     WrongUseError if a declaration takes what is public, an exception names nobody, or the way into the cloud is not told.
@@ -58,7 +58,7 @@ def check_plan(settings: Settings, stack: str, root: Path = REPO) -> list[str]:
         judged.message.replace("auth-url: ", f"{_address_key(settings)}: ") if judged.verdict != "allowed" else None,
         *(outside.endpoint(one) for one in settings.endpoints),
         refuse_backend(backend, outside),
-        refuse_secrets_provider(secrets_provider(stack, root), backend, outside),
+        refuse_secrets_provider(provider_in(stack_file), backend, outside),
     ]
     _end(fault for fault in found if fault)
     if regions:
@@ -92,17 +92,7 @@ def outside_of(settings: Settings) -> Outside:
     """Return what judges hosts and operators under these settings; WrongUseError if a declaration takes what is public."""
     for cloud in settings.declared_cloud:
         cloud.check(public)
-    return Outside(
-        operators=Operators(settings.declared_cloud, settings.declared_operators),
-        policy=settings.policy,
-        as_of=datetime.date.today(),
-        declared=Declared(
-            clouds=tuple(settings.declared_cloud), overlays=tuple(settings.overlay), rehearsal=settings.rehearsal
-        ),
-        exceptions=settings.exceptions,
-        endpoints=settings.endpoints,
-        months=settings.facts_max_age_months,
-    )
+    return Outside.of(settings, Operators(settings.declared_cloud, settings.declared_operators), datetime.date.today())
 
 
 def _address_key(settings: Settings) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 
 from classroom.access import rules_for
 from classroom.artifacts import livekit_binary, page_dir, portal_dir
-from classroom.cloud import Cloud, connect
+from classroom.cloud import Cloud, RedirectError, connect
 from classroom.endpoints import faults_of
-from classroom.errors import ClassroomError, WrongUseError
-from classroom.gate import check_catalogue
+from classroom.errors import ClassroomError, RefusedError, WrongUseError
+from classroom.gate import END, check_catalogue
 from classroom.machines import Plan, kinds_of, plans_for
 from classroom.memory import memory_folder
 from classroom.network import tag
@@ -45,12 +45,18 @@ class Findings:
 
 
 def check(settings: Settings, stack: str) -> Findings:
-    """Return what the program needs to know; ClassroomError with one sentence for each thing that is in the way."""
+    """Return what the program needs to know; ClassroomError with one sentence for each thing that is in the way.
+
+    RefusedError (status 3) if the cloud leads elsewhere: by a row of its own catalogue, or by a redirect.
+    """
     this_machine()
-    cloud = connect(settings.cloud, settings.region)
-    check_catalogue(settings, cloud.auth_url, cloud.endpoints)
-    with ThreadPoolExecutor(8) as pool:
-        return _Check(cloud, settings, stack, pool).run()
+    try:
+        cloud = connect(settings.cloud, settings.region)
+        check_catalogue(settings, cloud.auth_url, cloud.endpoints)
+        with ThreadPoolExecutor(8) as pool:
+            return _Check(cloud, settings, stack, pool).run()
+    except RedirectError as error:
+        raise RefusedError(f"the policy refuses this plan\n{error}\n{END}") from None
 
 
 def this_machine() -> None:

@@ -14,6 +14,7 @@ from classroom.errors import ClassroomError
 from classroom.gate import check_plan
 from classroom.preflight import Findings, check
 from classroom.settings import STRUCTURED, Settings, load
+from classroom.sovereignty.state import stack_file
 
 Result = TypeVar("Result")
 ENGINE_DATE = re.compile(r'"(\d{4}-\d\d-\d\d) 00:00:00 \+0000 UTC"')
@@ -34,7 +35,7 @@ def quiet() -> None:
 
 def gate(settings: Settings) -> None:
     """End the program with status 3 in its message if the policy refuses what is known without asking anyone."""
-    for sentence in checked(check_plan, settings, pulumi.get_stack()):
+    for sentence in checked(check_plan, settings, checked(stack_file, pulumi.get_stack())):
         pulumi.log.warn(sentence)
 
 

@@ -4,9 +4,12 @@ import datetime
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from classroom.endpoints import Endpoint
+from classroom.settings import Settings
 from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
+from classroom.sovereignty.declarations import Declarations
 from classroom.sovereignty.facts import MAX_AGE_MONTHS
 from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
 from classroom.sovereignty.policy import (
@@ -37,6 +40,21 @@ class Outside:
     months: int = MAX_AGE_MONTHS
     used: list[PolicyException] = field(default_factory=list)
     _judge: Judge | None = None
+
+    @classmethod
+    def of(cls, rules: Settings | Declarations, operators: Operators, as_of: datetime.date) -> Self:
+        """Return what judges by a stack's settings, or by what a deployment tells of them."""
+        return cls(
+            operators=operators,
+            policy=rules.policy,
+            as_of=as_of,
+            declared=Declared(
+                clouds=tuple(rules.declared_cloud), overlays=tuple(rules.overlay), rehearsal=rules.rehearsal
+            ),
+            exceptions=rules.exceptions,
+            endpoints=rules.endpoints,
+            months=rules.facts_max_age_months,
+        )
 
     def endpoint(self, one: Endpoint) -> str | None:
         """Return what is wrong with an endpoint, or None: operator, owner, and soil and network of each address."""

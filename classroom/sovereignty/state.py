@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,8 @@ ALLOWED_KEY = (
     "allowed: a passphrase (`pulumi stack change-secrets-provider passphrase`), or a Vault whose host stands under"
     " classroom:endpoints"
 )
+FLAG, VARIABLE = "--config-file", "PULUMI_OPTION_CONFIG_FILE="
+"""How Pulumi is told to read another file than Pulumi.<stack>.yaml."""
 SERVICES = {
     "s3": "amazon",
     "awskms": "amazon",
@@ -86,18 +89,64 @@ def _without_password(url: str) -> str:
     return re.sub(r"(?<=://)[^/?#]*@", "…@", url)
 
 
+def stack_file(stack: str, root: Path = REPO) -> Path:
+    """Return the file in which the engine that runs this program reads the stack's settings and who keeps its secrets.
+
+    That is Pulumi.<stack>.yaml in `root`, unless --config-file names another, or the variable does that stands for it.
+    WrongUseError if that engine is not to be seen among the processes above this one.
+    """
+    try:
+        engine = Path(f"/proc/{_engine(os.getpid())}")
+        words, variables = _words(engine / "cmdline"), _words(engine / "environ")
+        place = (engine / "cwd").readlink()
+    except OSError as error:
+        raise WrongUseError(
+            f"which stack file Pulumi reads cannot be seen ({error}), and it tells who keeps the secrets' key: let `pulumi` start the"
+            " program, on this machine and as the same user"
+        ) from None
+    # The last flag counts, and any flag comes before the variable.
+    named = [word.removeprefix(VARIABLE) for word in variables if word.startswith(VARIABLE)]
+    for word, after in pairwise([*words, ""]):
+        if word == FLAG:
+            named.append(after)
+        elif word.startswith(f"{FLAG}="):
+            named.append(word.removeprefix(f"{FLAG}="))
+    return place / named[-1] if named and named[-1] else root / f"Pulumi.{stack}.yaml"
+
+
+def _engine(process: int) -> int:
+    """Return the number of the process above one that has started the language host; ProcessLookupError if none has."""
+    while process > 1:
+        words = _words(Path(f"/proc/{process}/cmdline"))
+        process = int(
+            Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
+        )
+        if words and Path(words[0]).name == "pulumi-language-python":
+            return process
+    raise ProcessLookupError("no engine is above this process")
+
+
+def _words(path: Path) -> list[str]:
+    return os.fsdecode(path.read_bytes()).split("\0")[:-1]
+
+
 def secrets_provider(stack: str, root: Path = REPO) -> str:
+    """Return what keeps a stack's secrets, as Pulumi.<stack>.yaml tells it; errors as of `provider_in`."""
+    return provider_in(root / f"Pulumi.{stack}.yaml")
+
+
+def provider_in(file: Path) -> str:
     """Return what keeps a stack's secrets, as its file tells it: `passphrase`, or the address of another's service.
 
-    WrongUseError if the file is not where Pulumi looks for it, as nothing else tells it.
+    WrongUseError if the file cannot be read, as nothing else tells it.
     """
-    path = root / f"Pulumi.{stack}.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         found = str(content.get("secretsprovider") or "")
     except (OSError, AttributeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise WrongUseError(
-            f"{path.name} cannot be read ({str(error).splitlines()[0]}): it has to stand in {root}, without --config-file"
+            f"{file.name} cannot be read ({str(error).splitlines()[0]}), and it tells who keeps the stack's secrets: it has to stand in"
+            f" {file.parent}"
         ) from None
     return "passphrase" if found in {"", "default"} else found
 

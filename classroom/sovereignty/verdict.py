@@ -16,6 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from classroom.endpoints import Endpoint
 from classroom.errors import WrongUseError
 from classroom.paths import REPO
 from classroom.sovereignty import owners as owner_file
@@ -23,8 +24,9 @@ from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Address, Announ
 from classroom.sovereignty.catalogue import About, Dpf, Party
 from classroom.sovereignty.countries import CountryClass, classify, country_name
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error, too_old
+from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.owners import Owner, Owners
-from classroom.sovereignty.policy import DeclaredCloud
+from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator
 
 Basis = Literal["observed", "declared"]
 ORDER: tuple[CountryClass, ...] = ("eu", "eea", "adequate", "third", "unknown")
@@ -163,11 +165,23 @@ class Overlay(Record):
 
 
 class Declared(Record):
-    """What a stack file declares about addresses: its own clouds, and, in a rehearsal only, an overlay."""
+    """What a stack file declares about addresses: its own clouds, and, in a rehearsal only, an overlay.
+
+    Declared operators run the endpoints that name them, as far as no table knows who does; what has the endpoints' rows at
+    hand may leave both out.
+    """
 
     clouds: tuple[DeclaredCloud, ...] = ()
     overlays: tuple[Overlay, ...] = ()
     rehearsal: bool = False
+    operators: tuple[DeclaredOperator, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def operator_rows(self) -> tuple[tuple[Network, DeclaredOperator], ...]:
+        """Return the networks of endpoints that name a declared operator, each with that one."""
+        names = {name: one for one in self.operators for name in (one.name.casefold(), one.as_cloud().id)}
+        rows = [(text, names.get(row.operator.strip().casefold())) for row in self.endpoints for text in row.addresses]
+        return tuple((ipaddress.ip_network(text), one) for text, one in rows if one)
 
 
 def _within(inner: Network, outer: Network) -> bool:
@@ -243,10 +257,20 @@ class Judge:
         self.owners = owners or owner_file.load()
         self._party = functools.cache(self._judge_network)
         self._place = functools.cache(self._judge_place)
+        self._rows = self.declared.operator_rows()
 
     def judge(self, text: str, parsed: Address | None = None) -> Judged:
         """Return the verdicts on one address; WrongUseError naming it if it is none."""
         address = parsed or parse(text)
+        judged = self._judge(text, address)
+        for net, one in self._rows:
+            if address in net:
+                parties = dict(zip(("operator", "parent"), self._parties(one), strict=True))
+                unknown = {about for about in parties if getattr(judged, about).verdict == "unknown"}
+                return judged.model_copy(update={about: parties[about] for about in unknown})
+        return judged
+
+    def _judge(self, text: str, address: Address) -> Judged:
         for overlay in self.declared.overlays:
             if any(address in net for net in overlay.networks):
                 return self._overlaid(text, overlay)
@@ -379,18 +403,24 @@ class Judge:
     # What the stack file says.
 
     def _declared(self, text: str, declared: DeclaredCloud) -> Judged:
-        cloud = declared.as_cloud()
-        digest = hashlib.sha256(declared.model_dump_json().encode()).hexdigest()
-        common: dict[str, Any] = {
-            "basis": "declared",
-            "source": f"declared in the stack file: {declared.source}",
-            "date": declared.date,
-            "hash": f"sha256:{digest}",
-        }
-        old = self._old((f"the declaration of {declared.name}", declared.date))
+        regions = declared.as_cloud().regions
+        common, old = self._basis(declared)
+        # A declaration does not say which region a prefix belongs to: the region that is furthest from the Union counts.
+        places = [classify(region.country, self.as_of) for region in regions]
+        place = max(places, key=lambda country: ORDER.index(country.verdict))
+        reason = old or f"declared to stand in {', '.join(region.place for region in regions)}"
+        soil = Verdict(
+            verdict="unknown" if old else place.verdict, name=place.name, country=place.code, reason=reason, **common
+        )
+        operator, parent = self._parties(declared)
+        return Judged(address=text, soil=soil, operator=operator, parent=parent)
+
+    def _parties(self, declared: DeclaredCloud | DeclaredOperator) -> tuple[Verdict, Verdict]:
+        """Return the verdicts on operator and parent, as they are declared."""
+        common, old = self._basis(declared)
 
         def party(of: Party | None) -> Verdict:
-            assert of is not None  # a declared cloud always names both
+            assert of is not None  # a declaration always names both
             seat, law = classify(of.country, self.as_of), classify(of.jurisdiction, self.as_of)
             judged = max(seat, law, key=lambda country: ORDER.index(country.verdict))
             return Verdict(
@@ -402,14 +432,19 @@ class Judge:
                 **common,
             )
 
-        # A declaration does not say which region a prefix belongs to: the region that is furthest from the Union counts.
-        places = [classify(region.country, self.as_of) for region in cloud.regions]
-        place = max(places, key=lambda country: ORDER.index(country.verdict))
-        reason = old or f"declared to stand in {', '.join(region.place for region in cloud.regions)}"
-        soil = Verdict(
-            verdict="unknown" if old else place.verdict, name=place.name, country=place.code, reason=reason, **common
-        )
-        return Judged(address=text, soil=soil, operator=party(cloud.operator), parent=party(cloud.parent))
+        cloud = declared.as_cloud()
+        return party(cloud.operator), party(cloud.parent)
+
+    def _basis(self, declared: DeclaredCloud | DeclaredOperator) -> tuple[dict[str, Any], str | None]:
+        """Return what every verdict by a declaration rests on, and the sentence on its age if it is too old."""
+        digest = hashlib.sha256(declared.model_dump_json().encode()).hexdigest()
+        common = {
+            "basis": "declared",
+            "source": f"declared in the stack file: {declared.source}",
+            "date": declared.date,
+            "hash": f"sha256:{digest}",
+        }
+        return common, self._old((f"the declaration of {declared.name}", declared.date))
 
     def _overlaid(self, text: str, overlay: Overlay) -> Judged:
         digest = hashlib.sha256(overlay.model_dump_json().encode()).hexdigest()
@@ -477,9 +512,10 @@ def stack_config(stack: str, folder: Path) -> tuple[Path, dict[str, Any]]:
 def declared_by(stack: str, folder: Path = REPO) -> Declared:
     """Return what the file of a stack declares about addresses.
 
-    Reads `classroom:declared_cloud` (one or a list), `classroom:rehearsal` and `classroom:overlay` of Pulumi.<stack>.yaml.
-    WrongUseError naming key and value if there is no such stack, a declaration is faulty or takes public addresses, or an
-    overlay stands in a stack that is not marked as rehearsal.
+    Reads `classroom:declared_cloud` (one or a list), `classroom:declared_operators`, `classroom:endpoints`,
+    `classroom:rehearsal` and `classroom:overlay` of Pulumi.<stack>.yaml. WrongUseError naming key and value if there is no
+    such stack, a declaration is faulty or takes public addresses or a known name, or an overlay stands in a stack that is
+    not marked as rehearsal.
     """
     path, config = stack_config(stack, folder)
     key = "classroom:declared_cloud"
@@ -487,6 +523,11 @@ def declared_by(stack: str, folder: Path = REPO) -> Declared:
         clouds = tuple(DeclaredCloud.model_validate(one) for one in _listed(config.get(key), key))
         for cloud in clouds:
             cloud.check(public)
+        key = "classroom:declared_operators"
+        operators = tuple(DeclaredOperator.model_validate(one) for one in _listed(config.get(key), key))
+        Operators(clouds, operators)  # no declared name may be a known one
+        key = "classroom:endpoints"
+        endpoints = tuple(Endpoint.model_validate(one) for one in _listed(config.get(key), key))
         key = "classroom:overlay"
         overlays = tuple(Overlay.model_validate(one) for one in _listed(config.get(key), key))
     except ValidationError as error:
@@ -497,4 +538,4 @@ def declared_by(stack: str, folder: Path = REPO) -> Declared:
             f"{path.name}: classroom:overlay: only a rehearsal may label addresses; remove it, "
             "or set classroom:rehearsal: true in a stack that is one"
         )
-    return Declared(clouds=clouds, overlays=overlays, rehearsal=rehearsal)
+    return Declared(clouds=clouds, overlays=overlays, rehearsal=rehearsal, operators=operators, endpoints=endpoints)

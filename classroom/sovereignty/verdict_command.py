@@ -35,7 +35,7 @@ def _text(judged: list[Judged], declared: Declared) -> str:
 def command(
     addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS…", help="IPv4 or IPv6 addresses.")],
     stack: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Take declared clouds from Pulumi.NAME.yaml.")
+        str | None, typer.Option(metavar="NAME", help="Take declared clouds and operators from Pulumi.NAME.yaml.")
     ] = None,
     as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day to judge by; today if left out.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,

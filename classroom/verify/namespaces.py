@@ -1,6 +1,7 @@
 """A client with less network than this machine: a namespace of its own, behind address translation."""
 
 import contextlib
+import fcntl
 import ipaddress
 import json
 import os
@@ -17,7 +18,7 @@ from types import TracebackType
 
 from classroom.errors import ClassroomError
 
-PREFIX = "verify"
+PREFIX, FOLDER = "verify", "classroom-client-"
 IPV4_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 IPV6 = Path("/proc/sys/net/ipv6/conf")
 
@@ -51,6 +52,28 @@ def _try(*argv: object) -> None:
     subprocess.run([str(a) for a in argv], capture_output=True, check=False)
 
 
+class Folder:
+    """A folder for a client's files, this process's as long as it holds the lock on it: that ends with a killed one, too.
+
+    The lock tells more than a number of a process would: a client may have numbers of its own.
+    """
+
+    def __init__(self) -> None:
+        """Make the folder; OSError if there is no room for it."""
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=FOLDER))
+            with contextlib.suppress(FileNotFoundError):  # swept before the lock was held
+                self._lock = os.open(self.path, os.O_RDONLY)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                self.path.chmod(0o755)
+                return
+
+    def remove(self) -> None:
+        """Take it away."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
 @dataclass
 class Client:
     """A namespace with IPv4 (`v4`) and IPv6 (`v6`) or one of them; with `only_443` all but TCP 443 is dropped.
@@ -73,8 +96,8 @@ class Client:
         sweep()
         self._number = 0
         self._forwarding: dict[Path, str] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="classroom-client-"))
-        self._folder.chmod(0o755)
+        self._own = Folder()
+        self._folder = self._own.path
         try:
             self._make()
         except BaseException:
@@ -197,7 +220,7 @@ class Client:
         for path, before in [] if others else reversed(self._forwarding.items()):
             with contextlib.suppress(OSError):
                 path.write_text(before)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._own.remove()
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the words that run `argv` in the namespace, where names are known by its own files."""
@@ -237,10 +260,25 @@ def _own_resolver() -> str:
 
 
 def sweep() -> None:
-    """Remove what verifications that were killed have left in this network: their namespaces and rules."""
+    """Remove what verifications that were killed have left here: their namespaces and rules, and their folders."""
+    sweep_folders()
     names = re.findall(rf"^{PREFIX}-(\d+)-(\d+)", _run("ip", "netns", "list"), re.M)
     tables = re.findall(rf"^table inet {PREFIX}_(\d+)_(\d+)$", _run("nft", "list", "tables"), re.M)
     for pid, number in {*names, *tables}:
         if not Path(f"/proc/{pid}").exists():
             _try("nft", "delete", "table", "inet", f"{PREFIX}_{pid}_{number}")
             _try("ip", "netns", "del", f"{PREFIX}-{pid}-{number}")
+
+
+def sweep_folders() -> None:
+    """Remove the folders of this user's clients whose process is gone: nobody holds the lock on them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # it is gone, or no folder
+        with contextlib.suppress(BlockingIOError):
+            if os.fstat(folder).st_uid == os.geteuid():
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+        os.close(folder)

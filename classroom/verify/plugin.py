@@ -57,7 +57,7 @@ class Verification:
         self.target, self.without, self.say = target, without, say
         self.as_of, self.hold = as_of or datetime.date.today(), hold
         self.held_for = 0.0
-        self.observed: "Observed | None" = None
+        self.observed: Observed | None = None
         """What was seen of a held class: of the one in this run, or of an earlier one that is to be judged again."""
         self.eye = Eye(target.declarations, self.as_of)
         self.proofs: dict[str, Proof] = {}

@@ -42,7 +42,9 @@ _pool = ThreadPoolExecutor(16)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start scans, and the probe's machine, before the first test."""
+    """Start scans, and the probe's machine, before the first test; who only collects starts nothing."""
+    if session.config.getoption("collectonly"):
+        return
     verification = _verification(session.config)
     target, wanted = verification.target, {name for item in session.items for name in item.fixturenames}
     if "scans" in wanted:

@@ -12,7 +12,7 @@ import yaml
 
 from tests.unit.program.keystone import serving
 from tests.up.amazon import amazon, variables
-from tests.up.gate_project import GateProject
+from tests.up.gate_project import DECLARED, GateProject
 
 OVH = "https://auth.cloud.ovh.net/v3"
 CLEURA = "https://kna1.citycloud.com:5000/v3"
@@ -50,14 +50,26 @@ def way(first: Way) -> Iterator[Way]:
     first.elsewhere.clear()
 
 
+@pytest.fixture(scope="module")
+def keyed(first: Way) -> str:
+    """A second stack: one keeps the name of its key in its state."""
+    assert first.project.pulumi("stack", "init", "keyed").returncode == 0
+    return "keyed"
+
+
 def refused(
-    way: Way, words: list[str], requests: Asked, commands: tuple[tuple[str, ...], ...] = (UP,), stack: str = "t"
+    way: Way,
+    words: list[str],
+    requests: Asked,
+    commands: tuple[tuple[str, ...], ...] = (UP,),
+    stack: str = "t",
+    options: tuple[str, ...] = (),
 ) -> str:
     """Run `commands`; each ends with status 3 in its message, has asked just `requests`, and made nothing."""
     project, asked, said = way.project, way.asked, ""
     for command in commands:
         asked.clear()
-        answer = project.pulumi(*command, "--stack", stack)
+        answer = project.pulumi(*command, "--stack", stack, *options)
         said = answer.stdout + answer.stderr
         assert answer.returncode != 0, said
         assert "nothing was created (status 3)" in said, said
@@ -176,6 +188,16 @@ def test_a_catalogue_that_leads_elsewhere(way: Way, leads: str, commands: tuple[
     refused(way, words, TOKEN, commands)
 
 
+@pytest.mark.parametrize("last", [TOKEN[:1], TOKEN])
+def test_a_keystone_that_redirects_elsewhere(way: Way, last: Asked) -> None:
+    there = way.project.more["OS_AUTH_URL"].removesuffix("/identity/v3").replace("127.0.0.1", "localhost")
+    with serving(moved={last[-1]: f"{there}{last[-1][1]}"}) as (url, asked):
+        way.project.more["OS_AUTH_URL"] = url
+        way.project.write(declared_cloud=DECLARED | {"keystone": [url]})
+        refused(way._replace(asked=asked), [f"leads from '{url}", "to the host 'localhost'"], last)
+        assert way.asked == []
+
+
 def test_a_state_backend_in_the_united_states(way: Way) -> None:
     with amazon() as (url, kept):
         way.project.more |= variables(url) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
@@ -198,15 +220,50 @@ def test_a_state_store_of_a_declared_operator_passes(way: Way) -> None:
         assert [path for _, path in way.asked if path.startswith("/compute")], answer.stdout
 
 
-def test_a_key_that_amazon_holds(way: Way) -> None:
-    """In a stack of its own, which keeps the key's name in its state."""
+def test_a_key_that_amazon_holds(way: Way, keyed: str) -> None:
     with amazon() as (url, kept):
         way.project.more |= variables(url)
         provider = "awskms://alias/classroom?region=us-east-1"
         there = yaml.safe_load(way.project.file.read_text())
         there.pop("encryptionsalt")
-        assert way.project.pulumi("stack", "init", "key").returncode == 0
-        other = way.project.root / "Pulumi.key.yaml"
+        other = way.project.root / f"Pulumi.{keyed}.yaml"
         other.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
-        refused(way, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [], stack="key")
+        refused(way, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [], stack=keyed)
         assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        (("--config-file", "elsewhere/its own.yaml"), {}),
+        (("--config-file=elsewhere/its own.yaml",), {}),
+        # The last one counts, and a flag comes before the variable.
+        (
+            ("--config-file", "Pulumi.t.yaml", "--config-file=elsewhere/its own.yaml"),
+            {"PULUMI_OPTION_CONFIG_FILE": "Pulumi.t.yaml"},
+        ),
+        ((), {"PULUMI_OPTION_CONFIG_FILE": "elsewhere/its own.yaml"}),
+    ],
+)
+def test_a_key_that_another_file_names(way: Way, keyed: str, options: tuple[str, ...], more: dict[str, str]) -> None:
+    there = yaml.safe_load(way.project.file.read_text())
+    there.pop("encryptionsalt")
+    provider = "awskms://alias/classroom?region=us-east-1"
+    other = way.project.root / "elsewhere" / "its own.yaml"
+    other.parent.mkdir(exist_ok=True)
+    other.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
+    with amazon() as (url, kept):
+        way.project.more |= variables(url) | more
+        refused(
+            way, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:"], [], stack=keyed, options=options
+        )
+        assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
+
+
+def test_a_file_of_its_own_that_passes(way: Way) -> None:
+    other = way.project.root / "its own.yaml"
+    other.write_text(way.project.file.read_text())
+    way.project.file.unlink()
+    answer = way.project.pulumi("preview", "--stack", "t", "--config-file", other.name)
+    assert "cannot be read" not in answer.stdout + answer.stderr
+    assert [path for _, path in way.asked if path.startswith("/compute")], answer.stdout

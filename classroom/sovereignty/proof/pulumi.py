@@ -45,15 +45,7 @@ def judge(
 
     `own` are the stack's addresses, `cloud` those of the cloud's services, `resolvers` those of the operator's machine.
     """
-    outside = Outside(
-        operators=eye.operators,
-        policy=eye.declarations.policy,
-        as_of=eye.as_of,
-        declared=eye.declarations.declared,
-        exceptions=eye.declarations.exceptions,
-        endpoints=eye.declarations.endpoints,
-        months=eye.months,
-    )
+    outside = Outside.of(eye.declarations, eye.operators, eye.as_of)
     seen: list[Seen] = []
     absent: list[Said] = []
     fault = refuse_backend(engine.backend, outside)

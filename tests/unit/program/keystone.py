@@ -14,11 +14,13 @@ MADE = {"network": {"id": "made", "name": "t", "status": "ACTIVE", "admin_state_
 class Handler(BaseHTTPRequestHandler):
     """Answers for user `ada` and the application credential `cred`; everything that was asked stands in `asked`.
 
-    `elsewhere` are services that the catalogue places at addresses of the test's own. As a proxy it lets nothing through.
+    `elsewhere` are services that the catalogue places at addresses of the test's own; `moved` tells of requests, by method
+    and path, where they are redirected to. As a proxy it lets nothing through.
     """
 
     asked: list[tuple[str, str]]
     elsewhere: Mapping[str, str]
+    moved: Mapping[tuple[str, str], str]
 
     def log_message(self, *_: Any) -> None:
         """Stay silent."""
@@ -46,6 +48,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a reading request."""
         self.asked.append(("GET", self.path))
+        if to := self.moved.get(("GET", self.path)):
+            self.answer(302, {}, Location=to)
+            return
         path = self.path.partition("?")[0].rstrip("/")
         version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{self.base}/identity/v3/"}]}
         if path in {"/identity", "/identity/v3"}:
@@ -71,6 +76,9 @@ class Handler(BaseHTTPRequestHandler):
         """Give a token, or a server's console."""
         self.asked.append(("POST", self.path))
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if to := self.moved.get(("POST", self.path)):
+            self.answer(307, {}, Location=to)
+            return
         if self.path == "/compute/v2.1/servers/there/action" and "os-getConsoleOutput" in body:
             self.answer(200, {"output": "hello"})
             return
@@ -111,12 +119,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(elsewhere: Mapping[str, str] | None = None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def serving(
+    elsewhere: Mapping[str, str] | None = None, moved: Mapping[tuple[str, str], str] | None = None
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give the server's address and the list of what it was asked; `elsewhere` may change while it serves."""
     asked: list[tuple[str, str]] = []
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), type("Own", (Handler,), {"asked": asked, "elsewhere": {} if elsewhere is None else elsewhere})
-    )
+    own = {"asked": asked, "elsewhere": {} if elsewhere is None else elsewhere, "moved": moved or {}}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), own))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/identity/v3", asked

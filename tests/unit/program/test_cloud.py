@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from classroom import cloud
-from classroom.errors import ClassroomError, WrongUseError
+from classroom.errors import ClassroomError, RefusedError, WrongUseError
 
 from .keystone import CREDENTIAL, PASSWORD, serving
 
@@ -133,3 +133,51 @@ def test_what_a_project_may_not_see_is_no_fault(password: str) -> None:
         found.get("compute", "/nothing")
     with pytest.raises(ClassroomError, match="the cloud's compute service does not answer /limits"):
         found.find("compute", "/limits")
+
+
+LOGIN, VERSION = ("POST", "/identity/v3/auth/tokens"), ("GET", "/identity/v3")
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [(None, LOGIN), (None, VERSION), ("school", LOGIN), ("school", VERSION), ("credential", LOGIN)],
+)
+def test_no_redirect_to_another_host_is_followed(
+    way: tuple[str, Asked], request: pytest.FixtureRequest, tmp_path: Path, name: str | None, request_: tuple[str, str]
+) -> None:
+    there, elsewhere = way
+    other = there.replace("127.0.0.1", "localhost").removesuffix("/identity/v3") + request_[1]
+    moved = {request_: f"{other}?word=hidden-7"}
+    with serving(moved=moved) as (url, asked):
+        if name:
+            entry(tmp_path, url)
+        else:
+            request.getfixturevalue("password")
+            request.getfixturevalue("monkeypatch").setenv("OS_AUTH_URL", url)
+        with pytest.raises(RefusedError) as caught:
+            cloud.connect(name, "north")
+    assert f"the cloud leads from '{url}" in str(caught.value)
+    assert "to the host 'localhost'" in str(caught.value)
+    assert "hidden-7" not in str(caught.value)
+    assert asked[-1] == request_
+    assert elsewhere == []
+
+
+def test_a_redirect_on_the_same_host_is_followed(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = {VERSION: f"{password}/", LOGIN: f"{password}/auth/tokens"}
+    with serving(moved=moved) as (url, asked):
+        monkeypatch.setenv("OS_AUTH_URL", url)
+        assert cloud.connect(None, "north").project == "p1"
+        assert asked == [VERSION, LOGIN]
+
+
+def test_nor_is_one_of_another_service(password: str, way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for = ("GET", "/compute/v2.1/limits")
+    moved = {asked_for: password.replace("127.0.0.1", "localhost")}
+    with serving(moved=moved) as (url, asked):
+        monkeypatch.setenv("OS_AUTH_URL", url)
+        found = cloud.connect(None, "north")
+        with pytest.raises(RefusedError, match="to the host 'localhost'"):
+            found.get("compute", "/limits")
+        assert asked[-1] == asked_for
+    assert way[1] == []

@@ -83,7 +83,7 @@ def plan(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callabl
     def judged(auth_url: str = OVH, **changes: Any) -> list[str]:
         for name, value in {"AUTH_URL": auth_url, "USERNAME": "ada", "PASSWORD": "x", "PROJECT_NAME": "p"}.items():
             monkeypatch.setenv(f"OS_{name}", value)
-        return gate.check_plan(make(**changes), "t", tmp_path)
+        return gate.check_plan(make(**changes), tmp_path / "Pulumi.t.yaml", tmp_path)
 
     return judged
 
@@ -347,6 +347,11 @@ def test_the_secrets_provider_stands_in_the_stack_s_file(tmp_path: Path, plan: C
         state.secrets_provider("u", tmp_path)
 
 
+def test_a_program_without_an_engine_above_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WrongUseError, match=r"which stack file Pulumi reads cannot be seen \(no engine is above"):
+        state.stack_file("t", tmp_path)
+
+
 def test_a_declaration_takes_nothing_public(plan: Callable[..., list[str]]) -> None:
     for changes, words in (
         (
@@ -505,16 +510,18 @@ def entry(tmp_path: Path, words: str) -> None:
 
 def test_the_address_stands_in_clouds_yaml(make: Make, tmp_path: Path) -> None:
     entry(tmp_path, f"auth: {{auth_url: '{CLEURA}', username: a, password: b, project_name: p}}")
-    message = refusal(gate.check_plan, make(cloud="school", region="Kna1"), "t", tmp_path)
+    message = refusal(gate.check_plan, make(cloud="school", region="Kna1"), tmp_path / "Pulumi.t.yaml", tmp_path)
     assert f"auth_url of the entry 'school' of clouds.yaml: '{CLEURA}': its parent is not allowed" in message
     entry(tmp_path, f"region_name: GRA11\n    auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
-    assert "has no region 'nowhere'" in refusal(gate.check_plan, make(cloud="school", region="nowhere"), "t", tmp_path)
-    assert gate.check_plan(make(cloud="school"), "t", tmp_path) == []
+    assert "has no region 'nowhere'" in refusal(
+        gate.check_plan, make(cloud="school", region="nowhere"), tmp_path / "Pulumi.t.yaml", tmp_path
+    )
+    assert gate.check_plan(make(cloud="school"), tmp_path / "Pulumi.t.yaml", tmp_path) == []
     with pytest.raises(WrongUseError, match="RBX1 is not a valid region"):
-        gate.check_plan(make(cloud="school", region="RBX1"), "t", tmp_path)
+        gate.check_plan(make(cloud="school", region="RBX1"), tmp_path / "Pulumi.t.yaml", tmp_path)
     entry(tmp_path, "profile: https://elsewhere.example")
     with pytest.raises(WrongUseError, match=r"takes its profile from 'https://elsewhere.example'"):
-        gate.check_plan(make(cloud="school"), "t", tmp_path)
+        gate.check_plan(make(cloud="school"), tmp_path / "Pulumi.t.yaml", tmp_path)
 
 
 def test_the_rows_that_are_used_are_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

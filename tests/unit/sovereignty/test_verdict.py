@@ -321,6 +321,67 @@ def test_a_stack_that_is_not_there_or_broken(tmp_path, text):
         declared_by("gone", tmp_path)
 
 
+NETWORK = {
+    "name": "Academy's Network",
+    "country": "FR",
+    "parent": {"name": "The French State", "country": "FR"},
+    "source": "decree 7 of 2024",
+    "date": DAY,
+}
+TIME = {
+    "use": "ntp",
+    "name": "time.academy.example",
+    "operator": "academy's network",
+    "addresses": ["10.7.0.0/24", "2001:db8:7::123"],
+}
+
+
+def test_a_declared_operator_runs_what_its_endpoints_name(tmp_path):
+    declared = stack_file(tmp_path, declared_operators=[NETWORK], endpoints=json.dumps([TIME]))
+    found = judge(["10.7.0.9", "2001:db8:7::123", "10.7.1.9"], DAY, declared)
+    assert three(found[0]) == three(found[1]) == ("unknown", "eu", "eu")
+    assert list(found[0].as_json()["operator"]) == KEYS
+    assert (found[0].operator.basis, found[0].parent.basis, found[0].soil.basis) == (
+        "declared",
+        "declared",
+        "observed",
+    )
+    assert (found[0].operator.name, found[0].parent.name) == ("Academy's Network", "The French State")
+    assert found[0].operator.source == "declared in the stack file: decree 7 of 2024"
+    assert found[0].operator.hash.startswith("sha256:") and found[0].operator.date == DAY
+    assert three(found[2]) == ("unknown", "unknown", "unknown")
+
+
+def test_a_declared_operator_takes_nothing_that_a_table_knows(tmp_path):
+    declared = stack_file(tmp_path, declared_operators=[NETWORK], endpoints=[{**TIME, "addresses": ["51.91.10.1"]}])
+    assert judge(["51.91.10.1"], DAY, declared) == judge(["51.91.10.1"], DAY)
+    # Nor what its cloud's own declaration knows.
+    declared = stack_file(
+        tmp_path, declared_cloud=CLOUD, declared_operators=[NETWORK], endpoints=[{**TIME, "addresses": ["203.0.113.9"]}]
+    )
+    assert judge(["203.0.113.9"], DAY, declared)[0].operator.name == "Academy"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"source": "x"}, "classroom:declared_operators"),
+        ({"name": "amazon"}, "declared_operators: 'amazon' is known already"),
+    ],
+)
+def test_a_faulty_declared_operator_is_named(tmp_path, changes, words):
+    with pytest.raises(WrongUseError, match=words):
+        stack_file(tmp_path, declared_operators=[{**NETWORK, **changes}])
+
+
+def test_an_old_declared_operator_lets_nothing_pass(tmp_path):
+    old = {**NETWORK, "date": datetime.date(2025, 1, 1)}
+    declared = stack_file(tmp_path, declared_operators=[old], endpoints=[TIME])
+    found = judge(["10.7.0.9"], DAY, declared)[0]
+    assert three(found) == ("unknown", "unknown", "unknown")
+    assert "the declaration of Academy's Network is of 2025-01-01" in found.operator.reason
+
+
 # The address files.
 
 

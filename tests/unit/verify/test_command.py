@@ -1,6 +1,9 @@
 """`classroom verify`: what it refuses, what it counts as a pass, and what it keeps."""
 
 import json
+import os
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from typer.testing import CliRunner
 
 from classroom.cli import app
 from classroom.errors import UnknownError, WrongUseError
+from classroom.paths import REPO
 from classroom.verify import commands
 from classroom.verify import needs as module
 from classroom.verify.needs import Need
@@ -113,6 +117,30 @@ def outcomes(tmp_path: Path, without: frozenset[str], text: str = TESTS) -> tupl
     status = pytest.main(argv, plugins=[done, Silence()])
     assert len(lines) >= len(done.results)
     return {result.test: result.outcome for result in done.results}, int(status)
+
+
+SCANNED = """
+import json, sys
+from pathlib import Path
+from classroom.verify import commands, outside
+from classroom.verify.target import Target
+
+folder = Path(sys.argv[1])
+outside.own_address = lambda address: "192.0.2.1"
+outside.scan = lambda address, declared: (folder / f"scanned-{address}").touch()
+target = Target(json.loads((folder / "inventory.json").read_text()))
+_, status = commands.run(target, folder, frozenset({"ipv6", "inside"}), ["outside/test_ports.py"])
+print(f"status {status}")
+"""
+
+
+def test_who_only_collects_scans_nothing(tmp_path: Path) -> None:
+    given(tmp_path)
+    argv = [sys.executable, "-c", SCANNED, str(tmp_path)]
+    environment = os.environ | {"PYTEST_ADDOPTS": "--collect-only"}
+    answer = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, cwd=REPO)
+    assert answer.stdout == "status 0\n", answer.stdout + answer.stderr  # another one if there were no tests
+    assert sorted(tmp_path.glob("scanned-*")) == []
 
 
 def test_a_skipped_test_is_a_failure(tmp_path: Path) -> None:
