@@ -172,7 +172,7 @@ class Play:
             "_meta": {"hostvars": variables},
         }
 
-    def command(self, *roles: str, check: bool = False, **extra: object) -> list[str]:
+    def command(self, *roles: str, check: bool = False, tags: str = "", **extra: object) -> list[str]:
         """Write what Ansible is given, and return its command line; `run` says what the arguments are."""
         state = self.fleet.state
         inventory = state / "inventory"
@@ -190,17 +190,18 @@ class Play:
             (state / "group_vars").unlink(missing_ok=True)
             (state / "group_vars").symlink_to(ANSIBLE / "group_vars")
         command = [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, "-e", f"@{variables}", book]
-        return [str(part) for part in command] + (["--check", "--diff"] if check else [])
+        options = [*(["--check", "--diff"] if check else []), *(["--tags", tags] if tags else [])]
+        return [str(part) for part in (*command, *options)]
 
-    def run(self, *roles: str, check: bool = False, show: bool = False, **extra: object) -> Run:
+    def run(self, *roles: str, check: bool = False, tags: str = "", show: bool = False, **extra: object) -> Run:
         """Run `roles` with what they need, or without any the whole site.yml, and return what happened.
 
-        `extra` are variables; `show` prints the output as it comes instead of keeping it.
+        `extra` are variables; with `tags` only tasks that bear one of them run; `show` prints the output as it comes instead of keeping it.
         """
         start = time.monotonic()
         with self.fleet.network():
             process = subprocess.run(
-                self.command(*roles, check=check, **extra),
+                self.command(*roles, check=check, tags=tags, **extra),
                 env=self.environment(),
                 cwd=self.fleet.state,
                 stdin=subprocess.DEVNULL,
