@@ -50,7 +50,7 @@ def administer(code: str) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_is_lost(opened: str) -> Iterator[None]:
+def nothing_is_lost(inventory: Path) -> Iterator[None]:
     """The class answers before and after, on as many machines."""
     there = count("server")
     yield

@@ -1,6 +1,7 @@
 """The hosts of the outside that a class could leak to answer, on both sides and over both families, and carry their labels."""
 
 import json
+from pathlib import Path
 
 from classroom.sovereignty.declarations import of_stack
 from classroom.sovereignty.verdict import Judge
@@ -25,7 +26,7 @@ def test_every_host_answers(cloud: dict[str, str]) -> None:
     assert json.loads(answer.stdout.splitlines()[-1]) == expected
 
 
-def test_each_side_has_its_labels(opened: str) -> None:
+def test_each_side_has_its_labels(inventory: Path) -> None:
     declarations = of_stack("rehearsal")
     judge = Judge(declared=declarations.declared)
     assert declarations.rehearsal
