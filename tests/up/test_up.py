@@ -3,6 +3,7 @@
 The tests of this file build on each other and run in their order.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -50,15 +51,15 @@ def where(words: list[str], project: Project, mine: set[Path]) -> dict[str, set[
             found[word] |= {"process list"} if word in command else set()
             if "ansible-playbook" in command and word in environ:
                 found[word].add("environment of Ansible")
-    for folder in mine:
-        for path in folder.rglob("*"):
-            try:
-                text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
-            except OSError:
-                continue
-            for word in words:
-                if word in text:
-                    found[word].add("memory")
+    # Files and folders go while they are read.
+    for path in (Path(here, name) for folder in mine for here, _, names in os.walk(folder) for name in names):
+        try:
+            text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+        except OSError:
+            continue
+        for word in words:
+            if word in text:
+                found[word].add("memory")
     return found
 
 
@@ -69,12 +70,16 @@ def test_lines_come_as_they_happen_and_secrets_do_not(project: Project) -> None:
     begin = time.monotonic()
     said: list[tuple[float, str]] = []
     found: dict[str, set[str]] = defaultdict(set)
-    modes, searched = set(), 0
+    modes: set[tuple[int, int]] = set()
+    searched = 0
     reader = threading.Thread(target=lambda: said.extend(lines(process)))
     reader.start()
     while process.poll() is None:
         mine = folders() - before
-        modes |= {(stat.S_IMODE(folder.stat().st_mode), folder.stat().st_uid) for folder in mine if folder.exists()}
+        for folder in mine:
+            with contextlib.suppress(FileNotFoundError):
+                told = folder.stat()
+                modes.add((stat.S_IMODE(told.st_mode), told.st_uid))
         for word, places in where([HIDDEN, OPEN], project, mine).items():
             found[word] |= places
         searched += 1
