@@ -35,7 +35,10 @@ export UV_CACHE_DIR="$cache/uv" UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_S
 rm -rf .venv
 "$python" -m venv --without-pip .venv
 uv() { "$uv_home/bin/uv" pip "$@" --quiet --python .venv/bin/python; }
-uv sync --offline --require-hashes requirements.lock 2>/dev/null || uv sync --require-hashes requirements.lock
+# Compiled now and not at each start, of which every `up` has several.
+uv sync --offline --compile-bytecode --require-hashes requirements.lock 2>/dev/null \
+  || uv sync --compile-bytecode --require-hashes requirements.lock
 uv install --offline --no-deps --no-build-isolation -C editable_mode=compat -e .
+.venv/bin/python -m compileall -q classroom rehearsal
 echo "$lock $here" > "$stamp"
 echo "Python environment: done in $(($(date +%s) - start)) s"

@@ -270,6 +270,16 @@ def ensure() -> Path:
     return target
 
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError)
+
+
+def _unreadable(folder: Path, error: Exception) -> ClassroomError:
+    return ClassroomError(
+        f"the address data in {folder} cannot be read ({str(error).splitlines()[0]}): "
+        "remove that folder and run `make install`"
+    )
+
+
 class Tables:
     """The three tables, open for reading."""
 
@@ -279,16 +289,20 @@ class Tables:
         try:
             about = json.loads((folder / "tables.json").read_text(encoding="utf-8"))
             self.about = {key: TableInfo.model_validate(about[key]) for key in PACKAGES}
-            names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-            self._names = {int(number): str(name) for number, name in names.items()}
             self._four = self._columns(folder / "asn4.bin", "I", 3)
             self._six = self._columns(folder / "asn6.bin", "Q", 5)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-            raise ClassroomError(
-                f"the address data in {folder} cannot be read ({str(error).splitlines()[0]}): "
-                "remove that folder and run `make install`"
-            ) from None
+        except UNREADABLE as error:
+            raise _unreadable(folder, error) from None
         self._places = {key: _open_mmdb(folder / f"{key}.mmdb") for key in (DBIP, REGISTRY)}
+
+    @functools.cached_property
+    def _names(self) -> dict[int, str]:
+        """Names of networks by number: read where one is wanted, as there are a hundred thousand."""
+        try:
+            names = json.loads((self.folder / "names.json").read_text(encoding="utf-8"))
+            return {int(number): str(name) for number, name in names.items()}
+        except UNREADABLE as error:
+            raise _unreadable(self.folder, error) from None
 
     @staticmethod
     def _columns(path: Path, kind: str, count: int) -> list[Any]:
