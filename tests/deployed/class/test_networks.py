@@ -1,0 +1,86 @@
+"""Real browsers with less network in the class: by TCP 443 alone, by IPv6 alone, they see and hear the teacher."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from classroom.verify.browser import Meeting
+from classroom.verify.held import Held
+from classroom.verify.namespaces import Client
+from classroom.verify.pair import Pair, both_ways
+from classroom.verify.plugin import Verification
+from classroom.verify.target import Target
+
+SHORT, ENOUGH_SHORT = 8, 5
+
+# Clients with less network: each a namespace of its own, with what is left to it.
+CLIENTS = {
+    "tcp-443": {"v4": True, "v6": False, "only_443": True},
+    "ipv6": {"v4": False, "v6": True},
+    "ipv6-tcp-443": {"v4": False, "v6": True, "only_443": True},
+}
+PARTS = {"tcp-443": ["udp-drop"], "ipv6": ["ipv6"], "ipv6-tcp-443": ["ipv6", "udp-drop"]}
+
+
+@pytest.fixture(scope="session")
+def restricted(
+    verification: Verification, meeting: Meeting, held: Held, codes: dict[str, str], target: Target
+) -> Iterator[dict[str, Pair]]:
+    """Pupils with less network, all at once, meet the held class's teacher; its own pupils have left."""
+    teacher = held.teacher
+    held.show()
+    for pupil in set(held.pupils) & set(meeting.people):
+        meeting.dismiss(pupil)
+    left_out = verification.without if target.ipv6 else verification.without | {"ipv6"}
+    wanted = {name: options for name, options in CLIENTS.items() if not left_out & set(PARTS[name])}
+    with contextlib.ExitStack() as stack:
+        clients = {name: stack.enter_context(Client(names=target.names, **o)) for name, o in wanted.items()}
+        verification.step(f"browsers of {', '.join(clients)} start and join")
+        pupils = {name: meeting.enter(codes["pupil_code"], client) for name, client in clients.items()}
+        pairs = {}
+        for name, pupil in pupils.items():
+            first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
+            pairs[name] = Pair(teacher, pupil, first, {})
+        verification.step(f"all watch each other for {SHORT} s")
+        seen = meeting.watch([teacher, *pupils.values()], SHORT)
+        for (name, pupil), by_pupil in zip(pupils.items(), seen[1:], strict=True):
+            pairs[name].seen = {teacher.name: seen[0], pupil.name: by_pupil}
+            pairs[name].connections = {pupil.name: pupil.connections()}
+            pairs[name].dropped = clients[name].dropped() if clients[name].only_443 else {}
+        for pupil in pupils.values():
+            meeting.dismiss(pupil)
+        yield pairs
+
+
+def over_own_turn(pair: Pair, target: Target) -> None:
+    """Assert that UDP was really dropped, and that media went over TLS to the deployment's own TURN."""
+    assert pair.dropped["dropped_udp"] > 0, pair.dropped
+    for way in pair.connections[pair.pupil.name]["pairs"]:
+        assert way["relay"] == "tls", way
+        assert any(way["url"].startswith(f"turns:{name}:443") for name in target.turn_names), way
+    assert pair.connections[pair.pupil.name]["pairs"]
+
+
+@pytest.mark.part("udp-drop")
+def test_tcp_443_alone_suffices(restricted: dict[str, Pair], target: Target) -> None:
+    both_ways(restricted["tcp-443"], SHORT, ENOUGH_SHORT)
+    over_own_turn(restricted["tcp-443"], target)
+
+
+@pytest.mark.part("ipv6")
+def test_ipv6_alone_suffices(restricted: dict[str, Pair], target: Target) -> None:
+    pair = restricted["ipv6"]
+    both_ways(pair, SHORT, ENOUGH_SHORT)
+    ways = pair.connections[pair.pupil.name]["pairs"]
+    assert ways
+    for way in ways:
+        assert way["protocol"] == "udp" and way["relay"] in {None, "udp"}, way
+        assert way["remote"] in {m.public6 for m in target.group("media")}, way
+
+
+@pytest.mark.part("ipv6")
+@pytest.mark.part("udp-drop")
+def test_ipv6_with_tcp_443_alone_suffices(restricted: dict[str, Pair], target: Target) -> None:
+    both_ways(restricted["ipv6-tcp-443"], SHORT, ENOUGH_SHORT)
+    over_own_turn(restricted["ipv6-tcp-443"], target)
