@@ -122,7 +122,7 @@ class RegionError(WrongUseError):
 
 
 class RedirectError(RefusedError):
-    """The cloud answers with a redirect to another host, which is not asked: nobody has judged it."""
+    """The cloud answers with a redirect to another host, which nobody has judged, or out of TLS; it is not followed."""
 
 
 class _NotOffered(ClassroomError):
@@ -146,7 +146,7 @@ def way_in(entry: str | None, region: str) -> WayIn:
 
 
 def _stays(answer: requests.Response, **_: object) -> None:
-    """Raise RedirectError if an answer leads to another host: keystoneauth would go there, with password and all."""
+    """Raise RedirectError if an answer leads to another host, or out of TLS: keystoneauth would go there, with password and all."""
     if answer.status_code not in Session._REDIRECT_STATUSES or "location" not in answer.headers:
         return
     here, there = urlsplit(answer.url), urlsplit(urljoin(answer.url, answer.headers["location"]))
@@ -154,6 +154,11 @@ def _stays(answer: requests.Response, **_: object) -> None:
         raise RedirectError(
             f"the cloud leads from '{here.scheme}://{here.netloc}{here.path}' to the host '{there.hostname}', which nobody has judged, so"
             " it was not asked: if that is where the cloud is, name its own address as auth_url, else ask its operator"
+        )
+    if (here.scheme, there.scheme) == ("https", "http"):
+        raise RedirectError(
+            f"the cloud leads from '{here.scheme}://{here.netloc}{here.path}' to plain HTTP, where password and token would go in clear,"
+            " so it was not followed: ask the cloud's operator"
         )
 
 

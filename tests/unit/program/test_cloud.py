@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from classroom import cloud
 from classroom.errors import ClassroomError, RefusedError, WrongUseError
@@ -161,6 +162,18 @@ def test_no_redirect_to_another_host_is_followed(
     assert "hidden-7" not in str(caught.value)
     assert asked[-1] == request_
     assert elsewhere == []
+
+
+@pytest.mark.parametrize(("there", "followed"), [("http://cloud.example:5000/v3/auth", False), ("/v3/auth", True)])
+def test_no_redirect_out_of_tls_is_followed(there: str, followed: bool) -> None:
+    answer = requests.Response()
+    answer.status_code, answer.url = 302, "https://cloud.example:5000/v3"
+    answer.headers["location"] = there
+    if followed:
+        cloud._stays(answer)
+        return
+    with pytest.raises(cloud.RedirectError, match="plain HTTP, where password and token would go in clear"):
+        cloud._stays(answer)
 
 
 def test_a_redirect_on_the_same_host_is_followed(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
