@@ -1,6 +1,5 @@
 """Where plants are put: on a machine of the class, into the cloud, the stack's file, the operator's environment, an `up`."""
 
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +8,9 @@ from typing import Any, Protocol
 import yaml
 
 from classroom.verify.target import Group, Target
-from rehearsal import lab, stack
-from rehearsal.config import admin_environment
+from rehearsal import stack
 from tests.planted.eyes import Eyes
-from tests.rehearsal.command import as_client
+from tests.rehearsal.command import as_client, in_cloud
 
 
 @dataclass
@@ -35,15 +33,7 @@ class Hands:
         hosts = self.target.inventory["_meta"]["hostvars"]
         groups: tuple[Group, ...] = ("front", "media")
         servers = {group: hosts[self.target.group(group)[0].name]["classroom_server_id"] for group in groups}
-        script = f"import openstack; c = openstack.connect(); servers = {servers!r}\n{code}"
-        answer = subprocess.run(
-            **lab.inside(["/opt/openstack/bin/python3", "-c", script], admin_environment()),  # type: ignore[call-overload]
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert answer.returncode == 0, answer.stderr
-        return str(answer.stdout)
+        return in_cloud(f"servers = {servers!r}\n{code}")
 
 
 class Action(Protocol):

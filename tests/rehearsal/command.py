@@ -5,7 +5,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from rehearsal import stack
+from rehearsal import lab, stack
+from rehearsal.config import admin_environment
 from rehearsal.stack import CLASSROOM
 
 REPO = Path(__file__).resolve().parents[2]
@@ -31,6 +32,19 @@ def member() -> dict[str, str]:
 def as_client(*argv: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command out there, as the plain member, in the clone; `env` goes before the member's own variables."""
     return stack.ask(argv, env=env)
+
+
+def in_cloud(code: str) -> str:
+    """Run Python as the cloud's administrator, inside the lab, with its connection `c`; return what it prints."""
+    script = f"import openstack; c = openstack.connect(); {code}"
+    answer = subprocess.run(
+        **lab.inside(["/opt/openstack/bin/python3", "-c", script], admin_environment()),  # type: ignore[call-overload]
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return str(answer.stdout)
 
 
 def count(kind: str) -> int:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from rehearsal import lab, stack
-from rehearsal.config import AUTH_URL, admin_environment
+from rehearsal import stack
+from rehearsal.config import AUTH_URL
 from rehearsal.paths import STACK
-from tests.rehearsal.command import as_client, count
+from tests.rehearsal.command import as_client, count, in_cloud
 
 UP = ("pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", stack.NAME)
 
@@ -34,19 +34,6 @@ def up(folder: Path, env: dict[str, str] | None = None, **values: Any) -> "subpr
     """Run `pulumi up` on the open class with changed settings."""
     with changed(folder, **values) as words:
         return as_client(*UP, *words, env=env)
-
-
-def administer(code: str) -> str:
-    """Run a line of Python as the cloud's administrator, inside the lab, with its connection `c`."""
-    script = f"import openstack; c = openstack.connect(); {code}"
-    answer = subprocess.run(
-        **lab.inside(["/opt/openstack/bin/python3", "-c", script], admin_environment()),  # type: ignore[call-overload]
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    return str(answer.stdout)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,15 +103,15 @@ def test_no_way_into_the_cloud(what: str, tmp_path: Path) -> None:
 def test_a_quota_that_is_too_small(tmp_path: Path) -> None:
     """Three more machines need six processors; the project has five left."""
     used = int(
-        administer(
+        in_cloud(
             "print(c.compute.get_limits(tenant_id=c.identity.find_project('rehearsal').id).absolute.total_cores_used)"
         )
     )
-    administer(f"c.set_compute_quotas('rehearsal', cores={used + 5})")
+    in_cloud(f"c.set_compute_quotas('rehearsal', cores={used + 5})")
     try:
         answer = up(tmp_path, media_count=4)
     finally:
-        administer("c.set_compute_quotas('rehearsal', cores=64)")
+        in_cloud("c.set_compute_quotas('rehearsal', cores=64)")
     said = answer.stdout + answer.stderr
     assert answer.returncode != 0
     assert f"processors needed: 6, left in the project: 5 of {used + 5}" in said, said

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rehearsal import outside, stack
-from tests.rehearsal.command import as_client
+from tests.rehearsal.command import as_client, in_cloud
 from tests.rehearsal.eyes import look, red
-from tests.rehearsal.test_bad_input import UP, administer, nothing_is_lost, up
+from tests.rehearsal.test_bad_input import UP, nothing_is_lost, up
 
 __all__ = ["nothing_is_lost"]
 
@@ -30,11 +30,11 @@ assert good, 'the host stays disabled in Placement'
 @pytest.mark.drill
 def test_a_machine_that_the_cloud_leaves_in_error_is_replaced(tmp_path: Path) -> None:
     """A second media machine finds no host; the next `up` puts another in its place, and a last one takes it away."""
-    administer("s = next(c.compute.services(binary='nova-compute')); c.compute.disable_service(s, s.host, s.binary)")
+    in_cloud("s = next(c.compute.services(binary='nova-compute')); c.compute.disable_service(s, s.host, s.binary)")
     try:
         answer = up(tmp_path, media_count=2)
     finally:
-        administer(ENABLED)
+        in_cloud(ENABLED)
     said = answer.stdout + answer.stderr
     assert answer.returncode != 0
     assert re.search(
