@@ -81,7 +81,7 @@ class Machines(pulumi.ComponentResource):
             security_group_ids=[args.access.group_ids[plan.kind]],
             fixed_ips=fixed,
             tags=tags,
-            opts=ResourceOptions(parent=self, depends_on=args.network.ready, delete_before_replace=True),
+            opts=ResourceOptions(parent=self, delete_before_replace=True),
         )
         server = openstack.compute.Instance(
             label,
@@ -98,7 +98,8 @@ class Machines(pulumi.ComponentResource):
             tags=tags,
             opts=ResourceOptions(
                 parent=self,
-                depends_on=args.access.rules,
+                # Its first boot asks the router's way out, and finds the rules of its port there.
+                depends_on=[*args.network.ready, *args.access.rules],
                 ignore_changes=KEPT,
                 # The new machine takes over the old one's port.
                 delete_before_replace=True,
@@ -116,7 +117,7 @@ class Machines(pulumi.ComponentResource):
             label,
             floating_ip=floating.address,
             port_id=port.id,
-            opts=ResourceOptions(parent=self, depends_on=[*args.network.ready, server], delete_before_replace=True),
+            opts=ResourceOptions(parent=self, depends_on=[server], delete_before_replace=True),
         )
         return Machine(
             plan=plan,

@@ -23,7 +23,7 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """Network, router, and one subnet for each family; `ready` holds what a machine's port has to wait for."""
+    """Network, router, and one subnet for each family; `ready` holds what a machine has to wait for."""
 
     network_id: Output[str]
     subnet4_id: Output[str]

@@ -208,6 +208,8 @@ def link(engine: Path, plugin: Path) -> None:
         VENV_BIN / "pulumi",
         "# Pulumi with this environment's Python and plugins; it asks its vendor neither for updates nor for plugins.",
         "export PULUMI_SKIP_UPDATE_CHECK=true PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
+        "# Most of its time it waits for the cloud, however few processors this machine has.",
+        "export PULUMI_PARALLEL=${PULUMI_PARALLEL:-32}",
         'bin=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)',
         'export PATH="$bin:$PATH"',
         f'exec "{engine}/pulumi" "$@"',
