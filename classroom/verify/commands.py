@@ -51,13 +51,13 @@ AREAS = (
     "media",
     "outside",
     "class/test_class.py",
+    "inside",
     "sovereignty",
     "class/test_networks.py",
-    "inside",
     "class/test_traces.py",
 )
-"""Tests in their order: the class is held beside all that come before `sovereignty`, which then judges it; the probe of
-`inside` has time to start."""
+"""Tests in their order: the class is held beside all that come before `sovereignty`, which then judges it. `inside` comes
+late, as its probe starts beside the first ones."""
 
 
 def register(app: typer.Typer) -> None:
