@@ -138,13 +138,18 @@ def _places(cloud: Cloud, declared: DeclaredCloud | None) -> list[str]:
 
 
 def _end(faults: Iterable[str]) -> None:
+    if found := list(faults):
+        raise refusal(found)
+
+
+def refusal(faults: Iterable[str]) -> RefusedError:
+    """Return the error that ends a plan: every line of `faults`, and that nothing was created."""
     told: list[str] = []
     for line in "\n".join(faults).splitlines():
         # What is allowed is told once.
         if line not in told or not line.startswith("allowed"):
             told.append(line)
-    if told:
-        raise RefusedError("\n".join(["the policy refuses this plan", *told, END]))
+    return RefusedError("\n".join(["the policy refuses this plan", *told, END]))
 
 
 def _advice(settings: Settings, used: Iterable[PolicyException], day: datetime.date) -> list[str]:

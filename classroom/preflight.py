@@ -15,8 +15,8 @@ from classroom.access import rules_for
 from classroom.artifacts import livekit_binary, page_dir, portal_dir
 from classroom.cloud import Cloud, RedirectError, connect
 from classroom.endpoints import faults_of
-from classroom.errors import ClassroomError, RefusedError, WrongUseError
-from classroom.gate import END, check_catalogue
+from classroom.errors import ClassroomError, WrongUseError
+from classroom.gate import check_catalogue, refusal
 from classroom.machines import Plan, kinds_of, plans_for
 from classroom.memory import memory_folder
 from classroom.network import tag
@@ -56,7 +56,7 @@ def check(settings: Settings, stack: str) -> Findings:
         with ThreadPoolExecutor(8) as pool:
             return _Check(cloud, settings, stack, pool).run()
     except RedirectError as error:
-        raise RefusedError(f"the policy refuses this plan\n{error}\n{END}") from None
+        raise refusal([str(error)]) from None
 
 
 def this_machine() -> None:

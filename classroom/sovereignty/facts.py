@@ -47,10 +47,15 @@ def too_old(read: datetime.date, as_of: datetime.date, months: int = MAX_AGE_MON
     return as_of > datetime.date(read.year + years, month + 1, day)
 
 
+def parse_yaml(text: str) -> Any:
+    """Return what a YAML text says; yaml.YAMLError if it is none."""
+    return yaml.load(text, Loader=Loader)  # noqa: S506 - it is a safe one
+
+
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file; ClassroomError if it cannot be read."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)  # noqa: S506 - it is a safe one
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ClassroomError(
             f"{path.name} cannot be read ({error}): restore it from the project's repository"

@@ -12,7 +12,7 @@ import yaml
 
 from classroom.errors import WrongUseError
 from classroom.paths import REPO
-from classroom.sovereignty.facts import Loader
+from classroom.sovereignty.facts import parse_yaml
 from classroom.sovereignty.operators import host_of
 from classroom.sovereignty.outside import Outside
 
@@ -46,7 +46,7 @@ def backend_url(root: Path = REPO, environment: Mapping[str, str] = os.environ) 
     """
     if url := environment.get("PULUMI_BACKEND_URL"):
         return url
-    project = yaml.load((root / "Pulumi.yaml").read_text(encoding="utf-8"), Loader=Loader) or {}  # noqa: S506 - it is a safe one
+    project = parse_yaml((root / "Pulumi.yaml").read_text(encoding="utf-8")) or {}
     if url := str((project.get("backend") or {}).get("url") or ""):
         return url
     home = environment.get("PULUMI_CREDENTIALS_PATH") or environment.get("PULUMI_HOME") or str(Path.home() / ".pulumi")
@@ -142,7 +142,7 @@ def provider_in(file: Path) -> str:
     WrongUseError if the file cannot be read, as nothing else tells it.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=Loader) or {}  # noqa: S506 - it is a safe one
+        content = parse_yaml(file.read_text(encoding="utf-8")) or {}
         found = str(content.get("secretsprovider") or "")
     except (OSError, AttributeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise WrongUseError(

@@ -23,7 +23,7 @@ from classroom.sovereignty import owners as owner_file
 from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Address, Announced, Network, Tables, tables
 from classroom.sovereignty.catalogue import About, Dpf, Party
 from classroom.sovereignty.countries import CountryClass, classify, country_name
-from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error, too_old
+from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error, parse_yaml, too_old
 from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.owners import Owner, Owners
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator
@@ -499,7 +499,7 @@ def stack_config(stack: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     """Return a stack's file and what stands in it under `config`; WrongUseError if it cannot be read."""
     path = folder / f"Pulumi.{stack}.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
         config = content.get("config") if isinstance(content, dict) else None
         if not isinstance(config, dict):
             raise ValueError("it has no key config")

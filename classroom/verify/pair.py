@@ -6,6 +6,9 @@ from typing import Any
 from classroom.verify.browser import Participant
 from classroom.verify.media import judge
 
+SHORT, ENOUGH_SHORT = 8, 5
+"""Seconds of a short watch, and in how many of them picture and sound have to arrive."""
+
 
 @dataclass
 class Pair:

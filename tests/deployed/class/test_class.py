@@ -7,12 +7,11 @@ import pytest
 from classroom.verify.browser import Meeting
 from classroom.verify.held import Held
 from classroom.verify.media import judge
-from classroom.verify.pair import Pair, both_ways
+from classroom.verify.pair import ENOUGH_SHORT, SHORT, Pair, both_ways
 from classroom.verify.plugin import Verification
 from classroom.verify.target import Target
 
 SECONDS, ENOUGH = 20, 18
-SHORT, ENOUGH_SHORT = 8, 5
 WORDS = "Bonjour Madame"
 
 

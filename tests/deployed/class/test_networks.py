@@ -8,11 +8,9 @@ import pytest
 from classroom.verify.browser import Meeting
 from classroom.verify.held import Held
 from classroom.verify.namespaces import Client
-from classroom.verify.pair import Pair, both_ways
+from classroom.verify.pair import ENOUGH_SHORT, SHORT, Pair, both_ways
 from classroom.verify.plugin import Verification
 from classroom.verify.target import Target
-
-SHORT, ENOUGH_SHORT = 8, 5
 
 # Clients with less network: each a namespace of its own, with what is left to it.
 CLIENTS = {
