@@ -42,8 +42,6 @@ def start_cloud() -> float:
     STACK.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_configuration()
     authority.ensure(DOMAIN)
-    for name, stem in outside.AUTHORITIES.items():
-        authority.ensure_authority(name, stem)
     key = STACK / "id_ed25519"
     if not key.exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", key], check=True)

@@ -12,7 +12,7 @@ from typing import IO, TypedDict
 
 from rehearsal import authority, lab
 from rehearsal.config import DNS
-from rehearsal.paths import CLOUD, LOGS, STACK
+from rehearsal.paths import CLOUD, LOGS
 from rehearsal.roots import mirrors
 from rehearsal.sides import SIDES, US_AUTHORITY, Kind
 
@@ -35,25 +35,25 @@ def furnish() -> None:
     """Write what a client sees: its DNS server, and the machine's authorities with the rehearsal's own among them."""
     OUTSIDE.mkdir(parents=True, exist_ok=True)
     (OUTSIDE / "resolv.conf").write_text(f"nameserver {DNS}\n")
-    roots = "".join((STACK / f"{name}.pem").read_text() for name in AUTHORITIES.values())
+    files = {name: authority.ensure_authority(name, stem) for name, stem in AUTHORITIES.items()}
+    roots = "".join(file.read_text() for file in files.values())
     bundle = OUTSIDE / "bundle.pem"
     bundle.write_text((BUNDLE.read_text() if BUNDLE.exists() else "") + roots)
     (OUTSIDE / "roots.pem").write_text(roots)
-    certify()
+    certify(files)
 
 
-def certify() -> None:
-    """Write the certificates of the outside's web hosts, each by the authority of its side."""
+def certify(files: Mapping[str, Path]) -> None:
+    """Write the certificates of the outside's web hosts, each by the authority of its side; `files` are these, by name."""
     folder = OUTSIDE / "hosts.d"
     folder.mkdir(mode=0o700, exist_ok=True)
     kinds: tuple[Kind, ...] = ("cdn", "ca")
     for side in SIDES:
-        root = authority.ensure_authority(side.authority, AUTHORITIES[side.authority])
         for kind in kinds:
             name = side.name(kind)
             chain, key = authority.signed(AUTHORITIES[side.authority], name, [name])
             (folder / f"{name}.pem").write_bytes(chain + key)
-            (folder / f"{name}.root").write_bytes(authority.der(root))
+            (folder / f"{name}.root").write_bytes(authority.der(files[side.authority]))
 
 
 def client_environment() -> dict[str, str]:

@@ -15,6 +15,11 @@ US_AUTHORITY = "Example Certificates, Inc."
 """Name of the second certificate authority, as its certificates tell it."""
 
 
+def seat(country: str) -> dict[str, str]:
+    """Return how a company's seat is told: `country`, and of the US whether it is in the Data Privacy Framework."""
+    return {"country": country, **({"dpf": "yes"} if country == "US" else {})}
+
+
 @dataclass(frozen=True)
 class Side:
     """One side: its zone, the labels of its networks, its own two networks, and further addresses that belong to it."""
@@ -39,12 +44,11 @@ class Side:
 
     def overlay(self) -> dict[str, object]:
         """Return the labels of its networks, as a stack file holds them."""
-        dpf = {"dpf": "yes"} if self.country == "US" else {}
         return {
             "prefixes": [self.network4, self.network6, *self.more],
             "country": self.country,
-            "operator": {"name": self.operator, "country": self.country, **dpf},
-            "parent": {"name": self.owner, "country": self.country, **dpf},
+            "operator": {"name": self.operator, **seat(self.country)},
+            "parent": {"name": self.owner, **seat(self.country)},
         }
 
 

@@ -18,7 +18,7 @@ from rehearsal import outside
 from rehearsal.authority import NAME as AUTHORITY
 from rehearsal.config import API, AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
 from rehearsal.paths import STACK
-from rehearsal.sides import SIDES, US, US_AUTHORITY
+from rehearsal.sides import SIDES, US, US_AUTHORITY, seat
 
 CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 NAME = "rehearsal"
@@ -46,8 +46,7 @@ DECLARED: dict[str, object] = {
 def _declared(name: str, country: str = "FR", owner: str = "The rehearsal") -> dict[str, object]:
     """Return the declaration of an operator that no data file knows, as a stack file holds it."""
     about = {"source": DECLARED["source"], "date": datetime.date.today().isoformat()}
-    seat = {"country": country, **({"dpf": "yes"} if country == "US" else {})}
-    return {"name": name, **seat, "parent": {"name": owner, **seat}, **about}
+    return {"name": name, **seat(country), "parent": {"name": owner, **seat(country)}, **about}
 
 
 def environment() -> dict[str, str]:
