@@ -92,6 +92,11 @@ class Someone:
     def pressed(self, hook: str) -> bool:
         return self.page.locator(f"[data-testid={hook}]").get_attribute("aria-pressed") == "true"
 
+    def focused(self) -> str:
+        """What has the focus: its hook, or its id."""
+        script = "document.activeElement.dataset.testid || document.activeElement.id"
+        return str(self.page.evaluate(script))
+
     def sees(self, name: str, source: str = "camera") -> bool:
         """Whether a picture of the other is shown, and moves."""
         return bool(

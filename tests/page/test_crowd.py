@@ -49,7 +49,7 @@ def test_twelve_fit_and_nobody_is_hidden(crowd, someone, at: Settings, size: tup
         assert box["width"] >= 140
     teacher.click("people-toggle")
     first = teacher.page.locator("[data-testid=person]").first
-    assert "Inès" in first.inner_text() and first.locator("[data-testid=raised]").count() == 1
+    assert wait(lambda: "Inès" in first.inner_text() and first.locator("[data-testid=raised]").count() == 1)
     assert teacher.barriers() == []
     teacher.click("panel-close")
     teacher.click("screen")

@@ -79,7 +79,7 @@ export function App() {
               {text[goodbye]}
             </h1>
           </div>
-          <button type="button" className="main" autoFocus onClick={() => setGoodbye(null)}>
+          <button type="button" className="main" autoFocus data-testid="again" onClick={() => setGoodbye(null)}>
             {text.again}
           </button>
         </main>

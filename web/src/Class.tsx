@@ -196,7 +196,7 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
         teacher={teacher}
         locked={locked}
         handUp={handUp}
-        unread={chatMessages.length - read}
+        unread={panel === "chat" ? 0 : chatMessages.length - read}
         hands={people.filter((person) => person.attributes.hand).length}
         panel={panel}
         onPanel={toggle}
