@@ -76,7 +76,8 @@ class Access(pulumi.ComponentResource):
                         security_group_id=self.group_ids[kind],
                         description=f"{args.stack}: {rule.why}",
                         # Neutron holds no rule that it could change: a new one has to wait until the old one is gone.
-                        opts=ResourceOptions(parent=self, delete_before_replace=True),
+                        # The rules of a group go with it: each alone takes five seconds.
+                        opts=ResourceOptions(parent=self, delete_before_replace=True, deleted_with=groups[kind]),
                     )
                 )
         self.register_outputs({"key_pair": self.key_pair})

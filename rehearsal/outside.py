@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.parse
@@ -12,7 +13,7 @@ from typing import IO, TypedDict
 
 from rehearsal import authority, lab
 from rehearsal.config import DNS
-from rehearsal.paths import CLOUD, LOGS
+from rehearsal.paths import CLOUD, LOGS, PACKAGES
 from rehearsal.roots import mirrors
 from rehearsal.sides import SIDES, US_AUTHORITY, Kind
 
@@ -74,8 +75,14 @@ def publish_dns(records: Sequence[DnsRecord]) -> None:
 
 
 def start_package_proxy() -> None:
-    """Start the guests' package proxy, a mirror too: it alone keeps the machine's network, to reach Debian's mirrors alone."""
+    """Start the guests' package proxy, a mirror too: it alone keeps the machine's network, to reach Debian's mirrors alone.
+
+    Where they are not reached it serves what it has kept, lists of packages included.
+    """
     archive, security = mirrors()
+    offline = not all(_answers(mirror) for mirror in (archive, security))
+    if offline:
+        _take_up_lists()
     hosts = sorted({urllib.parse.urlsplit(m).hostname or "" for m in (archive, security)})
     pattern = "|".join(hosts).replace(".", r"\.")
     script = (
@@ -85,20 +92,44 @@ def start_package_proxy() -> None:
         "port=$(python3 /opt/rehearsal/inside/free_port.py);"
         "/usr/sbin/apt-cacher-ng ForeGround=1 Port=$port BindAddress=127.0.0.1 CacheDir=/packages LogDir=/lab/log"
         ' PidFile=/run/apt-cacher-ng.pid PassThroughPattern="$1" VerboseLog=0 ReportPage='
-        ' "Remap-archive=/debian ; $2" "Remap-security=/debian-security ; $3"'
+        ' "Remap-archive=/debian ; $2" "Remap-security=/debian-security ; $3" Offlinemode="$4"'
         " SupportDir=/usr/lib/apt-cacher-ng &"
         "exec socat UNIX-LISTEN:/lab/outside/packages.sock,fork,unlink-early TCP:127.0.0.1:$port"
     )
     with (LOGS / "package-proxy.log").open("a") as log:
         subprocess.Popen(
             **lab.inside(
-                ["unshare", "--mount", "sh", "-c", script, "sh", pattern, archive, security], {}, machine_network=True
+                ["unshare", "--mount", "sh", "-c", script, "sh", pattern, archive, security, str(int(offline))],
+                {},
+                machine_network=True,
             ),  # type: ignore[call-overload]
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+
+
+def _answers(mirror: str) -> bool:
+    """Whether a mirror can be connected to."""
+    about = urllib.parse.urlsplit(mirror)
+    port = about.port or {"https": 443}.get(about.scheme, 80)
+    try:
+        socket.create_connection((about.hostname or "", port), 3).close()
+    except OSError:
+        return False
+    return True
+
+
+def _take_up_lists() -> None:
+    """Put the newest list of packages back wherever the proxy laid it aside, to fetch another in vain."""
+    aside: dict[Path, Path] = {}
+    for path in sorted(PACKAGES.glob("*/dists/*/InRelease.[0-9]*")):  # their names end with the time
+        if path.suffix[1:].isdigit():
+            aside[path.with_suffix("")] = path
+    for path, newest in aside.items():
+        if not path.exists():
+            newest.rename(path)
 
 
 def run_as_client(

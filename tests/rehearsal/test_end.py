@@ -1,5 +1,6 @@
 """A class that is stopped comes back; one that is destroyed leaves nothing on the cloud, and a rehearsal nothing here."""
 
+import json
 import subprocess
 import time
 
@@ -20,6 +21,17 @@ def test_a_stop_keeps_the_class(opened: str, before: dict[str, set[str]]) -> Non
             break
         time.sleep(1)
     assert '"ok"' in page
+
+
+def test_rules_go_with_their_group(opened: str) -> None:
+    """The cloud is not asked for each of them when all goes."""
+    answer = as_client("pulumi", "stack", "export", "--stack", "rehearsal")
+    resources = json.loads(answer.stdout)["deployment"]["resources"]
+    rules = [one for one in resources if one["type"].endswith(":SecGroupRule")]
+    groups = {one["urn"]: one["id"] for one in resources if one["type"].endswith(":SecGroup")}
+    assert rules
+    for rule in rules:
+        assert groups[rule["deletedWith"]] == rule["outputs"]["securityGroupId"], rule["urn"]
 
 
 def test_destroy_leaves_nothing_on_the_cloud(opened: str) -> None:
