@@ -313,11 +313,16 @@ class Meeting:
         person.leave()
         shutil.rmtree(self._home / person.name, ignore_errors=True)
 
-    def watch(self, people: Sequence[Participant], seconds: int) -> list[list[dict[str, Any]]]:
-        """Let each of `people` read what comes from all others in the class, at once; return the reader's result of each."""
+    def watch(
+        self, people: Sequence[Participant], seconds: int, of: Sequence[Participant]
+    ) -> list[list[dict[str, Any]]]:
+        """Let each of `people` read what comes from all others in the class, at once; return the reader's result of each.
+
+        Counting begins when all `of` whom something is expected have been heard.
+        """
         tones = [sender.tone for sender in SENDERS]
         for person in people:
-            names = [other.name for other in self.people if other is not person]
+            names = [other.name for other in of if other is not person]
             argument = {"names": names, "seconds": seconds, "tones": tones, "patience": PATIENCE}
             person.page.evaluate(f"argument => {{ window.__seen = ({READER})(argument); }}", argument)
         return [person.page.evaluate("window.__seen") for person in people]

@@ -47,7 +47,10 @@ class _Mark:
 
 
 class Held:
-    """A teacher and two pupils in one class of `meeting`. Use it in a `with`; `close` ends the watch, not the class."""
+    """A teacher and two pupils in one class of `meeting`. Use it in a `with`; `close` ends the watch, not the class.
+
+    Where there is IPv6, the second of the pupils has nothing else.
+    """
 
     def __init__(
         self,
@@ -56,21 +59,18 @@ class Held:
         meeting: Meeting,
         codes: Mapping[str, str],
         *,
+        ipv6: bool,
         watched: bool,
     ) -> None:
-        self._target, self._remotes, self._meeting, self._codes, self._watched = (
-            target,
-            remotes,
-            meeting,
-            codes,
-            watched,
-        )
+        self._target, self._remotes, self._meeting, self._codes = target, remotes, meeting, codes
+        self._ipv6, self._watched = ipv6, watched
         self._stack = contextlib.ExitStack()
         self._end = threading.Event()
         self._connections: dict[str, set[Connection]] = {name: set() for name in remotes}
         self._broken: list[str] = []
         self._observed: Observed | None = None
-        self._shown = False
+        self._shown: list[Participant] = []
+        self._captures: list[Capture] = []
         self.teacher: Participant
         self.pupils: list[Participant] = []
 
@@ -84,20 +84,20 @@ class Held:
         return self
 
     def _begin(self) -> None:
-        target = self._target
-        here = client = None
+        clients: list[Client | None] = [None, None]
         if self._watched:
-            ipv6 = target.ipv6 and bool(target.group("front")[0].public6)
-            own = [address for machine in target.machines for address in target.addresses(machine)]
-            client = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names, only=own))
-            alone = self._stack.enter_context(Client(v4=True, v6=ipv6, names=target.names, only=own))
-            here = self._stack.enter_context(Capture(client.command([])))
+            clients[0] = self._client(v4=True, v6=self._ipv6)
+        if self._ipv6:
+            clients[1] = self._client(v4=False, v6=True)
+        if self._watched:
+            alone = self._client(v4=True, v6=self._ipv6)
+            networks = [client.command([]) for client in clients if client]
+            self._captures = [self._stack.enter_context(Capture(network)) for network in networks]
             self._idle_capture = self._stack.enter_context(Capture(alone.command([])))
             self._idle = self._meeting.idle(alone)
             self._stack.callback(self._idle.context.close)
-        self._capture = here
         self._people: list[Participant] = []
-        for role in ("teacher", "pupil", "pupil"):
+        for role, client in (("teacher", clients[0]), ("pupil", clients[0]), ("pupil", clients[1] or clients[0])):
             self._people.append(self._meeting.enter(self._codes[f"{role}_code"], client))
         self.teacher, *self.pupils = self._people
         for person in self._people:
@@ -105,14 +105,22 @@ class Held:
             for other in others:
                 if person.sees(other) is None:
                     self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
-        # All have seen each other; from here on they speak, which leaves the machine to what runs beside.
+        # All have seen each other; from here on they listen to the teacher, which leaves the machine to what runs beside.
         for person in self._people:
             person.page.click("[data-testid=camera]")
+        for pupil in self.pupils:
+            pupil.page.click("[data-testid=mic]")
         self.began = time.monotonic()
         self._marks = {name: self._mark(remote) for name, remote in self._remotes.items()}
         self._look()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
+
+    def _client(self, *, v4: bool, v6: bool) -> Client:
+        """Make a network from which the stack's own addresses are reached and no others."""
+        target = self._target
+        own = [address for machine in target.machines for address in target.addresses(machine)]
+        return self._stack.enter_context(Client(v4=v4, v6=v6, names=target.names, only=own))
 
     @staticmethod
     def _mark(remote: Remote) -> _Mark:
@@ -132,13 +140,14 @@ class Held:
                 self._broken.append(f"the connections could not be looked at: {error}")
                 return
 
-    def show(self) -> Participant:
-        """Turn the cameras of the teacher and the first pupil on again, if they are off, and return the pupil."""
-        if not self._shown:
-            for person in (self.teacher, self.pupils[0]):
+    def show(self, *people: Participant) -> None:
+        """Let people be seen and heard, who are not yet."""
+        for person in people:
+            if person not in self._shown:
                 person.page.click("[data-testid=camera]")
-            self._shown = True
-        return self.pupils[0]
+                if person is not self.teacher:
+                    person.page.click("[data-testid=mic]")
+                self._shown.append(person)
 
     def close(self, seconds: float = SECONDS) -> Observed:
         """Wait until the class was held for `seconds`, end the watch, and return what was seen.
@@ -161,11 +170,14 @@ class Held:
             person.name_hints()
         held = time.monotonic() - self.began
         connections = {person.name: person.connections() for person in people}
-        self.show()
-        captured = self._capture.stop() if self._capture else None
-        baseline = self._idle_capture.stop() if self._capture else None
-        if baseline:
-            baseline = Traffic(baseline.names - {NEUTRAL_HOST}, baseline.places)
+        captured = baseline = None
+        if self._captures:
+            found = [capture.stop() for capture in self._captures]
+            captured = Traffic(
+                frozenset().union(*(one.names for one in found)), frozenset().union(*(one.places for one in found))
+            )
+            idle = self._idle_capture.stop()
+            baseline = Traffic(idle.names - {NEUTRAL_HOST}, idle.places)
         windows = {name: self._window(remote) for name, remote in self._remotes.items()}
         assert not self._broken, "; ".join(self._broken)
         participants = set()

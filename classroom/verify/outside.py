@@ -5,16 +5,20 @@ import secrets
 import socket
 import struct
 import subprocess
+import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from classroom.errors import ClassroomError
 from classroom.ports import Port
 from classroom.verify.target import Machine, Target
 
 RATE = 10000
-"""Packets a second of one scan. What looks wrong is asked again, slowly: a lost packet is no closed port."""
+"""Packets a second of one scan."""
+NO_SECOND_SYN = 0.9
+"""Seconds that a connection may take while a scan runs: after one second the kernel asks again by itself."""
 ALL_PORTS = 65535
 STUN_MAGIC = 0x2112A442
 
@@ -42,19 +46,44 @@ def _answers(root: ET.Element) -> dict[int, str]:
 def scan(address: str, declared: Iterable[int]) -> dict[int, str]:
     """Return the TCP ports of `address` that answered, `open` or `closed`; all others of the 65,535 dropped what was sent.
 
-    Ports that answer without being `declared`, or do not although they are, are asked a second time. ClassroomError if
-    nmap fails or did not look at every port.
+    A lost packet is no closed port. Whether any are lost is tried meanwhile at one of the `declared` ports; all are asked
+    again if so, and what looks wrong is, slowly. ClassroomError if nmap fails or did not look at every port.
     """
-    root = _nmap(address, "-p-", "-T4", "--min-rate", str(RATE), "--max-retries", "1")
-    information = root.find("scaninfo")
-    if information is None or int(information.get("numservices") or 0) != ALL_PORTS:
-        raise ClassroomError(f"nmap did not look at all {ALL_PORTS} ports of {address}")
-    answers = _answers(root)
-    doubtful = sorted(set(answers) ^ set(declared) | {port for port, state in answers.items() if state != "open"})
+    wanted = set(declared)
+    answers, lost = _all_ports(address, max(wanted & {443} or wanted, default=0))
+    if lost:
+        answers |= _all_ports(address, 0)[0]
+    doubtful = sorted(set(answers) ^ wanted | {port for port, state in answers.items() if state != "open"})
     if doubtful and len(doubtful) < 200:
         again = _answers(_nmap(address, "-p", ",".join(map(str, doubtful)), "--max-retries", "5", "--max-rate", "200"))
         answers = {port: state for port, state in answers.items() if port not in doubtful} | again
     return answers
+
+
+def _all_ports(address: str, known: int) -> tuple[dict[int, str], bool]:
+    """Ask every TCP port once; return the answers, and whether packets for `known`, which is open, were lost meanwhile."""
+    end = threading.Event()
+    with ThreadPoolExecutor(1) as beside:
+        lost = beside.submit(_loses, address, known, end) if known else None
+        try:
+            root = _nmap(address, "-p-", "-T4", "--min-rate", str(RATE), "--max-retries", "0")
+        finally:
+            end.set()
+    information = root.find("scaninfo")
+    if information is None or int(information.get("numservices") or 0) != ALL_PORTS:
+        raise ClassroomError(f"nmap did not look at all {ALL_PORTS} ports of {address}")
+    return _answers(root), lost is None or lost.result()
+
+
+def _loses(address: str, port: int, end: threading.Event) -> bool:
+    """Whether connections to an open port fail, or come late, until the `end`."""
+    lost = False
+    while not end.wait(0.05):
+        try:
+            socket.create_connection((address, port), NO_SECOND_SYN).close()
+        except OSError:
+            lost = True
+    return lost
 
 
 def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:

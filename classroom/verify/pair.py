@@ -6,7 +6,7 @@ from typing import Any
 from classroom.verify.browser import Participant
 from classroom.verify.media import judge
 
-SHORT, ENOUGH_SHORT = 8, 5
+SHORT, ENOUGH_SHORT = 6, 4
 """Seconds of a short watch, and in how many of them picture and sound have to arrive."""
 
 

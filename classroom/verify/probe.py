@@ -6,15 +6,20 @@ What keeps it out is then the hosts' own firewall alone. Everything it makes car
 import base64
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from classroom.errors import ClassroomError
+from classroom.verify.outside import declared_udp
+from classroom.verify.remote import Remote
 from classroom.verify.target import Machine, Target
 
 USER_DATA = """#cloud-config
@@ -27,44 +32,66 @@ ssh_keys:
 """
 
 SCAN = """
-import json, multiprocessing, resource, select, socket, sys, time
-resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-size = min(15000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 50)
+import json, multiprocessing, select, socket, struct, sys, time
+SYN, SYN_ACK, RST = 2, 18, 4
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16: total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 def scan(address):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    held = socket.socket(family, socket.SOCK_STREAM); held.bind(("", 0))  # nobody else here speaks from this port
+    own = held.getsockname()[1]
+    raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP); raw.connect((address, 0))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
+    ends = socket.inet_pton(family, raw.getsockname()[0]) + socket.inet_pton(family, address)
     found = {}
-    for first in range(1, 65536, size):
-        poll, waiting = select.epoll(), {}
-        for port in range(first, min(first + size, 65536)):
-            s = socket.socket(family, socket.SOCK_STREAM); s.setblocking(False)
-            s.connect_ex((address, port)); poll.register(s, select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP)
-            waiting[s.fileno()] = (s, port)
-        end = time.monotonic() + WAIT
-        while waiting and (left := end - time.monotonic()) > 0:
-            for number, _ in poll.poll(left):
-                s, port = waiting.pop(number)
-                found[port] = "closed" if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else "open"
-                poll.unregister(s); s.close()
-        for s, _ in waiting.values(): s.close()
-        poll.close()
+    def read(until):
+        while (left := until - time.monotonic()) > 0:
+            if not select.select([raw], [], [], left)[0]: return
+            packet = raw.recv(2048)
+            start = 0 if family == socket.AF_INET6 else (packet[0] & 15) * 4
+            port, to, flags = *struct.unpack("!HH", packet[start : start + 4]), packet[start + 13]
+            if to == own and (flags & RST or flags & SYN_ACK == SYN_ACK): found[port] = "closed" if flags & RST else "open"
+    for port in range(1, 65536):
+        syn = struct.pack("!HHIIBBHHH", own, port, 1, 0, 5 << 4, SYN, 1024, 0, 0)
+        syn = syn[:16] + struct.pack("!H", checksum(ends + struct.pack("!HH", socket.IPPROTO_TCP, 20) + syn)) + syn[18:]
+        raw.send(syn)
+        if port % PACE == 0: read(time.monotonic() + 0.02)  # faster, and queues on the way would overflow
+    read(time.monotonic() + WAIT)
     return found
 def send(address, ports):
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
         for port in ports: s.sendto(b"inside", (address, port))
 job = json.loads(sys.argv[1])
-WAIT = job.get("wait", 0.5)
+PACE, WAIT = 600, 1.5
 for address in job.get("send", {}): send(address, job["send"][address])
 addresses = job.get("scan", [])
 with multiprocessing.get_context("fork").Pool(2) as pool:
     print(json.dumps(dict(zip(addresses, pool.map(scan, addresses, 1)))))
 """
+"""Runs as root on the probe, in one pass over all TCP ports: nothing is sent twice, as hosts count what arrives."""
+
+
+UNDECLARED_UDP = (53, 123, 5000, 40000)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a probe got from inside: its own addresses; TCP answers by address; each host's counters before and after."""
+
+    source4: str
+    source6: str
+    answers: Mapping[str, Mapping[int, str]]
+    before: Mapping[str, Mapping[str, int]]
+    after: Mapping[str, Mapping[str, int]]
 
 
 class Probe:
-    """The probe of one class. `start` makes it, `open` opens the machines to it, `remove` takes all of it away."""
+    """The probe of one class. Use it in a `with`: all that it consists of is gone afterwards, from the cloud and from here."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    def __init__(self, target: Target, remotes: Mapping[str, Remote]) -> None:
+        self.target, self._remotes = target, remotes
         self.name = f"{target.stack}-verify-probe"
         import openstack  # takes a second, which only the rehearsal has to spend
 
@@ -73,10 +100,31 @@ class Probe:
         self._cloud.session.session.trust_env = False
         self._folder = Path(tempfile.mkdtemp(prefix="classroom-probe-"))
         self.address4 = self.address6 = ""
+        self.left: list[str] = []
+        """What of it is still on the cloud after its removal."""
 
-    def start(self) -> None:
+    def __enter__(self) -> "Probe":
         """Boot the probe and log in to it; takes some 15 s. What a killed verification left is removed first."""
-        self.remove()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take all away, and see what is `left`."""
+        try:
+            self._remove()
+            self.left = self._left()
+        finally:
+            self._cloud.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        self._remove()
         network, compute = self._cloud.network, self._cloud.compute
         like = compute.get_server(self._server_id(self.target.machines[0]))
         net = network.find_network(self.target.stack, ignore_missing=False)
@@ -104,6 +152,9 @@ class Probe:
             config_drive=True,
             user_data=base64.b64encode(USER_DATA.format(private=private, public=public).encode()).decode(),
         )
+        # The rules that open the machines to it are made while it boots.
+        rules = [("IPv4", f"{self.address4}/32", None), ("IPv6", f"{self.address6}/128", None)]
+        self._all = self._group("all", rules)
         compute.wait_for_server(server, wait=90, interval=1)
         self._wait("the probe's SSH", lambda: self._ssh("true", check=False).returncode == 0, 60)
 
@@ -127,19 +178,32 @@ class Probe:
             )
         return str(group.id)
 
-    def open(self, arrived: Callable[[Machine], bool]) -> None:
-        """Open every machine to the probe by an extra group; `arrived` says whether what it sends gets to a machine."""
-        rules = [("IPv4", f"{self.address4}/32", None), ("IPv6", f"{self.address6}/128", None)]
-        extra = self._group("all", rules)
+    def try_all(self) -> Tried:
+        """Open every machine to the probe by an extra group, and try every TCP port of each from there, and some of UDP."""
         for machine in self.target.machines:
             for port in self._ports(machine):
-                self._cloud.network.update_port(port, security_groups=[*port.security_group_ids, extra])
+                self._cloud.network.update_port(port, security_groups=[*port.security_group_ids, self._all])
         for machine in self.target.machines:
-            self._wait(f"the cloud's firewall to open '{machine.name}'", partial(arrived, machine), 30)
+            self._wait(f"the cloud's firewall to open '{machine.name}'", partial(self._arrives, machine), 30)
+        before = self._counters()
+        inner = {address: m for m in self.target.machines for address in (m.private4, m.public6) if address}
+        send = {address: [port.first for port in declared_udp(self.target, m)] for address, m in inner.items()}
+        answers = self._run(send=send, scan=list(inner))
+        return Tried(self.address4, self.address6, answers, before, self._counters())
 
-    def run(self, **job: Any) -> dict[str, dict[int, str]]:
+    def _counters(self) -> dict[str, dict[str, int]]:
+        return {name: remote.counters() for name, remote in self._remotes.items()}
+
+    def _arrives(self, machine: Machine) -> bool:
+        """Whether what the probe sends gets to a machine, whose own firewall drops it."""
+        remote = self._remotes[machine.name]
+        before = remote.counters()["dropped"]
+        self._run(send={address: UNDECLARED_UDP for address in (machine.private4, machine.public6) if address})
+        return remote.counters()["dropped"] >= before + 2 * len(UNDECLARED_UDP)
+
+    def _run(self, **job: Any) -> dict[str, dict[int, str]]:
         """Let the probe do a job: `send` (address → UDP ports), then `scan` (addresses); return answers by address and port."""
-        answer = self._ssh("python3", "-", f"'{json.dumps(job)}'", stdin=SCAN)
+        answer = self._ssh("sudo", "-n", "python3", "-", f"'{json.dumps(job)}'", stdin=SCAN)
         found = json.loads(answer.stdout)
         return {address: {int(port): state for port, state in ports.items()} for address, ports in found.items()}
 
@@ -170,7 +234,7 @@ class Probe:
                 raise ClassroomError(f"waited {seconds:.0f} s in vain for {what}")
             time.sleep(0.5)
 
-    def left(self) -> list[str]:
+    def _left(self) -> list[str]:
         """Return what of a probe is on the cloud: its server, its port, its groups, and its groups at machines' ports."""
         network = self._cloud.network
         groups = {group.id: group.name for group in self._groups()}
@@ -190,7 +254,7 @@ class Probe:
     def _servers(self) -> list[Any]:
         return [server for server in self._cloud.compute.servers(name=f"^{self.name}$") if server.name == self.name]
 
-    def remove(self) -> None:
+    def _remove(self) -> None:
         """Take away all that a probe consists of, and wait until it is gone."""
         network, compute = self._cloud.network, self._cloud.compute
         groups = {group.id for group in self._groups()}
@@ -207,12 +271,3 @@ class Probe:
             network.delete_port(port)
         for group in groups:
             network.delete_security_group(group)
-        for path in self._folder.glob("*"):
-            path.unlink()
-
-    def close(self) -> None:
-        """Forget what was kept here."""
-        self._cloud.close()
-        for path in self._folder.glob("*"):
-            path.unlink()
-        self._folder.rmdir()

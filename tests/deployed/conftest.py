@@ -11,7 +11,7 @@ from classroom.verify.browser import Meeting
 from classroom.verify.held import Held
 from classroom.verify.outside import declared_tcp, own_address, scan
 from classroom.verify.plugin import Verification
-from classroom.verify.probe import Probe
+from classroom.verify.probe import Probe, Tried
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
 
@@ -36,43 +36,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(fixture, names, indirect=True)
 
 
-# What takes long and disturbs nobody runs beside the first tests.
-_background: dict[str, Future] = {}
+# What takes long and disturbs nobody runs beside the tests.
 _pool = ThreadPoolExecutor(16)
+_scans: dict[str, Future[dict[int, str]]] = {}
+_begin: Future[None] = Future()
+_tried: Future[Tried] = Future()
+_left: Future[list[str]] | None = None
+
+
+def _wanted(session: pytest.Session) -> set[str]:
+    return {name for item in session.items for name in item.fixturenames}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start scans, and the probe's machine, before the first test; who only collects starts nothing."""
-    if session.config.getoption("collectonly"):
-        return
+    """Let the probe's machine start before the first test; who only collects starts nothing."""
+    global _left
     verification = _verification(session.config)
-    target, wanted = verification.target, {name for item in session.items for name in item.fixturenames}
-    if "scans" in wanted:
-        for machine in target.machines:
-            for address in target.addresses(machine, ipv6="ipv6" not in verification.without):
-                declared = declared_tcp(target, machine, own_address(address))
-                _background[address] = _pool.submit(scan, address, declared)
-    if "probe" in wanted and target.rehearsal and not {"inside", "ipv6"} & verification.without:
-        _background["probe"] = _pool.submit(_start_probe, target)
+    possible = verification.target.rehearsal and not {"inside", "ipv6"} & verification.without
+    if possible and {"tried", "left"} & _wanted(session) and not session.config.getoption("collectonly"):
+        _left = _pool.submit(_try_from_inside, verification)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Leave nothing that was started for tests which then did not run."""
-    future = _background.get("probe")
-    if future and not future.exception():
-        future.result().remove()
-        future.result().close()
+    _begin.cancel()
+    if _left:
+        _left.exception()
 
 
-def _start_probe(target: Target) -> Probe:
-    probe = Probe(target)
+def _try_from_inside(verification: Verification) -> list[str]:
+    """Start a probe, let it try everything once `tried` asks for it, and return what is left after its removal."""
     try:
-        probe.start()
-    except BaseException:
-        probe.remove()
-        probe.close()
+        with Probe(verification.target, verification.remotes) as probe:
+            _begin.result()
+            _tried.set_result(probe.try_all())
+    except BaseException as error:
+        if not _tried.done():
+            _tried.set_exception(error)
         raise
-    return probe
+    return probe.left
 
 
 @pytest.fixture(scope="session")
@@ -113,13 +115,22 @@ def media(request: pytest.FixtureRequest, remotes: dict[str, Remote]) -> Remote:
 @pytest.fixture(scope="session")
 def scans() -> dict[str, dict[int, str]]:
     """What answered, by address: all scans run at once, beside the tests before."""
-    return {address: future.result() for address, future in _background.items() if address != "probe"}
+    return {address: future.result() for address, future in _scans.items()}
 
 
 @pytest.fixture(scope="session")
-def probe() -> Probe:
-    found: Probe = _background["probe"].result()
-    return found
+def tried() -> Tried:
+    """What a probe got from inside; its removal goes on beside the tests after."""
+    if not _begin.done():
+        _begin.set_result(None)
+    return _tried.result()
+
+
+@pytest.fixture(scope="session")
+def left() -> list[str]:
+    """What is left of the probe after its removal."""
+    assert _left
+    return _left.result()
 
 
 @pytest.fixture(scope="session")
@@ -132,21 +143,30 @@ def codes(target: Target, remotes: dict[str, Remote]) -> dict[str, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def early(request: pytest.FixtureRequest, verification: Verification) -> None:
-    """Let the class begin before the first test, where one needs it: it is held beside the tests that need no browser."""
-    wanted = {name for item in request.session.items for name in item.fixturenames}
+    """Let the class begin before the first test, where one needs it; then the scans, which slow its browsers' start."""
+    wanted, target = _wanted(request.session), verification.target
     if "held" in wanted or ("observed" in wanted and verification.observed is None):
         # Who needs it gets the error itself.
         with contextlib.suppress(Exception):
             request.getfixturevalue("held")
+    for machine in target.machines if "scans" in wanted else ():
+        for address in target.addresses(machine, ipv6="ipv6" not in verification.without):
+            _scans[address] = _pool.submit(scan, address, declared_tcp(target, machine, own_address(address)))
 
 
 @pytest.fixture(scope="session")
 def held(
-    verification: Verification, target: Target, remotes: dict[str, Remote], meeting: Meeting, codes: dict[str, str]
+    verification: Verification,
+    target: Target,
+    remotes: dict[str, Remote],
+    meeting: Meeting,
+    codes: dict[str, str],
+    with_ipv6: bool,
 ) -> Iterator[Held]:
     """A class of a teacher and two pupils, all of whose traffic is watched unless that was left out."""
     verification.step("a teacher's and two pupils' browsers start and join")
-    with Held(target, remotes, meeting, codes, watched="capture" not in verification.without) as held:
+    watched = "capture" not in verification.without
+    with Held(target, remotes, meeting, codes, ipv6=with_ipv6, watched=watched) as held:
         yield held
 
 

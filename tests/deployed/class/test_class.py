@@ -18,10 +18,11 @@ WORDS = "Bonjour Madame"
 @pytest.fixture(scope="session")
 def met(verification: Verification, meeting: Meeting, held: Held) -> Pair:
     """The teacher and a pupil meet for 20 s; then they write, show a screen, and the pupil turns the camera off."""
-    teacher, pupil = held.teacher, held.show()
+    teacher, pupil = held.teacher, held.pupils[0]
+    held.show(teacher, pupil)
     first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
     verification.step(f"they watch each other for {SECONDS} s")
-    seen = meeting.watch([teacher, pupil], SECONDS)
+    seen = meeting.watch([teacher, pupil], SECONDS, of=[teacher, pupil])
     pair = Pair(teacher, pupil, first, {teacher.name: seen[0], pupil.name: seen[1]})
     pair.connections = {person.name: person.connections() for person in (teacher, pupil)}
     if os.environ.get("CLASSROOM_SCREENSHOT"):
@@ -39,7 +40,7 @@ def met(verification: Verification, meeting: Meeting, held: Held) -> Pair:
     pair.done["a pupil may not share"] = pupil.page.locator("[data-testid=screen]").count() == 0
     verification.step("the pupil's camera is off")
     pupil.page.click("[data-testid=camera]")
-    pair.camera_off = meeting.watch([teacher], SHORT)[0]
+    pair.camera_off = meeting.watch([teacher], SHORT, of=[pupil])[0]
     return pair
 
 

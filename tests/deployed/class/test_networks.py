@@ -12,23 +12,22 @@ from classroom.verify.pair import ENOUGH_SHORT, SHORT, Pair, both_ways
 from classroom.verify.plugin import Verification
 from classroom.verify.target import Target
 
-# Clients with less network: each a namespace of its own, with what is left to it.
+# Clients with less network: each a namespace of its own, with what is left to it. The held class has one with IPv6 alone.
 CLIENTS = {
     "tcp-443": {"v4": True, "v6": False, "only_443": True},
-    "ipv6": {"v4": False, "v6": True},
     "ipv6-tcp-443": {"v4": False, "v6": True, "only_443": True},
 }
-PARTS = {"tcp-443": ["udp-drop"], "ipv6": ["ipv6"], "ipv6-tcp-443": ["ipv6", "udp-drop"]}
+PARTS = {"tcp-443": ["udp-drop"], "ipv6-tcp-443": ["ipv6", "udp-drop"]}
 
 
 @pytest.fixture(scope="session")
 def restricted(
-    verification: Verification, meeting: Meeting, held: Held, codes: dict[str, str], target: Target
+    verification: Verification, meeting: Meeting, held: Held, codes: dict[str, str], target: Target, with_ipv6: bool
 ) -> Iterator[dict[str, Pair]]:
-    """Pupils with less network, all at once, meet the held class's teacher; its own pupils have left."""
+    """Pupils with less network, all at once, meet the held class's teacher; its pupil with all of it has left."""
     teacher = held.teacher
-    held.show()
-    for pupil in set(held.pupils) & set(meeting.people):
+    held.show(teacher)
+    for pupil in held.pupils[: 1 if with_ipv6 else 2]:
         meeting.dismiss(pupil)
     left_out = verification.without if target.ipv6 else verification.without | {"ipv6"}
     wanted = {name: options for name, options in CLIENTS.items() if not left_out & set(PARTS[name])}
@@ -36,16 +35,21 @@ def restricted(
         clients = {name: stack.enter_context(Client(names=target.names, **o)) for name, o in wanted.items()}
         verification.step(f"browsers of {', '.join(clients)} start and join")
         pupils = {name: meeting.enter(codes["pupil_code"], client) for name, client in clients.items()}
+        if with_ipv6:
+            held.show(held.pupils[1])
+            pupils["ipv6"] = held.pupils[1]
         pairs = {}
         for name, pupil in pupils.items():
             first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
             pairs[name] = Pair(teacher, pupil, first, {})
         verification.step(f"all watch each other for {SHORT} s")
-        seen = meeting.watch([teacher, *pupils.values()], SHORT)
+        all_ = [teacher, *pupils.values()]
+        seen = meeting.watch(all_, SHORT, of=all_)
         for (name, pupil), by_pupil in zip(pupils.items(), seen[1:], strict=True):
             pairs[name].seen = {teacher.name: seen[0], pupil.name: by_pupil}
             pairs[name].connections = {pupil.name: pupil.connections()}
-            pairs[name].dropped = clients[name].dropped() if clients[name].only_443 else {}
+        for name, client in clients.items():
+            pairs[name].dropped = client.dropped()
         for pupil in pupils.values():
             meeting.dismiss(pupil)
         yield pairs
