@@ -18,8 +18,11 @@ def source_files(root: Path) -> list[Path]:
     """Return the files below `root` (or `root` itself if it is a file), sorted, without caches and built folders."""
     if root.is_file():
         return [root]
-    found = (p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc")
-    return sorted(p for p in found if not IGNORED.intersection(p.relative_to(root).parts))
+    found: list[Path] = []
+    for folder, inner, files in os.walk(root):
+        inner[:] = [name for name in inner if name not in IGNORED]  # they may hold more than all the rest
+        found += [Path(folder, name) for name in files if not name.endswith(".pyc")]
+    return sorted(path for path in found if path.is_file())
 
 
 def digest(roots: Iterable[Path], *words: str) -> str:

@@ -239,6 +239,12 @@ def main() -> None:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
+
+    def end(*_: object) -> None:
+        provider.stop()
+        os._exit(0)  # the engine waits until this process is gone, and the server's threads take their time
+
+    signal.signal(signal.SIGINT, end)  # by this the engine ends its plugins
     engine = os.getppid()
     hosts: dict[int, str] = {}
     while os.getppid() == engine:  # nobody else tells us when the engine was killed

@@ -46,7 +46,7 @@ def test_where_nothing_is_open_loss_cannot_be_tried(asked: list[tuple[str, ...]]
 
 def test_a_scan_that_left_ports_out_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "_nmap", lambda *_: ET.fromstring('<run><scaninfo numservices="3"/></run>'))
-    with pytest.raises(ClassroomError, match="did not look at all 65535 ports of 192.0.2.1"):
+    with pytest.raises(ClassroomError, match="at all 65535 ports"):
         outside.scan("192.0.2.1", [])
 
 
