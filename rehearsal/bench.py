@@ -23,7 +23,7 @@ from classroom.progress import say
 from rehearsal import lab, stack
 from rehearsal.commands import start_cloud
 
-IDLE, PATIENCE = 1.0, 180
+IDLE, PATIENCE = 1.0, 300
 """A machine is taken as idle below this load (runnable processes, one minute's mean); seconds to wait for it."""
 
 FIRST_FRAME = """
