@@ -23,8 +23,9 @@ from classroom.progress import say
 from rehearsal import lab, stack
 from rehearsal.commands import start_cloud
 
-IDLE, PATIENCE = 1.0, 300
-"""A machine is taken as idle below this load (runnable processes, one minute's mean); seconds to wait for it."""
+IDLE, PATIENCE = 0.3, 300
+"""A machine is taken as idle below this share of its processors' time, which an open rehearsal alone does not take; seconds to
+wait for it."""
 
 FIRST_FRAME = """
 import json, sys, time
@@ -70,16 +71,29 @@ def work() -> float:
     return time.monotonic() - begin
 
 
+def busy(seconds: float = 5) -> float:
+    """Return the share of the processors' time that is in use."""
+
+    def times() -> tuple[int, int]:
+        numbers = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return sum(numbers), numbers[3] + numbers[4]  # of all: idle, and waiting for a disk
+
+    before, free_before = times()
+    time.sleep(seconds)
+    after, free_after = times()
+    return 1 - (free_after - free_before) / (after - before)
+
+
 def wait_until_idle() -> None:
     """Wait until nothing else runs; ClassroomError if that does not come about."""
     end = time.monotonic() + PATIENCE
-    while os.getloadavg()[0] > IDLE:
+    while (share := busy()) > IDLE:
         if time.monotonic() > end:
             raise ClassroomError(
-                f"the load is {os.getloadavg()[0]:.1f}, and figures need a machine below {IDLE}: end what runs"
+                f"{share:.0%} of the processors are in use, and figures need below {IDLE:.0%}: end what runs"
             )
-        say(f"waits for an idle machine (load {os.getloadavg()[0]:.1f}) …")
-        time.sleep(10)
+        say(f"waits for an idle machine ({share:.0%} in use) …")
+        time.sleep(5)
 
 
 def client(*argv: object) -> str:

@@ -184,7 +184,14 @@ class Participant:
     def join(self, code: str) -> None:
         """Enter the class through its page, as people do; `opened` is the moment at which the page was asked for."""
         self.opened = time.time()
-        self.page.goto(f"{self._base}/#{code}", wait_until="load")
+        for left in (2, 1, 0):
+            try:
+                self.page.goto(f"{self._base}/#{code}", wait_until="load")
+                break
+            except BrowserError as error:
+                # This machine's own network changed just then: the page is asked for again, as a browser's user does.
+                if "ERR_NETWORK_CHANGED" not in str(error) or not left:
+                    raise
         self.page.fill("#name", self.name)
         self.page.click("#join")
 

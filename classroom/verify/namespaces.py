@@ -123,6 +123,10 @@ class Client:
         self._claim()
         n, link = self._number, self._link
         inside = ("ip", "-n", self.name)
+        # An address that comes later, once nobody else was found to have it, is a change of network: browsers give up what
+        # they were about to load.
+        key, value = ("accept_dad", 0) if self.v6 else ("disable_ipv6", 1)
+        _run("ip", "netns", "exec", self.name, "sh", "-c", f"echo {value} > {IPV6}/eth0/{key}")
         _run(*inside, "link", "set", "lo", "up")
         _run("ip", "link", "set", link, "up")
         _run(*inside, "link", "set", "eth0", "up")
