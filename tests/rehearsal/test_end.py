@@ -27,7 +27,7 @@ def test_rules_go_with_their_group(opened: str) -> None:
     """The cloud is not asked for each of them when all goes."""
     answer = as_client("pulumi", "stack", "export", "--stack", "rehearsal")
     resources = json.loads(answer.stdout)["deployment"]["resources"]
-    rules = [one for one in resources if one["type"].endswith(":SecGroupRule")]
+    rules = [one for one in resources if ":Access$" in one["urn"] and one["type"].endswith(":SecGroupRule")]
     groups = {one["urn"]: one["id"] for one in resources if one["type"].endswith(":SecGroup")}
     assert rules
     for rule in rules:
