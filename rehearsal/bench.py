@@ -23,9 +23,9 @@ from classroom.progress import say
 from rehearsal import lab, stack
 from rehearsal.commands import start_cloud
 
-IDLE, PATIENCE = 0.3, 300
-"""A machine is taken as idle below this share of its processors' time, which an open rehearsal alone does not take; seconds to
-wait for it."""
+IDLE, QUIET, PATIENCE = 0.2, 4, 300
+"""A machine is taken as idle below this share of its processors' time, of which an open rehearsal alone takes half, in so many
+looks of five seconds in a row; seconds to wait for it."""
 
 FIRST_FRAME = """
 import json, sys, time
@@ -86,14 +86,16 @@ def busy(seconds: float = 5) -> float:
 
 def wait_until_idle() -> None:
     """Wait until nothing else runs; ClassroomError if that does not come about."""
-    end = time.monotonic() + PATIENCE
-    while (share := busy()) > IDLE:
+    end, quiet = time.monotonic() + PATIENCE, 0
+    while quiet < QUIET:
+        share = busy()
+        quiet = quiet + 1 if share < IDLE else 0
         if time.monotonic() > end:
             raise ClassroomError(
                 f"{share:.0%} of the processors are in use, and figures need below {IDLE:.0%}: end what runs"
             )
-        say(f"waits for an idle machine ({share:.0%} in use) …")
-        time.sleep(5)
+        if not quiet:
+            say(f"waits for an idle machine ({share:.0%} in use) …")
 
 
 def client(*argv: object) -> str:
