@@ -84,20 +84,16 @@ class Held:
         return self
 
     def _begin(self) -> None:
-        clients: list[Client | None] = [None, None]
-        if self._watched:
-            clients[0] = self._client(v4=True, v6=self._ipv6)
-        if self._ipv6:
-            clients[1] = self._client(v4=False, v6=True)
+        both = self._client(v4=True, v6=self._ipv6) if self._watched else None
+        six = self._client(v4=False, v6=True) if self._ipv6 else None
         if self._watched:
             alone = self._client(v4=True, v6=self._ipv6)
-            networks = [client.command([]) for client in clients if client]
+            networks = [client.command([]) for client in (both, six) if client]
             self._captures = [self._stack.enter_context(Capture(network)) for network in networks]
             self._idle_capture = self._stack.enter_context(Capture(alone.command([])))
-            self._idle = self._meeting.idle(alone)
-            self._stack.callback(self._idle.context.close)
+            self._stack.callback(self._meeting.idle(alone).context.close)
         self._people: list[Participant] = []
-        for role, client in (("teacher", clients[0]), ("pupil", clients[0]), ("pupil", clients[1] or clients[0])):
+        for role, client in (("teacher", both), ("pupil", both), ("pupil", six or both)):
             self._people.append(self._meeting.enter(self._codes[f"{role}_code"], client))
         self.teacher, *self.pupils = self._people
         for person in self._people:

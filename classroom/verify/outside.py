@@ -77,13 +77,12 @@ def _all_ports(address: str, known: int) -> tuple[dict[int, str], bool]:
 
 def _loses(address: str, port: int, end: threading.Event) -> bool:
     """Whether connections to an open port fail, or come late, until the `end`."""
-    lost = False
     while not end.wait(0.05):
         try:
             socket.create_connection((address, port), NO_SECOND_SYN).close()
         except OSError:
-            lost = True
-    return lost
+            return True
+    return False
 
 
 def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:

@@ -43,8 +43,8 @@ def restricted(
             first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
             pairs[name] = Pair(teacher, pupil, first, {})
         verification.step(f"all watch each other for {SHORT} s")
-        all_ = [teacher, *pupils.values()]
-        seen = meeting.watch(all_, SHORT, of=all_)
+        everybody = [teacher, *pupils.values()]
+        seen = meeting.watch(everybody, SHORT, of=everybody)
         for (name, pupil), by_pupil in zip(pupils.items(), seen[1:], strict=True):
             pairs[name].seen = {teacher.name: seen[0], pupil.name: by_pupil}
             pairs[name].connections = {pupil.name: pupil.connections()}
