@@ -14,7 +14,7 @@ from classroom.configure import CROCKFORD, LETTERS, Configure, Secret, providers
 from classroom.endpoints import egress_for, resolvers
 from classroom.errors import ClassroomError
 from classroom.inventory import dns_records, inventory, with_host_keys
-from classroom.machines import Machines, MachinesArgs, kinds_of, plans_for
+from classroom.machines import Machines, MachinesArgs, plans_for
 from classroom.network import Network, NetworkArgs
 from classroom.preflight import Findings
 from classroom.settings import Settings
@@ -51,7 +51,6 @@ class Classroom(pulumi.ComponentResource):
                 stack=stack,
                 shape=settings.shape,
                 media_count=settings.media_count,
-                machines=kinds_of(plans),
                 ssh_from=settings.ssh_from,
                 ipv6=settings.ipv6 is not None,
                 egress=egress_for(settings.endpoints),

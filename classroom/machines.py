@@ -1,6 +1,6 @@
 """The classroom's machines: one with everything, or a front and its media machines, each with addresses of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -21,10 +21,9 @@ boot would rebuild all of them at once, under running classes: the preflight nam
 
 @dataclass(frozen=True)
 class Plan:
-    """A machine to be: its name in the inventory, the groups it belongs to, its kind (security group) and flavour."""
+    """A machine to be: its name in the inventory, the groups of the port table it belongs to, and its flavour."""
 
     name: str
-    kind: str
     groups: Sequence[Group]
     flavor: str
 
@@ -78,7 +77,7 @@ class Machines(pulumi.ComponentResource):
             name=full,
             network_id=args.network.network_id,
             admin_state_up=True,
-            security_group_ids=[args.access.group_ids[plan.kind]],
+            security_group_ids=[args.access.group_ids[group] for group in ("all", *plan.groups)],
             fixed_ips=fixed,
             tags=tags,
             opts=ResourceOptions(parent=self, delete_before_replace=True),
@@ -112,7 +111,7 @@ class Machines(pulumi.ComponentResource):
             label, pool=args.external_network, description=full, tags=tags, opts=ResourceOptions(parent=self)
         )
         if "media" in plan.groups:
-            self._relay(label, floating.address, args.access.group_ids[plan.kind], args.stack)
+            self._relay(label, floating.address, args.access.group_ids["media"], args.stack)
         joined = openstack.networking.FloatingIpAssociate(
             label,
             floating_ip=floating.address,
@@ -149,11 +148,6 @@ class Machines(pulumi.ComponentResource):
 def plans_for(shape: str, media_count: int, flavor_front: str, flavor_media: str | None) -> list[Plan]:
     """Return the machines that a classroom of this shape consists of."""
     if shape == "single":
-        return [Plan("class", "front", ("front", "media"), flavor_front)]
-    media = [Plan(f"media{n}", "media", ("media",), flavor_media or flavor_front) for n in range(1, media_count + 1)]
-    return [Plan("front", "front", ("front",), flavor_front), *media]
-
-
-def kinds_of(plans: Sequence[Plan]) -> Mapping[str, Sequence[Group]]:
-    """Return each kind of machine with its groups of the port table."""
-    return {plan.kind: plan.groups for plan in plans}
+        return [Plan("class", ("front", "media"), flavor_front)]
+    media = [Plan(f"media{n}", ("media",), flavor_media or flavor_front) for n in range(1, media_count + 1)]
+    return [Plan("front", ("front",), flavor_front), *media]

@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classroom.access import rules_for
+from classroom.access import security_groups
 from classroom.artifacts import livekit_binary, page_dir, portal_dir
 from classroom.cloud import Cloud, RedirectError, connect
-from classroom.endpoints import faults_of
+from classroom.endpoints import egress_for, faults_of
 from classroom.errors import ClassroomError, WrongUseError
 from classroom.gate import check_catalogue, refusal
-from classroom.machines import Plan, kinds_of, plans_for
+from classroom.machines import Plan, plans_for
 from classroom.memory import memory_folder
 from classroom.network import tag
 from classroom.paths import CACHE
-from classroom.ports import ports_for
 from classroom.settings import Settings
 from classroom.sovereignty.state import backend_url
 from classroom.stack import replace_command
@@ -201,18 +200,19 @@ class _Check:
 
     def _parts(self, new: Sequence[Plan], network_there: bool) -> dict[str, int]:
         """Return how many things of each kind the new machines need on the network, in the words of `_network_quota`."""
-        ipv6 = self._settings.ipv6 is not None
+        settings = self._settings
+        ipv6 = settings.ipv6 is not None
         needed = {"floating IPs": len(new), "ports": len(new)}
         if not network_there:
-            rules = [
-                rule
-                for groups in kinds_of(self._plans).values()
-                for rule in rules_for(
-                    ports_for(groups, self._settings.shape, self._settings.media_count),
-                    self._settings.ssh_from,
-                    ipv6=ipv6,
-                )
-            ]
+            groups = security_groups(
+                settings.shape,
+                settings.media_count,
+                ssh_from=settings.ssh_from,
+                egress=egress_for(settings.endpoints),
+                ipv6=ipv6,
+            )
+            # TURN's relay reaches its own machine by a rule for each.
+            relays = sum("media" in plan.groups for plan in self._plans)
             families = 1 + ipv6
             needed |= {
                 "networks": 1,
@@ -220,8 +220,8 @@ class _Check:
                 "subnets": families,
                 # The router and the DHCP server have ports of their own.
                 "ports": len(new) + families + 1,
-                "security groups": len(kinds_of(self._plans)),
-                "security group rules": len(rules),
+                "security groups": len(groups),
+                "security group rules": sum(map(len, groups.values())) + relays,
             }
         return needed
 

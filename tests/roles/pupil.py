@@ -39,8 +39,8 @@ class _Resolver(AbstractResolver):
         return None
 
 
-async def _sit(session: aiohttp.ClientSession, code: str, name: str, entered: asyncio.Future[JoinResponse]) -> bool:
-    """Come in and stay for `PLACE_SECONDS`; return False if the place was lost before."""
+async def _sit(session: aiohttp.ClientSession, code: str, name: str, entered: asyncio.Future[JoinResponse]) -> str:
+    """Come in and stay for `PLACE_SECONDS`; return why the place was lost before, nothing if it was not."""
     async with session.post(f"https://{DOMAIN}/api/join", json={"code": code, "name": name}) as answer:
         assert answer.status == 200, await answer.text()
         token = (await answer.json())["token"]
@@ -54,11 +54,14 @@ async def _sit(session: aiohttp.ClientSession, code: str, name: str, entered: as
                 message = await place.receive(timeout=1)
             except TimeoutError:
                 continue
-            except OSError:
-                return False
-            if message.type != aiohttp.WSMsgType.BINARY or SignalResponse.FromString(message.data).HasField("leave"):
-                return False
-    return True
+            except OSError as error:
+                return f"{type(error).__name__}: {error}"
+            if message.type != aiohttp.WSMsgType.BINARY:
+                return f"{message.type.name} {message.data} {message.extra}"
+            said = SignalResponse.FromString(message.data)
+            if said.HasField("leave"):
+                return f"leave: {said.leave}"
+    return ""
 
 
 async def _attend(authority: str, address: str, source: str, code: str, name: str) -> None:
@@ -66,10 +69,11 @@ async def _attend(authority: str, address: str, source: str, code: str, name: st
     connector = aiohttp.TCPConnector(ssl=trust, resolver=_Resolver(address), local_addr=(source, 0))
     loop = asyncio.get_running_loop()
     leaving = loop.run_in_executor(None, sys.stdin.read)
-    stayed, told = True, False
+    lost: list[str] = []
+    told = False
     async with aiohttp.ClientSession(connector=connector) as session:
-        places: list[asyncio.Task[bool]] = []
-        while stayed and not leaving.done():
+        places: list[asyncio.Task[str]] = []
+        while not lost and not leaving.done():
             entered: asyncio.Future[JoinResponse] = loop.create_future()
             places.append(loop.create_task(_sit(session, code, name, entered)))
             await asyncio.wait([entered, places[-1]], return_when=asyncio.FIRST_COMPLETED)
@@ -79,17 +83,17 @@ async def _attend(authority: str, address: str, source: str, code: str, name: st
                 others = [other.name for other in first.other_participants]
                 print(json.dumps({"room": first.room.name, "servers": servers, "others": others}), flush=True)
             await asyncio.wait([leaving, places[-1]], timeout=PLACE_SECONDS / 2, return_when=asyncio.FIRST_COMPLETED)
-            stayed = all(place.result() for place in places if place.done())
+            lost = [why for place in places if place.done() and (why := place.result())]
         for place in places:
             place.cancel()
-    print(json.dumps({"stayed": stayed}), flush=True)
+    print(json.dumps({"lost": lost}), flush=True)
 
 
 @contextmanager
 def pupil(fleet: Fleet, host: str, name: str = "Ada", role: str = "pupil", source: str = CLIENT4) -> Iterator[Any]:
     """Have a participant in the class while the context lasts; yields what it was told on entry, as a dictionary.
 
-    After the context the dictionary has `stayed`, whether it kept its place to the end.
+    After the context the dictionary has `lost`, why it did not keep its place to the end: empty if it did.
     """
     arguments = [str(fleet.state / "authority.pem"), fleet.hosts[host].address4, source, CODES[role], name]
     with fleet.network():

@@ -98,7 +98,7 @@ def test_turn_shares_port_443_by_name(play: Play) -> None:
 def test_a_class_meets(play: Play) -> None:
     with pupil(play.fleet, "class", "Zebulon") as first, pupil(play.fleet, "class", "Xanthippe", "teacher") as second:
         assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
-    assert first["stayed"] and second["stayed"]
+    assert (first["lost"], second["lost"]) == ([], [])
     address4, address6 = play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6
     own = {f"turn:{address4}:3478?transport=udp", f"turn:[{address6}]:3478?transport=udp"}
     assert set(first["servers"]) == own | {f"turns:{TURN}:443?transport=tcp"}
@@ -159,11 +159,11 @@ def test_a_live_class_is_not_interrupted(play: Play, host: Any) -> None:
         assert "class serves cm2 now (" in refused.output
         assert "wait until it is over, or force it" in refused.output
         assert state() == before
-    assert attending["stayed"]
+    assert attending["lost"] == []
     with pupil(play.fleet, "class") as attending:
         play.run("media", media_relay_last=31000, classroom_force="true").good()
         assert state()[0] != before[0]
-    assert not attending["stayed"]
+    assert attending["lost"]
     play.run("media").good()
 
 
@@ -189,7 +189,7 @@ def test_a_new_certificate_drops_nobody(play: Play, host: Any) -> None:
         assert number(TURN) == number(DOMAIN)
         relayed.sendall(stun())
         assert mapped_address(relayed.recv(1500))
-    assert attending["stayed"]
+    assert attending["lost"] == []
     play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = old, old_key
     (play.fleet.state / "authority.pem").write_text(old[old.rindex("-----BEGIN") :])
     play.run("tls").good()

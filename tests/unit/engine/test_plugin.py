@@ -15,7 +15,7 @@ import pytest
 from classroom.access import Access, AccessArgs
 from classroom.artifacts import engine_dir
 from classroom.endpoints import egress_for, endpoints_of
-from classroom.machines import Machines, MachinesArgs, kinds_of, plans_for
+from classroom.machines import Machines, MachinesArgs, plans_for
 from classroom.network import Network, NetworkArgs
 
 DNS = {"use": "dns", "name": "dns.example", "operator": "Example", "addresses": ["192.0.2.53"]}
@@ -64,7 +64,6 @@ def declared() -> list[tuple[str, dict[str, Any]]]:
                 stack="unit",
                 shape="split",
                 media_count=2,
-                machines=kinds_of(plans),
                 ssh_from=["192.0.2.0/24"],
                 ipv6=True,
                 egress=egress_for(endpoints_of([DNS])),

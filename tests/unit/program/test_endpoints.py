@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from classroom.access import rules_out
+from classroom.access import Rule, security_groups
 from classroom.endpoints import (
     WAYS,
     Use,
@@ -18,9 +18,8 @@ from classroom.endpoints import (
     resolvers,
     rows_for,
 )
-from classroom.ports import ports_for
+from classroom.ports import Group
 
-INNER = [p for p in ports_for(["front", "media"], "split", 2) if p.source in {"front", "media"}]
 OPERATOR = "Example Cooperative"
 ROWS: list[dict[str, Any]] = [
     {"use": "dns", "name": "dns.example", "operator": OPERATOR, "addresses": ["192.0.2.53", "2001:db8:e::53"]},
@@ -58,17 +57,20 @@ def test_what_hosts_do_not_use_opens_nothing() -> None:
         assert bool(egress_for(endpoints_of([row]))) == (use in WAYS), use
 
 
+def out(*, ipv6: bool = True) -> dict[Group, list[Rule]]:
+    """What the security groups let out."""
+    found = security_groups("split", 2, ssh_from=[], egress=egress_for(endpoints_of(ROWS)), ipv6=ipv6)
+    return {group: [rule for rule in rules if rule.direction == "egress"] for group, rules in found.items()}
+
+
 def test_no_way_leads_everywhere() -> None:
-    for rule in rules_out(egress_for(endpoints_of(ROWS)), INNER, ipv6=True):
-        assert rule.direction == "egress" and rule.protocol and rule.first and (rule.prefix or rule.peer)
-        assert not (rule.prefix or "").endswith("/0")
+    for rules in out().values():
+        assert rules and all(rule.protocol and rule.first and (rule.prefix or rule.peer) for rule in rules)
+        assert not any((rule.prefix or "").endswith("/0") for rule in rules)
 
 
 def test_security_groups_let_out_the_table_in_both_families() -> None:
-    out = {
-        (r.ethertype, r.protocol, r.first, r.prefix) for r in rules_out(egress_for(endpoints_of(ROWS)), [], ipv6=True)
-    }
-    assert out == {
+    assert {(r.ethertype, r.protocol, r.first, r.prefix) for r in out()["all"]} == {
         *(("IPv4", p, 53, "192.0.2.53/32") for p in ("udp", "tcp")),
         *(("IPv6", p, 53, "2001:db8:e::53/128") for p in ("udp", "tcp")),
         ("IPv4", "udp", 123, "192.0.2.123/32"),
@@ -76,14 +78,11 @@ def test_security_groups_let_out_the_table_in_both_families() -> None:
         ("IPv4", "tcp", 80, "169.254.169.254/32"),
         ("IPv6", "tcp", 80, "fe80::a9fe:a9fe/128"),
     }
-    assert {r.ethertype for r in rules_out(egress_for(endpoints_of(ROWS)), [], ipv6=False)} == {"IPv4"}
+    assert {r.ethertype for rules in out(ipv6=False).values() for r in rules} == {"IPv4"}
 
 
 def test_front_and_media_reach_each_other_s_inner_ports() -> None:
-    to = {
-        group: {(r.first, r.peer) for r in rules_out([], [p for p in INNER if p.source == group], ipv6=True) if r.peer}
-        for group in ("front", "media")
-    }
+    to = {group: {(r.first, r.peer) for r in out()[group]} for group in ("front", "media")}
     assert to == {"front": {(7880, "media"), (5349, "media")}, "media": {(6379, "front")}}
 
 

@@ -145,8 +145,11 @@ def test_everything_that_can_carries_the_stack_s_name_or_tag(split: Seen) -> Non
 
 
 def test_groups_are_told_by_id_and_nothing_is_open_beside_the_table(split: Seen) -> None:
-    for port in split.of("Port").values():
-        assert port["securityGroupIds"] and all(group.endswith("-id") for group in port["securityGroupIds"])
+    assert {name: port["securityGroupIds"] for name, port in split.of("Port").items()} == {
+        "machines-front": ["access-all-id", "access-front-id"],
+        "machines-media1": ["access-all-id", "access-media-id"],
+        "machines-media2": ["access-all-id", "access-media-id"],
+    }
     assert not any("securityGroups" in server for server in split.of("Instance").values())
     assert all(group["deleteDefaultRules"] is True for group in split.of("SecGroup").values())
     opened = {
@@ -155,9 +158,6 @@ def test_groups_are_told_by_id_and_nothing_is_open_beside_the_table(split: Seen)
         if rule["direction"] == "ingress" and "-media-" in name
     }
     assert opened == {
-        (None, "0.0.0.0/0"),
-        (None, "::/0"),
-        (22, "192.0.2.0/24"),
         *((port, prefix) for port in (3478, 7881, 7882) for prefix in ("0.0.0.0/0", "::/0")),
         (7880, "access-front-id"),
         (5349, "access-front-id"),
