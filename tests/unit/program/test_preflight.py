@@ -1,5 +1,6 @@
 """What stands in the way is named before anything is created; the judgement alone, without a cloud."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from classroom import memory, preflight
 from classroom.errors import ClassroomError, WrongUseError
 from classroom.preflight import Findings
 from classroom.settings import Settings, load
+
+from .conftest import issued
+from .test_program import run
 
 Answers = dict[str, Any]
 
@@ -134,11 +138,32 @@ def test_a_quota_that_is_too_small_is_told_in_numbers(answers: Answers, values: 
     names = ["class.example", "turn1.class.example", "turn2.class.example"]
     answers["/limits"]["limits"]["absolute"] |= quota.limits
     answers["/quotas/p/details.json"] = {"quota": quota.network}
-    from tests.unit.program.conftest import issued
-
     message = refused(answers, values | split | issued(*names))
     assert [word for word in quota.words if f"quota: {word}" not in message] == [], message
     assert len(message.splitlines()) == len(quota.words), message
+
+
+@pytest.mark.parametrize("media_count", [1, 2])
+def test_the_quota_on_the_network_is_what_the_program_declares(
+    answers: Answers, values: dict[str, Any], media_count: int
+) -> None:
+    names = ["class.example", "turn.class.example", "turn1.class.example", "turn2.class.example"]
+    split = {"shape": "split", "media_count": media_count, "flavor_media": "small", "ipv6": "2001:db8::/64"}
+    settings = load(values | split | issued(*names))
+    kinds = {
+        "floatingip": "FloatingIp",
+        "network": "Network",
+        "router": "Router",
+        "subnet": "Subnet",
+        "security_group": "SecGroup",
+        "security_group_rule": "SecGroupRule",
+    }
+    answers["/quotas/p/details.json"] = {"quota": dict.fromkeys(kinds, 0)}
+    with pytest.raises(ClassroomError) as caught:
+        look(answers, settings)
+    told = sorted(int(found[1]) for found in re.finditer(r"needed: (\d+)", str(caught.value)))
+    declared = run(settings)
+    assert told == sorted(len(declared.of(f"networking/{kind[0].lower()}{kind[1:]}:{kind}")) for kind in kinds.values())
 
 
 def test_machines_that_are_there_need_no_quota(answers: Answers, values: dict[str, Any]) -> None:
