@@ -23,7 +23,7 @@ from classroom.paths import REPO
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.play import CODES, DOMAIN
 
-PLACE_SECONDS = 45
+PLACE_SECONDS, PING_SECONDS = 45, 2
 
 
 class _Resolver(AbstractResolver):
@@ -47,17 +47,21 @@ async def _sit(session: aiohttp.ClientSession, code: str, name: str, entered: as
     url = f"wss://{DOMAIN}/rtc?access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0"
     async with session.ws_connect(url) as place:
         entered.set_result(SignalResponse.FromString((await place.receive()).data).join)
-        end = asyncio.get_running_loop().time() + PLACE_SECONDS
-        while asyncio.get_running_loop().time() < end:
+        clock = asyncio.get_running_loop().time
+        end, ping = clock() + PLACE_SECONDS, 0.0
+        while clock() < end:
             try:
-                await place.send_bytes(SignalRequest(ping_req=Ping(timestamp=1, rtt=1)).SerializeToString())
-                message = await place.receive(timeout=1)
+                # Each is answered by two messages: it is not sent at every one, which would be a flood.
+                if clock() > ping:
+                    ping = clock() + PING_SECONDS
+                    await place.send_bytes(SignalRequest(ping_req=Ping(timestamp=1, rtt=1)).SerializeToString())
+                message = await place.receive(timeout=PING_SECONDS)
             except TimeoutError:
                 continue
             except OSError as error:
                 return f"{type(error).__name__}: {error}"
             if message.type != aiohttp.WSMsgType.BINARY:
-                return f"{message.type.name} {message.data} {message.extra}"
+                return f"{message.type.name} {place.close_code} {message.extra or ''}"
             said = SignalResponse.FromString(message.data)
             if said.HasField("leave"):
                 return f"leave: {said.leave}"
