@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -137,13 +137,21 @@ class Held:
                 return
 
     def show(self, *people: Participant) -> None:
-        """Let people be seen and heard, who are not yet."""
+        """Let people be seen and heard."""
+        self._turn(people, on=True)
+
+    def hide(self, *people: Participant) -> None:
+        """Let people be neither seen nor, the teacher apart, heard."""
+        self._turn(people, on=False)
+
+    def _turn(self, people: Sequence[Participant], *, on: bool) -> None:
         for person in people:
-            if person not in self._shown:
-                person.page.click("[data-testid=camera]")
-                if person is not self.teacher:
-                    person.page.click("[data-testid=mic]")
-                self._shown.append(person)
+            if (person in self._shown) == on:
+                continue
+            person.page.click("[data-testid=camera]")
+            if person is not self.teacher:
+                person.page.click("[data-testid=mic]")
+            self._shown = [*self._shown, person] if on else [other for other in self._shown if other is not person]
 
     def close(self, seconds: float = SECONDS) -> Observed:
         """Wait until the class was held for `seconds`, end the watch, and return what was seen.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WIDTH, HEIGHT, FPS, FRAMES = 640, 360, 10, 64
+WIDTH, HEIGHT, FPS, FRAMES = 640, 360, 5, 64
 CELLS = 8
 LIGHT, DARK = 225, 25
 RATE = 48000

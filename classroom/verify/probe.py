@@ -155,7 +155,7 @@ class Probe:
         # The rules that open the machines to it are made while it boots.
         rules = [("IPv4", f"{self.address4}/32", None), ("IPv6", f"{self.address6}/128", None)]
         self._all = self._group("all", rules)
-        compute.wait_for_server(server, wait=90, interval=1)
+        compute.wait_for_server(server, wait=90, interval=2)
         self._wait("the probe's SSH", lambda: self._ssh("true", check=False).returncode == 0, 60)
 
     def _server_id(self, machine: Machine) -> str:
@@ -252,7 +252,9 @@ class Probe:
         return [g for g in self._cloud.network.security_groups() if g.name in (f"{self.name}-in", f"{self.name}-all")]
 
     def _servers(self) -> list[Any]:
-        return [server for server in self._cloud.compute.servers(name=f"^{self.name}$") if server.name == self.name]
+        # Without details, for which Nova would ask Neutron each time.
+        found = self._cloud.compute.servers(details=False, name=f"^{self.name}$")
+        return [server for server in found if server.name == self.name]
 
     def _remove(self) -> None:
         """Take away all that a probe consists of, and wait until it is gone."""

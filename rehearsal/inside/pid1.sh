@@ -50,6 +50,8 @@ in_client ip -6 route add default via 2001:db8:c::1
 # Between clients and edge the lab's first namespace is the internet: it forwards between these two and nowhere else.
 sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.to-client.forwarding=1 net.ipv4.conf.br-ex.forwarding=1
 sysctl -qw net.ipv6.conf.all.forwarding=1
+# What is never answered is soon forgotten: a look at all ports would fill the kernel's table of connections.
+sysctl -qew net.netfilter.nf_conntrack_tcp_timeout_syn_sent=10
 touch /run/ready /lab/ready
 trap 'exit 0' TERM
 while :; do sleep 86400 & wait $!; done
