@@ -11,10 +11,10 @@ from pulumi import Output, ResourceOptions
 
 from classroom.endpoints import METADATA4, METADATA6, Egress
 from classroom.network import tag
-from classroom.ports import GROUPS, Group, Port, Shape, inner_ports, ports_for
+from classroom.ports import GROUPS, Group, Port, Shape, ports_for
 
 Direction = Literal["ingress", "egress"]
-EVERYWHERE = ("0.0.0.0/0", "::/0")
+EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +105,14 @@ def security_groups(
     to participants. The machine's own firewall says which of its accounts may use a way.
     """
     families = [4, 6] if ipv6 else [4]
-    table = ports_for(GROUPS, shape, media_count)
-    groups: dict[Group, list[Rule]] = {"all": [rule for family in families for rule in _for_all(egress, family)]}
-    for group in GROUPS:
-        inner = inner_ports([group], shape, media_count)
-        groups[group] = [_between(port, port.group, "egress") for port in inner if port.group != "all"]
-    for port in table:
+    groups: dict[Group, list[Rule]] = {group: [] for group in ("all", *GROUPS)}
+    groups["all"] += [rule for family in families for rule in _for_all(egress, family)]
+    for port in ports_for(GROUPS, shape, media_count):
         if port.source == "front" or port.source == "media":
+            groups[port.source].append(_between(port, port.group, "egress"))
             groups[port.group].append(_between(port, port.source, "ingress"))
         else:
-            sources = ssh_from if port.source == "ssh_from" else EVERYWHERE
+            sources = ssh_from if port.source == "ssh_from" else EVERYWHERE.values()
             groups[port.group] += [_from(port, text) for text in sources if _family(text) in families]
     return groups
 
@@ -126,11 +124,8 @@ def _family(network: str) -> int:
 def _for_all(egress: Sequence[Egress], family: int) -> Iterator[Rule]:
     """Return what holds for every machine in one family: ping and path MTU in, the ways out and the metadata service."""
     ethertype = f"IPv{family}"
-    icmp, everywhere, metadata = {
-        4: ("icmp", "0.0.0.0/0", f"{METADATA4}/32"),
-        6: ("ipv6-icmp", "::/0", f"{METADATA6}/128"),
-    }[family]
-    yield Rule(f"ping-v{family}", "ingress", ethertype, icmp, prefix=everywhere, why="ping and path MTU")
+    icmp, metadata = {4: ("icmp", f"{METADATA4}/32"), 6: ("ipv6-icmp", f"{METADATA6}/128")}[family]
+    yield Rule(f"ping-v{family}", "ingress", ethertype, icmp, prefix=EVERYWHERE[family], why="ping and path MTU")
     for way in egress:
         for prefix in map(str, map(ipaddress.ip_network, way.networks(family))):
             name = f"out-{way.use}-{way.protocol}-{way.port}-{prefix}"

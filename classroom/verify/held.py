@@ -102,10 +102,8 @@ class Held:
                 if person.sees(other) is None:
                     self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
         # All have seen each other; from here on they listen to the teacher, which leaves the machine to what runs beside.
-        for person in self._people:
-            person.page.click("[data-testid=camera]")
-        for pupil in self.pupils:
-            pupil.page.click("[data-testid=mic]")
+        self._shown = list(self._people)
+        self.hide(*self._people)
         self.began = time.monotonic()
         self._marks = {name: self._mark(remote) for name, remote in self._remotes.items()}
         self._look()

@@ -16,7 +16,7 @@ def ask(*words: str) -> Any:
 def announced() -> dict[str, str]:
     """Return the tenants' IPv6 prefixes and the outer address of the router behind which each stands.
 
-    The routers themselves tell: to ask Neutron's API every time would cost more than all the rest of an idle cloud.
+    The routers themselves tell: to ask Neutron's API every time costs nearly as much as all the rest of an idle cloud.
     """
     found: dict[str, str] = {}
     for router in ask("netns", "list"):

@@ -26,9 +26,10 @@ def restricted(
 ) -> Iterator[dict[str, Pair]]:
     """Pupils with less network, all at once, meet the held class's teacher; its pupil with all of it has left."""
     teacher = held.teacher
-    kept = held.pupils[1:] if with_ipv6 else []
-    for pupil in [pupil for pupil in held.pupils if pupil not in kept]:
-        meeting.dismiss(pupil)
+    kept = {"ipv6": held.pupils[1]} if with_ipv6 else {}
+    for pupil in held.pupils:
+        if pupil not in kept.values():
+            meeting.dismiss(pupil)
     # Pictures would only take the machine's time from those who come in.
     held.hide(teacher)
     left_out = verification.without if target.ipv6 else verification.without | {"ipv6"}
@@ -37,8 +38,8 @@ def restricted(
         clients = {name: stack.enter_context(Client(names=target.names, **o)) for name, o in wanted.items()}
         verification.step(f"browsers of {', '.join(clients)} start and join")
         pupils = {name: meeting.enter(codes["pupil_code"], client) for name, client in clients.items()}
-        pupils |= dict(zip(["ipv6"], kept, strict=False))
-        held.show(teacher, *kept)
+        pupils |= kept
+        held.show(teacher, *kept.values())
         pairs = {}
         for name, pupil in pupils.items():
             first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}

@@ -153,11 +153,15 @@ def test_groups_are_told_by_id_and_nothing_is_open_beside_the_table(split: Seen)
     assert not any("securityGroups" in server for server in split.of("Instance").values())
     assert all(group["deleteDefaultRules"] is True for group in split.of("SecGroup").values())
     opened = {
-        (rule.get("portRangeMin"), rule.get("remoteIpPrefix") or rule.get("remoteGroupId"))
-        for name, rule in split.of("SecGroupRule").items()
-        if rule["direction"] == "ingress" and "-media-" in name
+        group: {
+            (rule.get("portRangeMin"), rule.get("remoteIpPrefix") or rule.get("remoteGroupId"))
+            for name, rule in split.of("SecGroupRule").items()
+            if rule["direction"] == "ingress" and name.startswith(f"access-{group}-")
+        }
+        for group in ("all", "media")
     }
-    assert opened == {
+    assert opened["all"] == {(None, "0.0.0.0/0"), (None, "::/0"), (22, "192.0.2.0/24")}
+    assert opened["media"] == {
         *((port, prefix) for port in (3478, 7881, 7882) for prefix in ("0.0.0.0/0", "::/0")),
         (7880, "access-front-id"),
         (5349, "access-front-id"),
