@@ -1,7 +1,7 @@
 """Who may reach what: security groups made from the one port table, and the key that opens new machines."""
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,24 +9,36 @@ import pulumi
 import pulumi_openstack as openstack
 from pulumi import Output, ResourceOptions
 
-from classroom.endpoints import METADATA4, METADATA6, Egress
+from classroom.endpoints import METADATA4, METADATA6, Egress, egress_for
 from classroom.network import tag
 from classroom.ports import GROUPS, Group, Port, Shape, ports_for
+from classroom.settings import Settings
 
 Direction = Literal["ingress", "egress"]
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
+@dataclass(frozen=True)
+class Rule:
+    """A security group rule in Neutron's terms: for a network (`prefix`) or for the machines of another group (`peer`)."""
+
+    name: str
+    direction: Direction
+    ethertype: str
+    protocol: str | None = None
+    first: int | None = None
+    last: int | None = None
+    prefix: str | None = None
+    peer: Group | None = None
+    why: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccessArgs:
-    """`egress` are the ways out of every machine; `public_key` is the first administrator's."""
+    """`groups` are the rules of each security group; `public_key` is the first administrator's."""
 
     stack: str
-    shape: Shape
-    media_count: int
-    ssh_from: Sequence[str]
-    ipv6: bool
-    egress: Sequence[Egress]
+    groups: Mapping[Group, Sequence[Rule]]
     public_key: str
 
 
@@ -43,9 +55,6 @@ class Access(pulumi.ComponentResource):
         # The cloud knows a key pair by its name alone, so that a new one has to wait until the old one is gone.
         apart = ResourceOptions(parent=self, delete_before_replace=True)
         self.key_pair = openstack.compute.Keypair(name, name=args.stack, public_key=args.public_key, opts=apart).name
-        wanted = security_groups(
-            args.shape, args.media_count, ssh_from=args.ssh_from, egress=args.egress, ipv6=args.ipv6
-        )
         groups = {
             group: openstack.networking.SecGroup(
                 f"{name}-{group}",
@@ -55,7 +64,7 @@ class Access(pulumi.ComponentResource):
                 tags=[tag(args.stack)],
                 opts=own,
             )
-            for group in wanted
+            for group in args.groups
         }
         self.group_ids = {group: made.id for group, made in groups.items()}
         self.rules = [
@@ -74,25 +83,21 @@ class Access(pulumi.ComponentResource):
                 # The rules of a group go with it: each alone takes five seconds.
                 opts=ResourceOptions(parent=self, delete_before_replace=True, deleted_with=groups[group]),
             )
-            for group, rules in wanted.items()
+            for group, rules in args.groups.items()
             for rule in rules
         ]
         self.register_outputs({"key_pair": self.key_pair})
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A security group rule in Neutron's terms: for a network (`prefix`) or for the machines of another group (`peer`)."""
-
-    name: str
-    direction: Direction
-    ethertype: str
-    protocol: str | None = None
-    first: int | None = None
-    last: int | None = None
-    prefix: str | None = None
-    peer: Group | None = None
-    why: str = ""
+def groups_of(settings: Settings) -> dict[Group, list[Rule]]:
+    """Return the rules of each security group of a classroom."""
+    return security_groups(
+        settings.shape,
+        settings.media_count,
+        ssh_from=settings.ssh_from,
+        egress=egress_for(settings.endpoints),
+        ipv6=settings.ipv6 is not None,
+    )
 
 
 def security_groups(

@@ -7,11 +7,11 @@ from typing import Any
 import pulumi
 from pulumi import Output, ResourceOptions
 
-from classroom.access import Access, AccessArgs
+from classroom.access import Access, AccessArgs, groups_of
 from classroom.cloud import connect
 from classroom.codes import digest_of, links
 from classroom.configure import CROCKFORD, LETTERS, Configure, Secret, providers
-from classroom.endpoints import egress_for, resolvers
+from classroom.endpoints import resolvers
 from classroom.errors import ClassroomError
 from classroom.inventory import dns_records, inventory, with_host_keys
 from classroom.machines import Machines, MachinesArgs, plans_for
@@ -49,11 +49,7 @@ class Classroom(pulumi.ComponentResource):
             "access",
             AccessArgs(
                 stack=stack,
-                shape=settings.shape,
-                media_count=settings.media_count,
-                ssh_from=settings.ssh_from,
-                ipv6=settings.ipv6 is not None,
-                egress=egress_for(settings.endpoints),
+                groups=groups_of(settings),
                 public_key=settings.admins[0].public_key,
             ),
             own,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classroom.access import security_groups
+from classroom.access import groups_of
 from classroom.artifacts import livekit_binary, page_dir, portal_dir
 from classroom.cloud import Cloud, RedirectError, connect
-from classroom.endpoints import egress_for, faults_of
+from classroom.endpoints import faults_of
 from classroom.errors import ClassroomError, WrongUseError
 from classroom.gate import check_catalogue, refusal
 from classroom.machines import Plan, plans_for
@@ -200,20 +200,12 @@ class _Check:
 
     def _parts(self, new: Sequence[Plan], network_there: bool) -> dict[str, int]:
         """Return how many things of each kind the new machines need on the network, in the words of `_network_quota`."""
-        settings = self._settings
-        ipv6 = settings.ipv6 is not None
         needed = {"floating IPs": len(new), "ports": len(new)}
         if not network_there:
-            groups = security_groups(
-                settings.shape,
-                settings.media_count,
-                ssh_from=settings.ssh_from,
-                egress=egress_for(settings.endpoints),
-                ipv6=ipv6,
-            )
+            groups = groups_of(self._settings)
             # TURN's relay reaches its own machine by a rule for each.
             relays = sum("media" in plan.groups for plan in self._plans)
-            families = 1 + ipv6
+            families = 1 + (self._settings.ipv6 is not None)
             needed |= {
                 "networks": 1,
                 "routers": 1,

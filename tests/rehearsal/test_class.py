@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 from classroom.paths import CACHE
 from rehearsal.paths import STACK
+from rehearsal.stack import SETTINGS
 from tests.rehearsal.command import REPO, as_client, rehearsal
 
 
@@ -59,6 +61,33 @@ def test_a_second_up_changes_nothing(opened: str) -> None:
 def test_a_preview_after_a_refresh_shows_no_change(opened: str) -> None:
     answer = as_client("pulumi", "preview", "--refresh", "--expect-no-changes", "--stack", "rehearsal")
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
+
+
+def test_a_preview_from_another_clone_shows_no_change(opened: str, tmp_path: Path) -> None:
+    """Nor with another cache, other paths and newer files; and that it is this clone that is asked, a changed role shows."""
+    clone, cache = tmp_path / "another" / "clone", tmp_path / "cache"
+    tracked = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPO, text=True).split("\0")[:-1]
+    for name in tracked:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPO / name, clone / name)
+        shutil.copymode(REPO / name, clone / name)
+    (clone / ".venv").symlink_to(REPO / ".venv")
+    (clone / SETTINGS.name).symlink_to(SETTINGS)
+    cache.mkdir()
+    for built in ("addresses", "engine", "livekit", "page", "portal"):
+        (cache / built).symlink_to(CACHE / built)
+    preview = ["pulumi", "preview", "--expect-no-changes", "--stack", "rehearsal"]
+
+    def asked() -> subprocess.CompletedProcess[str]:
+        return as_client("env", "-C", clone, f"CLASSROOM_CACHE={cache}", *preview)
+
+    same = asked()
+    assert same.returncode == 0, same.stdout[-3000:] + same.stderr
+    role = clone / "ansible" / "roles" / "web" / "tasks" / "main.yml"
+    role.write_text(role.read_text() + "# changed\n")
+    other = asked()
+    assert other.returncode != 0
+    assert re.search(r"classroom:index:Configure +configure +update", other.stdout), other.stdout[-3000:]
 
 
 def test_a_forced_run_of_the_roles_changes_nothing(opened: str) -> None:

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_openstack
 import pytest
 
-from classroom.access import Access, AccessArgs
+from classroom.access import Access, AccessArgs, security_groups
 from classroom.artifacts import engine_dir
 from classroom.endpoints import egress_for, endpoints_of
 from classroom.machines import Machines, MachinesArgs, plans_for
@@ -62,11 +62,9 @@ def declared() -> list[tuple[str, dict[str, Any]]]:
             "access",
             AccessArgs(
                 stack="unit",
-                shape="split",
-                media_count=2,
-                ssh_from=["192.0.2.0/24"],
-                ipv6=True,
-                egress=egress_for(endpoints_of([DNS])),
+                groups=security_groups(
+                    "split", 2, ssh_from=["192.0.2.0/24"], egress=egress_for(endpoints_of([DNS])), ipv6=True
+                ),
                 public_key="k",
             ),
         )
