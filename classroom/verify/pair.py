@@ -12,14 +12,17 @@ SHORT, ENOUGH_SHORT = 6, 4
 
 @dataclass
 class Pair:
-    """What a teacher and a pupil saw, heard and did: `seen` is each one's reading of the other, by the reader's name."""
+    """What a teacher and a pupil saw, heard and did: `seen` is each one's reading of the other, by the reader's name.
+
+    `done` tells of each thing that they did what was wrong with it, and nothing if it went well.
+    """
 
     teacher: Participant
     pupil: Participant
     first_frame: dict[str, float | None]
     seen: dict[str, list[dict[str, Any]]]
     camera_off: list[dict[str, Any]] = field(default_factory=list)
-    done: dict[str, bool] = field(default_factory=dict)
+    done: dict[str, str] = field(default_factory=dict)
     connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
 

@@ -70,6 +70,12 @@ def left_by_base(play: Play, host: Any) -> None:
     assert "trixie," not in allowed and "-updates" not in allowed
     assert ":5355" not in host.check_output("ss -H -l -n -t -u")
     assert listens(host, "unbound") == {(protocol, "127.0.0.1:53") for protocol in ("tcp", "udp")}
+    assert starts(host, "chrony") == starts(host, "unbound") == 1
+
+
+def starts(host: Any, unit: str) -> int:
+    """Return how often a service was started: more than once means that it first ran with its package's own settings."""
+    return int(host.check_output("journalctl -o cat _PID=1 UNIT=%s.service | grep -c '^Started '", unit))
 
 
 def left_by_firewall(play: Play, host: Any) -> None:
@@ -80,6 +86,7 @@ def left_by_firewall(play: Play, host: Any) -> None:
     assert counters >= {"ssh", "http", "https", "turn_udp", "ice_tcp", "ice_udp", "invalid", "dropped"}
     assert counters >= {"out_dns", "out_ntp", "out_packages", "out_metadata", "out_dropped", "media_dropped"}
     assert host.service("ulogd2").is_running
+    assert starts(host, "ulogd2") == 1
     assert host.service("nftables").is_enabled
 
 
@@ -148,13 +155,14 @@ def left_by_web(play: Play, host: Any) -> None:
     assert onward.startswith("HTTP/1.1 301") and f"Location: https://{DOMAIN}/x\n" in onward
     assert host.run(f"{fetch} https://{DOMAIN}/.complete").stdout.startswith("HTTP/2 404")
     assert host.run("curl -s --insecure --resolve other.example:443:127.0.0.1 https://other.example/").rc == 35
-    assert host.file("/var/log/nginx/access.log").size == 0  # the package's own start makes it
+    assert host.file("/var/log/nginx/access.log").size == 0  # its package makes it
 
 
 def left_by_valkey(play: Play, host: Any) -> None:
     assert host.service("valkey-server").is_enabled
     address = play.fleet.hosts["on-valkey"].address4
     assert listens(host, "valkey-server") == {("tcp", f"{address}:6379")}
+    assert starts(host, "valkey-server") == 1
     assert "NOAUTH" in host.check_output(f"valkey-cli -h {address} ping")
     secret = host.file("/etc/classroom/secrets/valkey.conf")
     assert (secret.user, secret.group, secret.mode) == ("root", "valkey", 0o640)
