@@ -1,5 +1,6 @@
 """What runs only inside Pulumi's program: its configuration as settings, and errors as one sentence."""
 
+import gc
 import json
 import os
 import re
@@ -29,7 +30,11 @@ def settings() -> Settings:
 
 
 def quiet() -> None:
-    """End without a traceback when the engine interrupts the program: it would bury the message of what failed."""
+    """End without a traceback when the engine interrupts the program: it would bury the message of what failed.
+
+    What was imported stays until the end, and need not be looked through again and again.
+    """
+    gc.freeze()
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 
