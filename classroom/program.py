@@ -26,15 +26,12 @@ NUMBERS = {name for name, field in Settings.model_fields.items() if field.annota
 def settings() -> Settings:
     """Return the stack's settings; ends the program with one sentence for each fault."""
     quiet()
+    gc.freeze()  # what was imported stays until the end, and need not be looked through for garbage
     return checked(load, raw_settings())
 
 
 def quiet() -> None:
-    """End without a traceback when the engine interrupts the program: it would bury the message of what failed.
-
-    What was imported stays until the end, and need not be looked through again and again.
-    """
-    gc.freeze()
+    """End without a traceback when the engine interrupts the program: it would bury the message of what failed."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from classroom.errors import ClassroomError
 from classroom.paths import REPO
@@ -22,6 +23,7 @@ from classroom.progress import say
 from rehearsal import lab, stack
 from rehearsal.commands import start_cloud
 
+Result = TypeVar("Result")
 IDLE, QUIET, PATIENCE = 0.2, 4, 300
 """A machine is taken as idle below this share of its processors' time, of which an open rehearsal alone takes half, in so many
 looks of five seconds in a row; seconds to wait for it."""
@@ -80,25 +82,27 @@ def work() -> float:
     return time.monotonic() - begin
 
 
-def processors() -> tuple[int, int, int]:
-    """Return the processors' time so far, in ticks: of all, idle, and taken by other machines of the same hypervisor."""
-    numbers = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return sum(numbers), numbers[3] + numbers[4], numbers[7]  # waiting for a disk is idle as well
+def beside(step: Callable[[], Result]) -> tuple[Result, float, float]:
+    """Return what a step returns, and the shares of the processors' time meanwhile: in use, and taken by other machines.
 
+    Those are machines of the same hypervisor; what they take is in use too.
+    """
 
-def busy(seconds: float = 5) -> float:
-    """Return the share of the processors' time that is in use."""
-    before, free_before, _ = processors()
-    time.sleep(seconds)
-    after, free_after, _ = processors()
-    return 1 - (free_after - free_before) / (after - before)
+    def times() -> tuple[int, int, int]:
+        numbers = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return sum(numbers), numbers[3] + numbers[4], numbers[7]  # waiting for a disk is idle as well
+
+    before = times()
+    found = step()
+    every, idle, stolen = (later - earlier for later, earlier in zip(times(), before, strict=True))
+    return found, 1 - idle / every, stolen / every
 
 
 def wait_until_idle() -> None:
     """Wait until nothing else runs; ClassroomError if that does not come about."""
     end, quiet = time.monotonic() + PATIENCE, 0
     while quiet < QUIET:
-        share = busy()
+        _, share, _ = beside(lambda: time.sleep(5))
         quiet = quiet + 1 if share < IDLE else 0
         if time.monotonic() > end:
             raise ClassroomError(
@@ -110,15 +114,12 @@ def wait_until_idle() -> None:
 
 def undisturbed(step: Callable[[], float]) -> float:
     """Return the figure of a run beside which other machines took little; the last of a few where none is such."""
-    for _ in range(AGAIN + 1):
-        before, _, stolen_before = processors()
-        found = step()
-        after, _, stolen_after = processors()
-        share = (stolen_after - stolen_before) / (after - before)
-        if share <= STOLEN:
-            break
-        say(f"{found:.1f}, while other machines took {share:.1%} of the processors' time: taken again")
-    return found
+    for _ in range(AGAIN):
+        found, _, stolen = beside(step)
+        if stolen <= STOLEN:
+            return found
+        say(f"{found:.1f}, while other machines took {stolen:.1%} of the processors' time: taken again")
+    return step()
 
 
 def client(*argv: object) -> str:
@@ -245,10 +246,8 @@ def write(figures: list[Figure], stolen: float) -> None:
 
 def main() -> None:
     """Measure, write, and end with status 1 where a limit was missed."""
-    before, _, stolen_before = processors()
-    figures = measure()
-    after, _, stolen_after = processors()
-    write(figures, (stolen_after - stolen_before) / (after - before))
+    figures, _, stolen = beside(measure)
+    write(figures, stolen)
     missed = [figure.name for figure in figures if figure.median > figure.limit]
     if missed:
         sys.exit(f"missed: {', '.join(missed)}")

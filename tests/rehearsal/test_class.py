@@ -69,8 +69,7 @@ def test_a_preview_from_another_clone_shows_no_change(opened: str, tmp_path: Pat
     tracked = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPO, text=True).split("\0")[:-1]
     for name in tracked:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPO / name, clone / name)
-        shutil.copymode(REPO / name, clone / name)
+        shutil.copy(REPO / name, clone / name)
     (clone / ".venv").symlink_to(REPO / ".venv")
     (clone / SETTINGS.name).symlink_to(SETTINGS)
     cache.mkdir()
