@@ -3,20 +3,22 @@
 set -eu
 cd "$(dirname -- "$0")/.."
 cache=${CLASSROOM_CACHE:-$HOME/.cache/sovereign-classroom}
-python=${PYTHON:-python3}
+# The distribution's own Python comes first: apt keeps it safe, and it starts faster than one that was built by hand.
+usable() { "$1" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+python=${PYTHON:-$(if usable /usr/bin/python3; then echo /usr/bin/python3; else echo python3; fi)}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "error: $python is $("$python" --version); Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2
   exit 1
 }
 lock=$(cat engine/uv.lock requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 stamp=.venv/.lock
-here=$(pwd -P)
-if [ "$(cat "$stamp" 2>/dev/null)" = "$lock $here" ]; then exit 0; fi
+made="$lock $(pwd -P) $("$python" -c 'import sys; print(sys.base_prefix, *sys.version_info[:2])')"
+if [ "$(cat "$stamp" 2>/dev/null)" = "$made" ]; then exit 0; fi
 start=$(date +%s)
 echo "Python environment …"
 uv_home=$cache/uv-$(sha256sum < engine/uv.lock | cut -c1-16)
 if ! [ -x "$uv_home/bin/uv" ]; then
-  "$python" -c 'import ensurepip, venv' 2>/dev/null || {
+  usable "$python" || {
     if [ "$(id -u)" = 0 ]; then
       apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
     else
@@ -40,5 +42,5 @@ uv sync --offline --compile-bytecode --require-hashes requirements.lock 2>/dev/n
   || uv sync --compile-bytecode --require-hashes requirements.lock
 uv install --offline --no-deps --no-build-isolation -C editable_mode=compat -e .
 .venv/bin/python -m compileall -q classroom rehearsal
-echo "$lock $here" > "$stamp"
+echo "$made" > "$stamp"
 echo "Python environment: done in $(($(date +%s) - start)) s"
