@@ -10,7 +10,7 @@ from pulumi import Output, ResourceOptions
 from classroom.access import Access, AccessArgs, groups_of
 from classroom.cloud import connect
 from classroom.codes import digest_of, links
-from classroom.configure import CROCKFORD, LETTERS, Configure, Secret, providers
+from classroom.configure import CROCKFORD, LETTERS, Configure, Secret, openstack_provider, own_provider
 from classroom.endpoints import resolvers
 from classroom.errors import ClassroomError
 from classroom.inventory import dns_records, inventory, with_host_keys
@@ -29,7 +29,7 @@ class Classroom(pulumi.ComponentResource):
     outputs: dict[str, Any]
 
     def __init__(self, name: str, settings: Settings, found: Findings, opts: ResourceOptions | None = None) -> None:
-        given = ResourceOptions(providers=providers(settings.cloud, settings.region))
+        given = ResourceOptions(providers=[openstack_provider(settings.cloud, settings.region)])
         super().__init__("classroom:index:Classroom", name, {}, ResourceOptions.merge(given, opts))
         own = ResourceOptions(parent=self)
         stack = pulumi.get_stack()
@@ -75,14 +75,16 @@ class Classroom(pulumi.ComponentResource):
             }
         )
         listed = addresses.apply(lambda found: inventory(stack, settings, plans, found))
+        # The engine waits while it starts, and the program declares what stands above meanwhile.
+        ours = ResourceOptions(parent=self, provider=own_provider())
         codes = {
             entry.room: {
-                "teacher": Secret(f"{entry.room}-teacher", length=TEACHER_CODE, alphabet=CROCKFORD, opts=own).value,
-                "pupil": Secret(f"{entry.room}-pupil", length=PUPIL_CODE, alphabet=CROCKFORD, opts=own).value,
+                "teacher": Secret(f"{entry.room}-teacher", length=TEACHER_CODE, alphabet=CROCKFORD, opts=ours).value,
+                "pupil": Secret(f"{entry.room}-pupil", length=PUPIL_CODE, alphabet=CROCKFORD, opts=ours).value,
             }
             for entry in settings.classes
         }
-        livekit = Secret("livekit", length=43, alphabet=LETTERS, opts=own).value
+        livekit = Secret("livekit", length=43, alphabet=LETTERS, opts=ours).value
         configure = Configure(
             "configure",
             cloud=settings.cloud,
@@ -95,7 +97,9 @@ class Classroom(pulumi.ComponentResource):
             secrets=Output.all(livekit=livekit, codes=codes).apply(
                 lambda found: secret_variables(settings, found["livekit"], found["codes"])
             ),
-            opts=ResourceOptions(parent=self, depends_on=[part for m in machines.values() for part in m.parts]),
+            opts=ResourceOptions.merge(
+                ours, ResourceOptions(depends_on=[part for m in machines.values() for part in m.parts])
+            ),
         )
         classes = Output.all(**codes).apply(lambda found: links(settings, found))
         self.outputs = {

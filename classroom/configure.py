@@ -62,14 +62,18 @@ class Configure(pulumi.CustomResource):
         return Output.from_input(pulumi.get(self, "hostKeys"))
 
 
-def providers(cloud: str | None, region: str) -> list[pulumi.ProviderResource]:
-    """Return OpenStack's provider, on the entry `cloud` of clouds.yaml or the OS_* variables, and our own.
+def openstack_provider(cloud: str | None, region: str) -> pulumi.ProviderResource:
+    """Return OpenStack's provider, on the entry `cloud` of clouds.yaml or the OS_* variables.
 
-    Neither gets a password through Pulumi, so that none reaches the state: OpenStack's reads its way in by itself.
+    It gets no password through Pulumi, so that none reaches the state: it reads its way in by itself.
     """
     latest = pulumi.ResourceOptions(version=version("pulumi-openstack"))
-    openstack = pulumi.ProviderResource("openstack", "openstack", {"cloud": cloud, "region": region}, latest)
-    return [openstack, pulumi.ProviderResource("classroom", "classroom", {})]
+    return pulumi.ProviderResource("openstack", "openstack", {"cloud": cloud, "region": region}, latest)
+
+
+def own_provider() -> pulumi.ProviderResource:
+    """Return the provider of this project, which makes secrets and runs Ansible."""
+    return pulumi.ProviderResource("classroom", "classroom", {})
 
 
 def roles_digest() -> str:

@@ -26,6 +26,8 @@ NUMBERS = {name for name, field in Settings.model_fields.items() if field.annota
 def settings() -> Settings:
     """Return the stack's settings; ends the program with one sentence for each fault."""
     quiet()
+    # The SDK tells the engine three times of each resource, and waits each time: a twentieth of an `up` without change.
+    pulumi.log.debug = lambda *_, **__: None
     gc.freeze()  # what was imported stays until the end, and need not be looked through for garbage
     return checked(load, raw_settings())
 

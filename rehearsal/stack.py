@@ -76,9 +76,13 @@ def ask(
 
     `env` goes before the member's own variables.
     """
-    words = [str(CLASSROOM), "rehearsal", "exec", "--", *map(str, _in_clone(argv))]
     variables = os.environ | environment() | dict(env or {})
-    return subprocess.run(words, input=stdin, capture_output=True, text=True, env=variables, check=False)
+    return subprocess.run(command(argv), input=stdin, capture_output=True, text=True, env=variables, check=False)
+
+
+def command(argv: Sequence[object]) -> list[str]:
+    """Return the command line that runs `argv` out there, in this clone."""
+    return [str(CLASSROOM), "rehearsal", "exec", "--", *map(str, _in_clone(argv))]
 
 
 def settings(shape: str) -> dict[str, object]:

@@ -284,11 +284,8 @@ class Meeting:
             one.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
             _command("certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", f"extra {number}", "-i", one)
 
-    def enter(self, code: str, client: Client | None = None) -> Participant:
-        """Start a browser, in the client's network if one is given, and join the class with `code`.
-
-        ClassroomError when the browser does not start or cannot join, with what it says.
-        """
+    def start(self, client: Client | None = None) -> Participant:
+        """Start a browser, in the client's network if one is given; it shows nothing yet. ClassroomError if it does not start."""
         number = next(n for n in range(len(SENDERS)) if all(p.sender is not SENDERS[n] for p in self.people))
         name = f"{self.word}-{number + 1}"
         try:
@@ -296,11 +293,19 @@ class Meeting:
         except BrowserError as error:
             raise ClassroomError(f"the browser did not start: {error}") from None
         self.people.append(person)
+        return person
+
+    def enter(self, code: str, client: Client | None = None) -> Participant:
+        """Start a browser, in the client's network if one is given, and join the class with `code`.
+
+        ClassroomError when the browser does not start or cannot join, with what it says.
+        """
+        person = self.start(client)
         try:
             person.join(code)
         except BrowserError as error:
             raise ClassroomError(
-                f"{name} could not join {self.base}: {error}; the page said {person.console}"
+                f"{person.name} could not join {self.base}: {error}; the page said {person.console}"
             ) from None
         return person
 

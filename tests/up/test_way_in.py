@@ -11,10 +11,10 @@ PROGRAM = """
 import json, os
 import pulumi
 import pulumi_openstack as openstack
-from classroom.configure import providers
+from classroom.configure import openstack_provider
 
 wanted = json.loads(open("wanted.json").read())
-first, _ = providers(wanted.get("cloud"), "north")
+first = openstack_provider(wanted.get("cloud"), "north")
 openstack.networking.Network("network", name="t", opts=pulumi.ResourceOptions(provider=first))
 """
 
