@@ -50,7 +50,8 @@ class Configure(pulumi.CustomResource):
             "broken": broken,
             "digest": roles_digest(),
             "hosts": hosts,
-            "inventory": inventory,
+            # As one text: the engine looks at each value of a structure a dozen times.
+            "inventory": Output.json_dumps(inventory, sort_keys=True),
             "secrets": Output.secret(secrets),
             "hostKeys": None,
         }

@@ -222,8 +222,8 @@ def measure() -> list[Figure]:
         wait_until_idle()
         wait_until_alone()
         unit_of_work = work()
-        run = (lambda: undisturbed(step)) if unit == "s" else step
-        figures.append(Figure(name, limit, unit, tuple(run() for _ in range(runs)), unit_of_work))
+        found = tuple(undisturbed(step) if unit == "s" else step() for _ in range(runs))
+        figures.append(Figure(name, limit, unit, found, unit_of_work))
         say(figures[-1].row())
 
     def empty() -> float:

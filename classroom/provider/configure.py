@@ -59,7 +59,7 @@ class Ansible:
     def _run(self, private: Path) -> HostKeys:
         host_keys = self.known()
         job = {
-            "inputs": self._inputs,
+            "inputs": self._inputs | {"inventory": json.loads(self._inputs["inventory"])},
             "known": host_keys,
             "private": str(private),
             "stack": self._stack,
