@@ -6,13 +6,13 @@ cache=${CLASSROOM_CACHE:-$HOME/.cache/sovereign-classroom}
 # The distribution's own Python comes first: apt keeps it safe, and it starts faster than one that was built by hand.
 usable() { "$1" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 python=${PYTHON:-$(if usable /usr/bin/python3; then echo /usr/bin/python3; else echo python3; fi)}
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+which=$("$python" -c 'import sys; print(sys.base_prefix, *sys.version_info[:2]); sys.exit(sys.version_info < (3, 11))') || {
   echo "error: $python is $("$python" --version); Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2
   exit 1
 }
 lock=$(cat engine/uv.lock requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 stamp=.venv/.lock
-made="$lock $(pwd -P) $("$python" -c 'import sys; print(sys.base_prefix, *sys.version_info[:2])')"
+made="$lock $(pwd -P) $which"
 if [ "$(cat "$stamp" 2>/dev/null)" = "$made" ]; then exit 0; fi
 start=$(date +%s)
 echo "Python environment …"

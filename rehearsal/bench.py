@@ -118,13 +118,16 @@ def wait_until_idle() -> None:
             say(f"waits for an idle machine ({share:.0%} in use) …")
 
 
-def wait_until_alone() -> None:
-    """Wait, for a while, until other machines take little beside a unit of work: an idle machine does not notice what they take."""
+def wait_until_alone() -> float:
+    """Wait, for a while, until other machines take little beside a unit of work, and return the seconds that the last one took.
+
+    An idle machine would not notice what they take.
+    """
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        _, _, stolen = beside(work)
-        if stolen <= STOLEN / 2:
-            return
+    while True:
+        found, _, stolen = beside(work)
+        if stolen <= STOLEN / 2 or time.monotonic() > end:
+            return found
         say(f"waits while other machines take {stolen:.1%} of the processors' time beside a unit of work …")
         time.sleep(5)
 
@@ -220,8 +223,7 @@ def measure() -> list[Figure]:
 
     def take(name: str, limit: float, runs: int, step: Callable[[], float], unit: str = "s") -> None:
         wait_until_idle()
-        wait_until_alone()
-        unit_of_work = work()
+        unit_of_work = wait_until_alone()
         found = tuple(undisturbed(step) if unit == "s" else step() for _ in range(runs))
         figures.append(Figure(name, limit, unit, found, unit_of_work))
         say(figures[-1].row())
