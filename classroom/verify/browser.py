@@ -1,5 +1,6 @@
 """Real browsers in one class, run as an ordinary user, in this machine's network or in a restricted client's."""
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -8,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -66,6 +67,7 @@ CREDENTIALS = """
 NEUTRAL = '<!doctype html><html lang="fr"><title>.</title><form><input name="name"><button>.</button></form>'
 NEUTRAL_HOST = "no-class.example"
 """A page of no class, and its host, given to the browser without any network: what is asked from there, it asks by itself."""
+LEAVE = "[data-testid=leave]"
 PATIENCE = 8
 """Seconds to wait for the first sound of everybody before counting begins all the same."""
 
@@ -181,7 +183,7 @@ class Participant:
         path.chmod(0o755)
         return path
 
-    def join(self, code: str) -> None:
+    def join(self, code: str, *, microphone: bool = True) -> None:
         """Enter the class through its page, as people do; `opened` is the moment at which the page was asked for."""
         self.opened = time.time()
         for left in (2, 1, 0):
@@ -193,18 +195,27 @@ class Participant:
                 if "ERR_NETWORK_CHANGED" not in str(error) or not left:
                     raise
         self.page.fill("#name", self.name)
+        if not microphone:
+            self.page.uncheck("[data-testid=with-microphone]")
         self.page.click("#join")
 
     def leave(self) -> None:
-        """Leave the class first: a browser that is just ended stays in the room as a black picture for a while."""
+        """Leave the class; the browser goes on until its `end`."""
+        self._leaving(lambda: self.page.dispatch_event(LEAVE, "click", timeout=2000))
+
+    def end(self) -> None:
+        """End the browser, once its page has left: one that is just ended stays in the room as a black picture for a while."""
         try:
-            if self.page.locator("[data-testid=leave]").count():
-                self.page.click("[data-testid=leave]", timeout=2000)
-                self.page.wait_for_selector("[data-testid=leave]", state="detached", timeout=3000)
-        except BrowserError as error:
-            self.console.append(f"it could not leave: {str(error)[:200]}")
+            self._leaving(lambda: self.page.wait_for_selector(LEAVE, state="detached", timeout=3000))
         finally:
             self.context.close()
+
+    def _leaving(self, step: Callable[[], object]) -> None:
+        try:
+            if self.page.locator(LEAVE).count():
+                step()
+        except BrowserError as error:
+            self.console.append(f"it could not leave: {str(error)[:200]}")
 
     def sees(self, other: "Participant", seconds: float = 40) -> float | None:
         """Wait until a picture of the other is decoded; return the Unix time when it was, or None."""
@@ -267,8 +278,7 @@ class Meeting:
     ) -> None:
         """Let everybody leave, end the browsers, and drop all they had."""
         try:
-            for person in list(self.people):
-                self.dismiss(person)
+            self.dismiss(*self.people)
         finally:
             self._playwright.stop()
             shutil.rmtree(self._home, ignore_errors=True)
@@ -295,14 +305,14 @@ class Meeting:
         self.people.append(person)
         return person
 
-    def enter(self, code: str, client: Client | None = None) -> Participant:
+    def enter(self, code: str, client: Client | None = None, *, microphone: bool = True) -> Participant:
         """Start a browser, in the client's network if one is given, and join the class with `code`.
 
         ClassroomError when the browser does not start or cannot join, with what it says.
         """
         person = self.start(client)
         try:
-            person.join(code)
+            person.join(code, microphone=microphone)
         except BrowserError as error:
             raise ClassroomError(
                 f"{person.name} could not join {self.base}: {error}; the page said {person.console}"
@@ -310,7 +320,7 @@ class Meeting:
         return person
 
     def idle(self, client: Client | None = None) -> Participant:
-        """Start a browser that shows a page of no class, with a form and no request; end it with its own `leave`."""
+        """Start a browser that shows a page of no class, with a form and no request; end it with its own `end`."""
         try:
             person = Participant(self._playwright, self._home, self.base, f"{self.word}-idle", SENDERS[0], client)
             person.page.route("**/*", lambda route: route.fulfill(content_type="text/html", body=NEUTRAL))
@@ -319,11 +329,15 @@ class Meeting:
         except BrowserError as error:
             raise ClassroomError(f"the browser did not start: {error}") from None
 
-    def dismiss(self, person: Participant) -> None:
-        """Let one participant leave and end its browser."""
-        self.people.remove(person)
-        person.leave()
-        shutil.rmtree(self._home / person.name, ignore_errors=True)
+    def dismiss(self, *people: Participant) -> None:
+        """Let people leave, all at once, and end their browsers."""
+        with contextlib.ExitStack() as stack:
+            for person in people:
+                self.people.remove(person)
+                stack.callback(shutil.rmtree, self._home / person.name, ignore_errors=True)
+                stack.callback(person.end)
+            for person in people:
+                person.leave()
 
     def watch(
         self, people: Sequence[Participant], seconds: int, of: Sequence[Participant]

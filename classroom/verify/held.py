@@ -91,10 +91,11 @@ class Held:
             networks = [client.command([]) for client in (both, six) if client]
             self._captures = [self._stack.enter_context(Capture(network)) for network in networks]
             self._idle_capture = self._stack.enter_context(Capture(alone.command([])))
-            self._stack.callback(self._meeting.idle(alone).context.close)
+            self._stack.callback(self._meeting.idle(alone).end)
         self._people: list[Participant] = []
         for role, client in (("teacher", both), ("pupil", both), ("pupil", six or both)):
-            self._people.append(self._meeting.enter(self._codes[f"{role}_code"], client))
+            microphone = role == "teacher"
+            self._people.append(self._meeting.enter(self._codes[f"{role}_code"], client, microphone=microphone))
         self.teacher, *self.pupils = self._people
         for person in self._people:
             others = [other for other in self._people if other is not person]
@@ -102,8 +103,8 @@ class Held:
                 if person.sees(other) is None:
                     self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
         # All have seen each other; from here on they listen to the teacher, which leaves the machine to what runs beside.
-        self._shown = list(self._people)
-        self.hide(*self._people)
+        for person in self._people:
+            person.page.click("[data-testid=camera]")
         self.began = time.monotonic()
         self._marks = {name: self._mark(remote) for name, remote in self._remotes.items()}
         self._look()
@@ -224,8 +225,7 @@ class Held:
     ) -> None:
         """End the watch, and let everybody leave before their network goes."""
         self._end.set()
-        for person in [p for p in getattr(self, "_people", ()) if p in self._meeting.people]:
-            self._meeting.dismiss(person)
+        self._meeting.dismiss(*(p for p in getattr(self, "_people", ()) if p in self._meeting.people))
         self._stack.close()
 
 

@@ -106,7 +106,8 @@ class Client:
         return self
 
     @property
-    def _link(self) -> str:
+    def link(self) -> str:
+        """The name of its link on this machine."""
         return f"{PREFIX}{self._number}"
 
     @property
@@ -121,12 +122,14 @@ class Client:
     def _make(self) -> None:
         addresses = {name: self._look_up(name) for name in self.names}
         self._claim()
-        n, link = self._number, self._link
+        n, link = self._number, self.link
         inside = ("ip", "-n", self.name)
         # An address that comes later, once nobody else was found to have it, is a change of network: browsers give up what
         # they were about to load.
         key, value = ("accept_dad", 0) if self.v6 else ("disable_ipv6", 1)
-        _run("ip", "netns", "exec", self.name, "sh", "-c", f"echo {value} > {IPV6}/eth0/{key}")
+        if IPV6.exists():  # it is not where the kernel has no IPv6
+            (IPV6 / link / key).write_text(str(value))
+            _run("ip", "netns", "exec", self.name, "sh", "-c", f"echo {value} > {IPV6}/eth0/{key}")
         _run(*inside, "link", "set", "lo", "up")
         _run("ip", "link", "set", link, "up")
         _run(*inside, "link", "set", "eth0", "up")
@@ -176,7 +179,7 @@ class Client:
         for number in (n for n in range(1, 250) if str(n) not in there):
             self._number = number
             _run("ip", "netns", "add", self.name)
-            link = ("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            link = ("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
             answer = subprocess.run(link, capture_output=True, text=True, check=False)
             if answer.returncode == 0:
                 return
@@ -219,7 +222,7 @@ class Client:
         if self._number:
             _try("nft", "delete", "table", "inet", self._table)
             _try("ip", "netns", "del", self.name)
-            _try("ip", "link", "del", self._link)
+            _try("ip", "link", "del", self.link)
         others = re.search(rf"^\d+: {PREFIX}\d+@", _run("ip", "-o", "link"), re.M)
         for path, before in [] if others else reversed(self._forwarding.items()):
             with contextlib.suppress(OSError):

@@ -68,13 +68,17 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own takes root")
 @pytest.mark.parametrize(("v4", "v6"), [(True, False), (True, True)])
 def test_a_client_s_network_does_not_change_under_its_browser(v4: bool, v6: bool) -> None:
-    """A kernel that looks for others with the same address gives it a second or two later."""
+    """A kernel that looks for others with the same address gives it a second or two later, at either end of the link."""
     with namespaces.Client(v4=v4, v6=v6) as client:
-        watch = ["ip", "netns", "exec", client.name, "ip", "-o", "monitor", "address", "route", "link"]
-        with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as process:
+        watch = ["ip", "-o", "monitor", "address", "route", "link"]
+        inside = subprocess.Popen(["ip", "netns", "exec", client.name, *watch], stdout=subprocess.PIPE, text=True)
+        outside = subprocess.Popen(watch, stdout=subprocess.PIPE, text=True)
+        with inside, outside:
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(3)
-            process.kill()
-            assert process.communicate()[0] == ""
+                inside.wait(3)
+            inside.kill()
+            outside.kill()
+            assert inside.communicate()[0] == ""
+            assert client.link not in outside.communicate()[0]
         shown = subprocess.run(["ip", "-n", client.name, "-6", "-o", "address"], capture_output=True, text=True)
         assert ("eth0" in shown.stdout) is v6
