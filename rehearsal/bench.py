@@ -24,6 +24,7 @@ from classroom.progress import say
 from rehearsal import lab, stack
 from rehearsal.commands import start_cloud
 from rehearsal.config import DOMAIN
+from rehearsal.paths import LOGS
 
 Result = TypeVar("Result")
 IDLE, QUIET, PATIENCE = 0.2, 4, 300
@@ -34,6 +35,7 @@ STOLEN, AGAIN, SHORT = 0.03, 2, 8
 """The share of the processors' time that other machines of the hypervisor may take beside a run; how often one is taken again, and
 how often a short one, of at most ten seconds."""
 
+FAILED = LOGS / "bench-failed.log"
 WORK = "import asyncio, email, http.client, json, unittest, xml.dom.minidom"
 
 CONTROLS_ALONE = "cloud,capture,pulumi,up"
@@ -146,10 +148,12 @@ def undisturbed(step: Callable[[], float]) -> float:
 
 
 def client(*argv: object) -> str:
-    """Run a command as a client out there and return what it wrote; ClassroomError if it fails."""
+    """Run a command as a client out there and return what it wrote; ClassroomError if it fails, which names all it wrote."""
     answer = stack.ask(argv)
     if answer.returncode:
-        raise ClassroomError(f"`{' '.join(map(str, argv))}` failed: {answer.stdout[-1500:]}{answer.stderr[-1500:]}")
+        FAILED.parent.mkdir(parents=True, exist_ok=True)
+        FAILED.write_text(answer.stdout + answer.stderr)
+        raise ClassroomError(f"`{' '.join(map(str, argv))}` failed, {FAILED} has all it wrote: {answer.stderr[-1500:]}")
     return answer.stdout
 
 
