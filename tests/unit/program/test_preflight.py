@@ -28,7 +28,14 @@ class FakeCloud:
 
     def get(self, service: str, path: str, **query: Any) -> dict[str, Any]:
         self.asked.append((service, path, query))
-        found: Any = self.answers[path]
+        if path == "/servers":
+            found: Any = [
+                {"name": server["name"]}
+                for server in self.answers["/servers/detail"]
+                if (server["status"], server["image"]["id"]) == (query["status"], query["image"])
+            ]
+        else:
+            found = self.answers[path]
         if path == "/images" and "name" in query:
             found = [image for image in found if image["name"] == query["name"]]
         if path == "/networks":
@@ -70,8 +77,12 @@ def values(smallest: dict[str, Any]) -> dict[str, Any]:
 
 
 def look(answers: Answers, settings: Settings) -> Findings:
+    return look_at(FakeCloud(answers), settings)
+
+
+def look_at(cloud: FakeCloud, settings: Settings) -> Findings:
     with ThreadPoolExecutor(4) as pool:
-        return preflight._Check(FakeCloud(answers), settings, "academy", pool).run()  # type: ignore[arg-type]
+        return preflight._Check(cloud, settings, "academy", pool).run()  # type: ignore[arg-type]
 
 
 def refused(answers: Answers, values: dict[str, Any]) -> str:
@@ -169,7 +180,23 @@ def test_the_quota_on_the_network_is_what_the_program_declares(
 def test_machines_that_are_there_need_no_quota(answers: Answers, values: dict[str, Any]) -> None:
     answers["/limits"]["limits"]["absolute"] |= {"maxTotalInstances": 1, "totalInstancesUsed": 1}
     answers["/servers/detail"] = [{"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i1"}}]
-    assert look(answers, load(values)).broken == {}
+    cloud = FakeCloud(answers)
+    assert look_at(cloud, load(values)) == Findings("n1")
+    # Nor are details asked for that take a cloud long to tell.
+    assert [path for _, path, _ in cloud.asked if path.startswith("/servers")] == ["/servers"]
+
+
+@pytest.mark.parametrize("change", [{"status": "ERROR"}, {"status": "SHUTOFF"}, {"image": {"id": "i2"}}])
+def test_of_a_machine_that_is_not_as_it_should_be_more_is_asked(
+    answers: Answers, values: dict[str, Any], change: dict[str, Any]
+) -> None:
+    answers["/images/i2"] = {"name": "debian-12", "id": "i2"}
+    answers["/servers/detail"] = [
+        {"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i1"}} | change
+    ]
+    cloud = FakeCloud(answers)
+    look_at(cloud, load(values))
+    assert [path for _, path, _ in cloud.asked if path.startswith("/servers")] == ["/servers", "/servers/detail"]
 
 
 def test_a_machine_in_error_is_found(answers: Answers, values: dict[str, Any]) -> None:
