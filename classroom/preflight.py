@@ -96,8 +96,8 @@ class _Check:
 
     def __init__(self, cloud: Cloud, settings: Settings, stack: str, pool: ThreadPoolExecutor) -> None:
         self._cloud, self._settings, self._stack, self._pool = cloud, settings, stack, pool
-        self._plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
-        self._known = {f"{stack}-{plan.name}": plan.name for plan in self._plans}
+        plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
+        self._plans = {f"{stack}-{plan.name}": plan for plan in plans}  # by the server's name
         self._named = f"^{re.escape(stack)}-"
 
     def run(self) -> Findings:
@@ -108,29 +108,21 @@ class _Check:
         faults = faults_of(self._settings.endpoints)
         self._zone(faults)
         image = self._image(images.result()["images"], faults)
-        sound = self._pool.submit(self._all_sound, image)
+        # Nova asks Neutron about each machine of which it tells details, so these are asked for only where one is not as it should be.
+        sound = get("compute", "/servers", name=self._named, status="ACTIVE", image=image["id"]) if image else None
         self._flavors(flavors.result()["flavors"], image, faults)
         external = self._external(networks.result()["networks"], faults)
         if faults:
             raise WrongUseError("\n".join(faults))
-        if sound.result():
+        if sound and self._plans.keys() <= {server["name"] for server in sound.result()["servers"]}:
             return Findings(external)
         servers = get("compute", "/servers/detail", name=self._named)
         own = get("network", "/networks", tags=tag(self._stack))
         there = {server["name"]: server for server in servers.result()["servers"]}
         self._quota(there, {f["name"]: f for f in flavors.result()["flavors"]}, bool(own.result()["networks"]))
-        mine = {self._known[name]: server for name, server in there.items() if name in self._known}
+        mine = {self._plans[name].name: server for name, server in there.items() if name in self._plans}
         broken = {name: _fault(server) for name, server in mine.items() if server["status"] == "ERROR"}
         return Findings(external, broken, self._advice(mine, image))
-
-    def _all_sound(self, image: Mapping[str, Any]) -> bool:
-        """Whether every machine is there, runs, and has this image: then no more needs to be known of them.
-
-        Nova asks Neutron about each machine of which it tells details, which takes several times as long.
-        """
-        query = {"name": self._named, "status": "ACTIVE", "image": image["id"]} if image else {}
-        found = self._cloud.get("compute", "/servers", **query)["servers"] if query else []
-        return self._known.keys() <= {server["name"] for server in found}
 
     def _get(self, service: str, path: str, **query: str | int | bool) -> "Future[dict[str, Any]]":
         return self._pool.submit(self._cloud.get, service, path, **query)
@@ -183,7 +175,7 @@ class _Check:
 
     def _quota(self, there: Mapping[str, Any], flavors: Mapping[str, Any], network_there: bool) -> None:
         """Compare what is not there yet needs with what the project has left."""
-        new = [plan for plan in self._plans if f"{self._stack}-{plan.name}" not in there]
+        new = [plan for name, plan in self._plans.items() if name not in there]
         if not new:
             return
         limits = self._get("compute", "/limits")
@@ -217,7 +209,7 @@ class _Check:
         if not network_there:
             groups = groups_of(self._settings)
             # TURN's relay reaches its own machine by a rule for each.
-            relays = sum("media" in plan.groups for plan in self._plans)
+            relays = sum("media" in plan.groups for plan in self._plans.values())
             families = 1 + (self._settings.ipv6 is not None)
             needed |= {
                 "networks": 1,

@@ -102,7 +102,8 @@ class Held:
             for other in others:
                 if person.sees(other) is None:
                     self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
-        # All have seen each other; from here on they listen to the teacher, which leaves the machine to what runs beside.
+        # All have seen each other; from here on they listen to the teacher, which leaves the machine to what runs beside. The
+        # pupils' microphones were never on: even one that is muted costs a browser a tenth of a core.
         for person in self._people:
             person.page.click("[data-testid=camera]")
         self.began = time.monotonic()
