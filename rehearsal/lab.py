@@ -6,6 +6,7 @@ killed, everything in the lab ends. Clients use the machine's own root file syst
 
 import contextlib
 import fcntl
+import fnmatch
 import json
 import os
 import re
@@ -246,11 +247,20 @@ def _own_loop_devices() -> list[str]:
     ]
 
 
+def control_groups(name: str, top: Path | None = None) -> list[Path]:
+    """Return the control groups of a name (it may be a shell pattern), in all hierarchies or below one group, the upper first.
+
+    Others may go while one looks, and are passed over; pathlib's own search fails then.
+    """
+    walk = os.walk(top or CGROUPS)
+    return sorted(Path(here, group) for here, groups, _ in walk for group in fnmatch.filter(groups, name))
+
+
 def clean() -> None:
     """Take away what a lab that ended leaves on the machine: loop devices, cgroups, mounts."""
     for device in _own_loop_devices():
         subprocess.run(["losetup", "-d", device], check=False)
-    for group in sorted(CGROUPS.rglob(GROUP)):
+    for group in control_groups(GROUP):
         _end_group(group)
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         point = line.split()[4]
@@ -260,7 +270,7 @@ def clean() -> None:
 
 def _end_group(group: Path) -> None:
     """Remove a control group and those below it; processes that have just been killed may need a moment to go."""
-    for folder in [*sorted((p for p in group.rglob("*") if p.is_dir()), reverse=True), group]:
+    for folder in [*reversed(control_groups("*", group)), group]:
         for _ in range(100):
             try:
                 folder.rmdir()

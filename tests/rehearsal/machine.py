@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from rehearsal.lab import GROUP, control_groups
+
 
 def _lines(*argv: str) -> set[str]:
     return set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
@@ -23,7 +25,7 @@ def traces() -> dict[str, set[str]]:
         "namespaces": _lines("ip", "netns", "list"),
         "loop devices": _lines("losetup", "-a"),
         "links": {line.split(": ")[1].partition("@")[0] for line in _lines("ip", "-o", "link")},
-        "control groups": {str(p) for p in Path("/sys/fs/cgroup").rglob("sovereign-classroom*")},
+        "control groups": {str(p) for p in control_groups(f"{GROUP}*")},
         "processes": set(commands.values()),
     }
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from classroom.errors import ClassroomError
 from classroom.paths import CACHE, REPO
+from rehearsal.lab import control_groups
 from tests.roles import outside, packages
 
 STATES = CACHE / "roles"
@@ -161,7 +162,7 @@ def _drop_cgroups(name: str) -> None:
         if top.is_dir():
             deadline = time.monotonic() + 5
             while top.is_dir() and time.monotonic() < deadline:
-                for path in sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True):
+                for path in reversed(control_groups("*", top)):
                     with contextlib.suppress(OSError):
                         path.rmdir()
                 with contextlib.suppress(OSError):

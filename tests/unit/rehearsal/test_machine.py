@@ -69,3 +69,18 @@ def test_a_kernel_that_lacks_something(root: pytest.MonkeyPatch, system: str) ->
         ClassroomError, match=f"this kernel has no {system} file system, which the rehearsal needs: use a kernel"
     ):
         lab.check_machine()
+
+
+def test_control_groups_may_go_while_one_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/going/one", "a/going/deeper/one", "b/one", "b/one/two"):
+        (tmp_path / name).mkdir(parents=True)
+    real = os.scandir
+
+    def scandir(path: str | Path | int) -> object:
+        if not isinstance(path, int) and Path(path).name == "going":
+            Path(path).rename(tmp_path.with_suffix(".gone"))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(lab, "CGROUPS", tmp_path)
+    assert lab.control_groups("one") == [tmp_path / "b/one"]
