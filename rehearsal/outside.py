@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypedDict
 
+from classroom.terminal import wait
 from rehearsal import authority, lab
 from rehearsal.config import DNS
 from rehearsal.paths import CLOUD, LOGS, PACKAGES
@@ -142,20 +142,10 @@ def run_as_client(
     arguments = lab.outside(argv, client_environment() | dict(env or {}), client)
     process = subprocess.Popen(**arguments, stdin=stdin)  # type: ignore[call-overload]
 
-    def pass_on(number: int, _: object) -> None:
+    def tell(number: int) -> None:
         # nsenter waits for the command and would not tell it: the command is its child
         for pid in lab.children(process.pid) or [process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    # The terminal itself sends an interrupt to the command too: only wait for what it makes of it.
-    before = {n: signal.signal(n, pass_on) for n in (signal.SIGTERM, signal.SIGHUP)}
-    before[signal.SIGINT] = signal.signal(
-        signal.SIGINT, lambda *_: None if os.isatty(0) else pass_on(signal.SIGINT, None)
-    )
-    try:
-        status: int = process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return status if status >= 0 else 128 - status
+    return wait(process, tell)

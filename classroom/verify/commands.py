@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from classroom.sovereignty.phrases import said
 from classroom.sovereignty.proof.evidence import Proof
 from classroom.sovereignty.report import last_path
 from classroom.stack import environment, output
+from classroom.terminal import wait
 from classroom.verify.capture import Capture
 from classroom.verify.namespaces import Client
 from classroom.verify.needs import PARTS, SECONDS, capture_path, needs
@@ -186,8 +186,8 @@ def conclude(done: Verification, start: float, status: int) -> None:
         count = {outcome: sum(r.outcome == outcome for r in own) for outcome in ("passed", "not proven", "failed")}
         table.add_row(area, str(len(own)), *map(str, count.values()), f"{sum(r.seconds for r in own):.0f}")
     console.print(table)
-    for sentence in done.not_proven():
-        console.print(f"not proven: {sentence}")
+    for one in done.not_proven():
+        console.print(f"not proven: {one.text()}")
     record = record_of(done, start, status)
     path = keep(record)
     if not results:
@@ -211,7 +211,7 @@ def record_of(done: Verification, start: float, status: int) -> dict[str, Any]:
         "machines": [machine.name for machine in done.target.machines],
         "seconds": round(time.time() - start, 1),
         "passed": status == 0 and bool(done.results) and all(r.outcome != "failed" for r in done.results),
-        "not_proven": done.not_proven(),
+        "not_proven": [one.text() for one in done.not_proven()],
         "tests": [{**one, "message": without_people(one["message"])} for one in as_json(done.results)],
         **controls_of(done),
     }
@@ -233,7 +233,7 @@ def controls_of(done: Verification) -> dict[str, Any]:
             for one in declarations.exceptions
         ],
         "address_data": [about.model_dump(mode="json") for about in tables.about.values()],
-        "open": [one.model_dump(mode="json") for one in done.open_phrases()],
+        "open": [one.model_dump(mode="json") for one in done.not_proven()],
         "controls": [_control(done, control.id) for control in load_controls()],
     }
 
@@ -299,7 +299,8 @@ def capture(
         Client(v4=True, v6=bool(routes.stdout.strip()), own_names=True) as client,
         Capture(client.command([])) as watch,
     ):
-        status = _run(client.command(context.args))
+        process = subprocess.Popen(client.command(context.args), env=environment())
+        status = wait(process, process.send_signal)
         traffic = watch.stop()
     found = {
         "began": began.isoformat(timespec="seconds"),
@@ -311,21 +312,4 @@ def capture(
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.write_text(json.dumps(found, indent=2))
     path.chmod(0o600)
-    raise typer.Exit(status if status >= 0 else 128 - status)
-
-
-def _run(words: list[str]) -> int:
-    """Run a command on this terminal and return its status; signals that are sent to this process reach it too."""
-    process = subprocess.Popen(words, env=environment())
-
-    def pass_on(number: int, _: object) -> None:
-        # The terminal itself sends an interrupt to the command too.
-        if number != signal.SIGINT or not os.isatty(0):
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        return process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    raise typer.Exit(status)

@@ -11,26 +11,11 @@ from pathlib import Path
 from classroom.paths import CACHE
 from classroom.verify.target import Target
 
-PARTS = {
-    "ipv6": "everything over IPv6",
-    "udp-drop": "that TCP 443 alone suffices",
-    "inside": "the hosts' own firewall, tried from their private network",
-    "cloud": "what the cloud itself says of its servers, services and security groups",
-    "capture": "the browser's own traffic",
-    "pulumi": "Pulumi's backend, secrets provider and plugins",
-    "up": "whom the operator's machine asks during `up`",
-}
-"""What `--without` may name, and what then is not proven."""
+PARTS = ("ipv6", "udp-drop", "inside", "cloud", "capture", "pulumi", "up")
+"""What `--without` may name; the phrase `part-NAME` tells what then is not proven."""
 
 SECONDS = 60.0
 """How long the class is held at least."""
-
-IN_CONTAINERS = (
-    "the machine's own kernel and its sysctl values (its guests are containers)",
-    "MemoryMax and CPUQuota of services (its guests are containers)",
-)
-"""What container guests accept and read back, without effect (see rehearsal/README.md)."""
-REHEARSAL_ONLY = "the hosts' own firewall apart from the cloud's (it is tried in the rehearsal alone)"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from classroom.sovereignty.proof.ice import Relay
 from classroom.sovereignty.proof.issuers import Served
 from classroom.sovereignty.proof.packages import Archives
 from classroom.sovereignty.proof.pulumi import Captured, Engine
-from classroom.sovereignty.proof.resolver import Resolver
+from classroom.sovereignty.proof.resolver import Resolver, servers
 from classroom.sovereignty.proof.telemetry import Reporting
 from classroom.sovereignty.proof.time import Clock
 from classroom.sovereignty.state import backend_url, secrets_provider
@@ -315,7 +315,7 @@ def _set_for_pulumi(variable: str) -> str:
 def operators_resolvers() -> list[str]:
     """Return the resolvers of this machine."""
     try:
-        return re.findall(r"^\s*nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text(), re.M)
+        return servers(Path("/etc/resolv.conf").read_text())
     except OSError:
         return []
 

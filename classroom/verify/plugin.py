@@ -18,7 +18,7 @@ import pytest
 
 from classroom.sovereignty.phrases import Said, said
 from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify.needs import IN_CONTAINERS, PARTS, REHEARSAL_ONLY, SECONDS
+from classroom.verify.needs import PARTS, SECONDS
 from classroom.verify.remote import Remote
 from classroom.verify.target import Target
 
@@ -81,19 +81,8 @@ class Verification:
         self.proofs[proof.id] = proof
         assert proof.state == "passed", f"{proof.id}: {proof.state}\n" + "\n".join(proof.faults())
 
-    def not_proven(self) -> list[str]:
-        """Return, sentence by sentence, what this verification does not prove."""
-        found = [f"{PARTS[part]} (--without {part})" for part in sorted(self.without)]
-        if not self.target.rehearsal:
-            found.append(REHEARSAL_ONLY)
-        if self.containers():
-            found += IN_CONTAINERS
-        if not self.target.ipv6:
-            found.append("IPv6: this class has none")
-        return found
-
-    def open_phrases(self) -> list[Said]:
-        """Return the same in the form of reports, which tell it in their reader's language."""
+    def not_proven(self) -> list[Said]:
+        """Return what this verification does not prove."""
         found = [said(f"part-{part}") for part in sorted(self.without)]
         if not self.target.rehearsal:
             found.append(said("rehearsal-only"))
