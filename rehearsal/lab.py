@@ -60,20 +60,25 @@ def check_machine() -> None:
         )
 
 
+def commands() -> dict[int, list[str]]:
+    """Return the command lines of the machine's processes; those that end meanwhile are passed over."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found[int(path.parent.name)] = path.read_bytes().decode(errors="replace").split("\0")
+    return found
+
+
 def labs() -> dict[int, Path]:
     """Return every lab on this machine: the process that holds its namespaces' first process, and its cloud's folder.
 
     The processes themselves tell, not a file beside them: a start that was killed half-way is found too.
     """
     found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0") if entry.name.isdigit() else []
-        except OSError:  # it ended meanwhile
-            continue
+    for pid, argv in commands().items():
         script = next((n for n, word in enumerate(argv) if word.endswith("/rehearsal/inside/init.sh")), None)
-        if argv and argv[0] == "unshare" and script is not None and len(argv) > script + 2:
-            found[int(entry.name)] = Path(argv[script + 2])
+        if argv[0] == "unshare" and script is not None and len(argv) > script + 2:
+            found[pid] = Path(argv[script + 2])
     return found
 
 
@@ -256,29 +261,26 @@ def control_groups(name: str, top: Path | None = None) -> list[Path]:
     return sorted(Path(here, group) for here, groups, _ in walk for group in fnmatch.filter(groups, name))
 
 
+def end_groups(name: str) -> None:
+    """Remove the control groups of a name, and those below; processes that have just been killed may need a moment to go."""
+    deadline = time.monotonic() + 10
+    while (groups := control_groups(name)) and time.monotonic() < deadline:
+        for group in groups:
+            for folder in [*reversed(control_groups("*", group)), group]:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        time.sleep(0.02)
+
+
 def clean() -> None:
     """Take away what a lab that ended leaves on the machine: loop devices, cgroups, mounts."""
     for device in _own_loop_devices():
         subprocess.run(["losetup", "-d", device], check=False)
-    for group in control_groups(GROUP):
-        _end_group(group)
+    end_groups(GROUP)
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         point = line.split()[4]
         if point.startswith(f"{CLOUD}/"):
             subprocess.run(["umount", "-l", point], check=False)
-
-
-def _end_group(group: Path) -> None:
-    """Remove a control group and those below it; processes that have just been killed may need a moment to go."""
-    for folder in [*reversed(control_groups("*", group)), group]:
-        for _ in range(100):
-            try:
-                folder.rmdir()
-                break
-            except FileNotFoundError:
-                break
-            except OSError:
-                time.sleep(0.05)
 
 
 class OnlyOne:

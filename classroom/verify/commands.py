@@ -186,9 +186,9 @@ def conclude(done: Verification, start: float, status: int) -> None:
         count = {outcome: sum(r.outcome == outcome for r in own) for outcome in ("passed", "not proven", "failed")}
         table.add_row(area, str(len(own)), *map(str, count.values()), f"{sum(r.seconds for r in own):.0f}")
     console.print(table)
-    for one in done.not_proven():
-        console.print(f"not proven: {one.text()}")
     record = record_of(done, start, status)
+    for sentence in record["not_proven"]:
+        console.print(f"not proven: {sentence}")
     path = keep(record)
     if not results:
         raise ClassroomError("no test ran: pytest's message above tells why")

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from rehearsal.lab import GROUP, control_groups
+from rehearsal.lab import GROUP, commands, control_groups
 
 
 def _lines(*argv: str) -> set[str]:
@@ -12,21 +12,15 @@ def _lines(*argv: str) -> set[str]:
 
 def traces() -> dict[str, set[str]]:
     """Return mounts, network namespaces, loop devices, bridges and links, control groups, and the lab's processes."""
-    commands = {}
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if "rehearsal/inside" in command or "/opt/openstack" in command or "apt-cacher-ng" in command:
-            commands[path.parent.name] = command
+    processes = {" ".join(words) for words in commands().values()}
+    own = ("rehearsal/inside", "/opt/openstack", "apt-cacher-ng")
     return {
         "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
         "namespaces": _lines("ip", "netns", "list"),
         "loop devices": _lines("losetup", "-a"),
         "links": {line.split(": ")[1].partition("@")[0] for line in _lines("ip", "-o", "link")},
         "control groups": {str(p) for p in control_groups(f"{GROUP}*")},
-        "processes": set(commands.values()),
+        "processes": {command for command in processes if any(part in command for part in own)},
     }
 
 

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from classroom.errors import ClassroomError
 from classroom.paths import CACHE, REPO
-from rehearsal.lab import control_groups
+from rehearsal.lab import CGROUPS, end_groups
 from tests.roles import outside, packages
 
 STATES = CACHE / "roles"
-CGROUPS = Path("/sys/fs/cgroup")
+GROUP = "classroom-roles-"
+"""Each fleet has control groups of this name, with its own after it."""
 CLIENT4, CLIENT6 = "198.51.100.7", "2001:db8:c::7"  # participants of a class come from here
 OUTSIDE = sorted({a for both in outside.NAMES.values() for a in both} | {outside.DNS4, outside.DNS6})
 BOOT_SECONDS = 60
@@ -135,7 +136,7 @@ class Fleet:
                     with contextlib.suppress(ChildProcessError):
                         os.waitpid(supervisor, os.WNOHANG)
                     time.sleep(0.02)
-        _drop_cgroups(self.state.name)
+        end_groups(GROUP + self.state.name)
         if self.state.exists():
             shutil.rmtree(self.state, ignore_errors=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
@@ -154,20 +155,6 @@ class Fleet:
         finally:
             packages.enter_namespace(before)
             os.close(before)
-
-
-def _drop_cgroups(name: str) -> None:
-    for hierarchy in ("unified", "systemd", "."):
-        top = CGROUPS / hierarchy / f"classroom-roles-{name}"
-        if top.is_dir():
-            deadline = time.monotonic() + 5
-            while top.is_dir() and time.monotonic() < deadline:
-                for path in reversed(control_groups("*", top)):
-                    with contextlib.suppress(OSError):
-                        path.rmdir()
-                with contextlib.suppress(OSError):
-                    top.rmdir()
-                time.sleep(0.02)
 
 
 def _run(*argv: object) -> None:
@@ -204,7 +191,7 @@ def _join_cgroup(name: str, host: str) -> None:
     for hierarchy in ("unified", "systemd", "."):
         top = CGROUPS / hierarchy
         if (top / "cgroup.procs").exists():
-            group = top / f"classroom-roles-{name}" / host
+            group = top / f"{GROUP}{name}" / host
             group.mkdir(parents=True, exist_ok=True)
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
@@ -316,7 +303,7 @@ def _supervise(state: Path) -> None:
     finally:
         child.kill()
         child.wait()
-        _drop_cgroups(state.name)
+        end_groups(GROUP + state.name)
 
 
 def _die_with_parent() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from classroom.errors import WrongUseError
-from rehearsal.lab import control_groups
+from rehearsal.lab import commands, control_groups
 from tests.roles import host
-from tests.roles.fleet import STATES, Fleet
+from tests.roles.fleet import GROUP, STATES, Fleet
 
 NAME = "leftovers"
 
@@ -30,17 +30,10 @@ def namespaces(processes: str) -> set[str]:
 
 def traces() -> dict[str, set[str]]:
     """Return what of a fleet could be left on the machine."""
-    processes = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if f"roles/{NAME}".encode() in path.read_bytes():
-                processes.add(path.parent.name)
-        except OSError:
-            continue
     return {
         "mounts": {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"roles/{NAME}" in line},
-        "groups": {str(group) for group in control_groups(f"classroom-roles-{NAME}")},
-        "processes": processes,
+        "groups": {str(group) for group in control_groups(GROUP + NAME)},
+        "processes": {str(pid) for pid, words in commands().items() if f"roles/{NAME}" in " ".join(words)},
         "links": {line for line in Path("/proc/net/dev").read_text().splitlines() if "br0:" in line or "vb-" in line},
         "files": {str(p) for p in STATES.glob(NAME)},
     }
