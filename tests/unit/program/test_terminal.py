@@ -9,9 +9,12 @@ import pytest
 from classroom.paths import REPO
 from classroom.terminal import wait
 
+# A background job ignores interrupts, and so would all below it. Restored here and not between fork and exec: Python runs the
+# fork handlers of gRPC then, which other tests load, and these can end the child.
 IN_STEAD = """
-import subprocess, sys
+import signal, subprocess, sys
 from classroom.terminal import wait
+signal.signal(signal.SIGINT, signal.default_int_handler)
 command = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
 sys.exit(wait(command, command.send_signal))
 """
@@ -41,7 +44,6 @@ def test_a_signal_reaches_the_command(number: int, program: str, status: int) ->
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"begun\n"
