@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check linters units up gate plays roles drills pages rehearsal rehearsal-down test planted bench closed role role-down
+.PHONY: help install machine lock check linters units up gate plays roles drills all-drills class pages rehearsal rehearsal-down test planted bench closed role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
@@ -10,6 +10,9 @@ MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox libnss3-tools nmap nfta
 
 # Side by side: a target's output is shown as a whole at its end, that of a command with `+` as it comes.
 LANES = $(MAKE) --no-print-directory -j2 --output-sync
+
+# The parts of the test run, in their order; tests/budgets.toml gives each its seconds.
+TEST_PARTS := check roles pages up class
 
 ROLE ?= base
 export CLASSROOM_PLUGIN := $(PLUGIN)
@@ -31,11 +34,10 @@ machine: # Debian packages for the rehearsal, where they are missing
 	    > $(CACHE)/logs/apt.log 2>&1 || { tail -20 $(CACHE)/logs/apt.log >&2; exit 1; }; \
 	fi
 
-test: closed install machine ## every test, the whole rehearsal included
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory roles
-	@$(MAKE) --no-print-directory pages
-	@$(MAKE) --no-print-directory up
+test: closed install machine ## every test, the whole rehearsal included; ends with a table of seconds and budgets
+	+@$(VENV)/python -m tests.budget $(TEST_PARTS)
+
+class: closed install machine # the rehearsal's tests, on a class that they open and close
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times -m 'not drill' tests/rehearsal
 
 planted: install machine ## planted violations on the open class (opened if there is none): each control has to catch its own
@@ -88,7 +90,10 @@ roles: install machine ## every role on a systemd-nspawn host: converge, no chan
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py \
 	  tests/roles/test_fleet.py tests/roles/test_each_role.py tests/roles/test_egress.py
 
-drills: install machine ## what takes long: all roles together on one host and on three, live classes, runs cut off half-way
+drills: closed install machine ## what takes long: all roles together on one host and on three, live classes, runs cut off half-way
+	+@$(VENV)/python -m tests.budget --drills all-drills
+
+all-drills:
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_single.py tests/roles/test_split.py
 	@$(VENV)/pytest -v -s -o console_output_style=times -m drill tests/rehearsal
 
