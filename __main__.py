@@ -2,11 +2,11 @@
 
 import pulumi
 
-from classroom import program
-from classroom.classroom import Classroom
+from classroom.provision import pulumi_program
+from classroom.provision.classroom import Classroom
 
-settings = program.settings()
-program.gate(settings)
-found = program.findings(settings)
+settings = pulumi_program.settings()
+pulumi_program.gate(settings)
+found = pulumi_program.findings(settings)
 for name, value in Classroom("classroom", settings, found).outputs.items():
     pulumi.export(name, value)

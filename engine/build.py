@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from classroom.artifacts import ENGINE, engine_path, livekit_path, page_path, portal_path
-from classroom.errors import ClassroomError
-from classroom.paths import CACHE, REPO, digest
-from classroom.progress import run, say
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import CACHE, REPO, digest
+from classroom.common.progress import run, say
+from classroom.configure.artifacts import ENGINE, engine_path, livekit_path, page_path, portal_path
 from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -161,15 +161,13 @@ def build_portal() -> Path:
     """Return the folder of the portal with its packages for the hosts' Python (3.13, x86-64), made if missing."""
     target = portal_path()
     if not target.exists():
-        source = REPO / "classroom" / "portal"
+        source = REPO / "portal"
         with _arriving(target) as folder:
             argv: list[object] = [VENV_BIN / "uv", "pip", "install", "--quiet", "--no-config", "--require-hashes"]
             argv += ["--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28"]
             argv += ["--target", folder, "-r", source / "requirements.lock"]
             run("portal", argv, log=LOGS / "portal.log")
-            package = folder / "classroom"
-            shutil.copytree(source, package / "portal", ignore=shutil.ignore_patterns("__pycache__"))
-            (package / "__init__.py").write_text('"""The part of the classroom that runs on its hosts."""\n')
+            shutil.copytree(source, folder / "portal", ignore=shutil.ignore_patterns("__pycache__"))
             shutil.rmtree(folder / "bin", ignore_errors=True)
     return target
 

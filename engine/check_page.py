@@ -3,9 +3,9 @@
 import os
 import sys
 
-from classroom.errors import ClassroomError
-from classroom.paths import CACHE, REPO, digest
-from classroom.progress import run
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import CACHE, REPO, digest
+from classroom.common.progress import run
 from engine.build import toolchain
 
 WEB = REPO / "web"

@@ -41,6 +41,6 @@ uv() { "$uv_home/bin/uv" pip "$@" --quiet --python .venv/bin/python; }
 uv sync --offline --compile-bytecode --require-hashes requirements.lock 2>/dev/null \
   || uv sync --compile-bytecode --require-hashes requirements.lock
 uv install --offline --no-deps --no-build-isolation -C editable_mode=compat -e .
-.venv/bin/python -m compileall -q classroom rehearsal
+.venv/bin/python -m compileall -q classroom portal rehearsal
 echo "$made" > "$stamp"
 echo "Python environment: done in $(($(date +%s) - start)) s"

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from rehearsal.paths import STACK
+from rehearsal.folders import STACK
 
 DAYS = 60
 NAME = "Sovereign Classroom rehearsal"

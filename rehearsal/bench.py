@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from classroom.errors import ClassroomError
-from classroom.paths import REPO
-from classroom.progress import say
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import REPO
+from classroom.common.progress import say
 from rehearsal import lab, stack
+from rehearsal.cloud_config import DOMAIN
 from rehearsal.commands import start_cloud
-from rehearsal.config import DOMAIN
-from rehearsal.paths import LOGS
+from rehearsal.folders import LOGS
 
 Result = TypeVar("Result")
 IDLE, QUIET, PATIENCE = 0.2, 4, 300
@@ -43,7 +43,7 @@ CONTROLS_ALONE = "cloud,capture,pulumi,up"
 
 FIRST_FRAME = """
 import json, sys
-from classroom.verify.browser import Meeting
+from classroom.verify.browsers.browser import Meeting
 with Meeting(sys.argv[1]) as meeting:
     people = [meeting.start(), meeting.start()]
     print("ready", flush=True)

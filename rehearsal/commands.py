@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from classroom.errors import ClassroomError, WrongUseError
-from classroom.progress import say
-from rehearsal import authority, lab, outside, roots, stack
-from rehearsal.config import API, DOMAIN, admin_environment, write_configuration
-from rehearsal.paths import CLOUD, STACK, STATE
+from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.common.progress import say
+from rehearsal import authority, lab, outside_network, rootfs, stack
+from rehearsal.cloud_config import API, DOMAIN, admin_environment, write_configuration
+from rehearsal.folders import CLOUD, STACK, STATE
 
 app = typer.Typer(
     no_args_is_help=True, help="A real OpenStack on this machine, and a class on it, to try the whole way."
@@ -31,13 +31,13 @@ def register(root: typer.Typer) -> None:
 
 
 def _cloud_environment() -> dict[str, str]:
-    return admin_environment() | {"LAB_API": API, "LAB_IMAGE": roots.guest_root().parent.name}
+    return admin_environment() | {"LAB_API": API, "LAB_IMAGE": rootfs.guest_root().parent.name}
 
 
 def start_cloud() -> float:
     """Build what is missing, start OpenStack and wait until it is ready; return the seconds that the start took."""
-    tools = roots.build_tools()
-    image = roots.build_guest()
+    tools = rootfs.build_tools()
+    image = rootfs.build_guest()
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     STACK.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_configuration()
@@ -59,8 +59,8 @@ def start_cloud() -> float:
             shutil.copyfile(image, there)
     begin = time.monotonic()
     lab.start(tools)
-    outside.furnish()
-    outside.start_package_proxy()
+    outside_network.furnish()
+    outside_network.start_package_proxy()
     command = ["/opt/openstack/bin/python3", "/opt/rehearsal/inside/daemons.py", "start"]
     status = subprocess.run(**lab.inside(command, _cloud_environment()), check=False).returncode  # type: ignore[call-overload]
     if status:
@@ -158,7 +158,7 @@ def execute(
     client: Annotated[str, typer.Option("--client", help="As which client of the outside.")] = "client",
 ) -> None:
     """Run a command as a client outside the cloud; its status is this command's own."""
-    raise typer.Exit(outside.run_as_client(command, client=client))
+    raise typer.Exit(outside_network.run_as_client(command, client=client))
 
 
 @app.command()

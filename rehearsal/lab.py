@@ -17,9 +17,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from classroom.errors import ClassroomError
-from classroom.paths import CACHE
-from rehearsal.paths import CLOUD, HERE, LOGS, PACKAGES, STATE
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import CACHE
+from rehearsal.folders import CLOUD, HERE, LOGS, PACKAGES, STATE
 
 GROUP = "sovereign-classroom"
 CGROUPS = Path("/sys/fs/cgroup")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import yaml
 
-from classroom.errors import ClassroomError
-from classroom.paths import REPO
-from classroom.progress import say
-from rehearsal import outside
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import REPO
+from classroom.common.progress import say
+from rehearsal import outside_network
 from rehearsal.authority import NAME as AUTHORITY
-from rehearsal.config import API, AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
-from rehearsal.paths import STACK
-from rehearsal.sides import SIDES, US, US_AUTHORITY, seat
+from rehearsal.cloud_config import API, AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
+from rehearsal.folders import STACK
+from rehearsal.outside_hosts import SIDES, US, US_AUTHORITY, seat
 
 CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 NAME = "rehearsal"
@@ -66,7 +66,7 @@ def _in_clone(argv: Sequence[object]) -> list[object]:
 
 
 def _client(argv: list[object]) -> int:
-    return outside.run_as_client(_in_clone(argv), environment())
+    return outside_network.run_as_client(_in_clone(argv), environment())
 
 
 def ask(
@@ -174,7 +174,7 @@ def provision(shape: str) -> None:
         raise ClassroomError(f"`pulumi up` ended with status {status}: its message stands above")
     records = output("dns_records")
     assert isinstance(records, list)
-    outside.publish_dns(records)
+    outside_network.publish_dns(records)
 
 
 def open_class(shape: str) -> None:
@@ -196,12 +196,12 @@ def view(out: Path) -> None:
     classes = output("classes")
     assert isinstance(classes, list)
     target = out.expanduser().absolute()
-    code = "import json, sys; from classroom.verify.browser import look; look(*json.load(sys.stdin))"
+    code = "import json, sys; from classroom.verify.browsers.browser import look; look(*json.load(sys.stdin))"
     job = [classes[0]["url"], classes[0]["pupil_code"], str(target)]
     with tempfile.TemporaryFile("w+", dir=STACK) as words:
         json.dump(job, words)
         words.seek(0)
-        status = outside.run_as_client(["python", "-c", code], environment(), stdin=words)
+        status = outside_network.run_as_client(["python", "-c", code], environment(), stdin=words)
     if status or not target.exists():
         raise ClassroomError(
             f"the class could not be looked into (status {status}): the browser's message stands above"

@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 import maxminddb
 from pydantic import ValidationError
 
-from classroom.errors import ClassroomError
-from classroom.paths import CACHE, digest
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import CACHE, digest
 from classroom.sovereignty.facts import DATA, Record
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

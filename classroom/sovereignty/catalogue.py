@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from classroom.errors import ClassroomError, WrongUseError
+from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty.countries import classify, country_name, normalise
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml, too_old
 

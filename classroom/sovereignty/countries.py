@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from classroom.errors import ClassroomError
+from classroom.common.errors import ClassroomError
 from classroom.sovereignty.facts import DATA, Mark, Record, first_error, read_yaml
 
 CountryClass = Literal["eu", "eea", "adequate", "third", "unknown"]

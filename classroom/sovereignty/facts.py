@@ -7,7 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from classroom.errors import ClassroomError
+from classroom.common.errors import ClassroomError
 
 DATA = Path(__file__).parent / "data"
 MAX_AGE_MONTHS = 12

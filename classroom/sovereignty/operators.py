@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
-from classroom.errors import ClassroomError, WrongUseError
+from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty import owners as owner_file
 from classroom.sovereignty.catalogue import Cloud, Party, Region, _resolve, load_catalogue
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from classroom.errors import ClassroomError
+from classroom.common.errors import ClassroomError
 from classroom.sovereignty.catalogue import Catalogue, Fact, Party, _resolve, load_catalogue
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
 

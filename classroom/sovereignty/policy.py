@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from classroom.errors import RefusedError, WrongUseError
+from classroom.common.errors import RefusedError, WrongUseError
 from classroom.sovereignty.catalogue import (
     ASPECTS,
     About,

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from classroom.endpoints import Endpoint
-from classroom.errors import WrongUseError
-from classroom.paths import REPO
+from classroom.common.errors import WrongUseError
+from classroom.common.paths import REPO
+from classroom.config.endpoints import Endpoint
 from classroom.sovereignty import owners as owner_file
 from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Address, Announced, Network, Tables, tables
 from classroom.sovereignty.catalogue import About, Dpf, Party

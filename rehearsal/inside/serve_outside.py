@@ -1,6 +1,6 @@
 """Hosts of the outside that a class could leak to: `serve_outside.py HOSTS FOLDER`, inside the lab.
 
-HOSTS is the JSON file of `rehearsal/sides.py`. It answers as STUN server (UDP 3478), and as CDN and as certificate authority
+HOSTS is the JSON file of `rehearsal/outside_hosts.py`. It answers as STUN server (UDP 3478), and as CDN and as certificate authority
 over HTTP and HTTPS, with `FOLDER/<name>.pem` (chain and key) and `FOLDER/<name>.root` (the authority's certificate, DER).
 Each line that it prints is a host that was asked, and for what; who asked is not told.
 """

@@ -7,13 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from classroom.verify.browser import Meeting
-from classroom.verify.held import Held
-from classroom.verify.outside import declared_tcp, own_address, scan
-from classroom.verify.plugin import Verification
-from classroom.verify.probe import Probe, Tried
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Held
+from classroom.verify.browsers.browser import Meeting
+from classroom.verify.deployment import Target
+from classroom.verify.network.port_scan import declared_tcp, own_address, scan
+from classroom.verify.network.private_network_probe import Probe, Tried
+from classroom.verify.pytest_plugin import Verification
+from classroom.verify.ssh import Remote
 
 
 def _verification(config: pytest.Config) -> Verification:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from classroom import artifacts
+from classroom.configure import artifacts
 from tests.page.people import FLAGS, Someone
 from tests.page.server import Settings, free_port, livekit, portal, settings
 from tests.page.site import Site, serve

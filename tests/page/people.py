@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from classroom.paths import REPO
+from classroom.common.paths import REPO
 from tests.page.server import CODES
 from tests.page.site import Site
 

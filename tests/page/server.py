@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from classroom import artifacts
-from classroom.paths import REPO
+from classroom.common.paths import REPO
+from classroom.configure import artifacts
 
 CODES = {"teacher": "TEACHERC0DE17", "pupil": "PVP11C0D"}
 ROOM = "cm2"
@@ -85,9 +85,7 @@ def portal(at: Settings, url: str = "") -> Iterator[subprocess.Popen]:
     (at.folder / "portal.json").write_text(json.dumps(shown))
     hidden = {"livekit_secret": at.secret, "codes": codes()}
     (at.folder / "secrets" / "portal.json").write_text(json.dumps(hidden))
-    with running(
-        [sys.executable, "-m", "classroom.portal"], at.folder / "portal.log", at.portal, **environment(at)
-    ) as p:
+    with running([sys.executable, "-m", "portal"], at.folder / "portal.log", at.portal, **environment(at)) as p:
         yield p
 
 

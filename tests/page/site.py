@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from classroom.paths import REPO
+from classroom.common.paths import REPO
 from tests.page.server import Settings
 
 NGINX = REPO / "ansible" / "roles" / "web" / "templates" / "nginx.conf.j2"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.unit.program.keystone import serving
+from tests.unit.keystone import serving
 from tests.up.amazon import amazon, variables
 from tests.up.gate_project import GateProject
 

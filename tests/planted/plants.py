@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.config import API
-from rehearsal.sides import US
-from tests.planted.eyes import ALL
+from rehearsal.cloud_config import API
+from rehearsal.outside_hosts import US
+from tests.planted.control_runner import ALL
 from tests.planted.gate import Refusal
-from tests.planted.hands import Action, InCloud, InEnvironment, InStackFile, OnHost, OnOperatorsMachine
+from tests.planted.injectors import Action, InCloud, InEnvironment, InStackFile, OnHost, OnOperatorsMachine
 
 NETWORK4, NETWORK6 = US.network4, US.network6
 CDN, CDN4, CDN6 = US.name("cdn"), *US.addresses("cdn")

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from rehearsal import lab, stack
-from rehearsal.config import admin_environment
+from rehearsal.cloud_config import admin_environment
 from rehearsal.stack import CLASSROOM
 
 REPO = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal import lab, stack
-from rehearsal.paths import STACK
+from rehearsal.folders import STACK
 from tests.rehearsal.command import CLASSROOM, REPO, member, rehearsal
 from tests.rehearsal.machine import traces
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from rehearsal import stack
-from rehearsal.config import AUTH_URL
-from rehearsal.paths import STACK
+from rehearsal.cloud_config import AUTH_URL
+from rehearsal.folders import STACK
 from tests.rehearsal.command import as_client, count, in_cloud
 
 UP = ("pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", stack.NAME)

@@ -7,8 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from classroom.paths import CACHE
-from rehearsal.paths import STACK
+from classroom.common.paths import CACHE
+from rehearsal.folders import STACK
 from rehearsal.stack import SETTINGS
 from tests.rehearsal.command import REPO, as_client, rehearsal
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from classroom.verify.target import Group, Target
-from tests.rehearsal.eyes import administer, look, red
+from classroom.verify.deployment import Group, Target
+from tests.rehearsal.quick_check import administer, look, red
 
 OWN_CERTIFICATE = """
 mkdir -p /root/fault && cp -p /etc/classroom/tls/fullchain.pem /etc/classroom/secrets/tls.key /root/fault/

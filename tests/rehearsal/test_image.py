@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.paths import HERE
-from rehearsal.roots import guest_manifest, guest_root
+from rehearsal.folders import HERE
+from rehearsal.rootfs import guest_manifest, guest_root
 from tests.rehearsal.command import rehearsal
 
 PLACES = (

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from classroom.sovereignty.declarations import of_stack
+from classroom.config.declarations import of_stack
 from classroom.sovereignty.verdict import Judge
-from rehearsal.config import CLIENT4, CLIENT6
-from rehearsal.sides import EU, SIDES, US, hosts
+from rehearsal.cloud_config import CLIENT4, CLIENT6
+from rehearsal.outside_hosts import EU, SIDES, US, hosts
 from tests.rehearsal.command import as_client
 
 

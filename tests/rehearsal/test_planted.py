@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from classroom.verify.commands import last_path
-from classroom.verify.target import Target
-from rehearsal import authority, outside, stack
-from rehearsal.sides import US_AUTHORITY
-from tests.planted.eyes import ALL, Eyes, Look
-from tests.planted.hands import Hands
+from classroom.cli.verify import last_path
+from classroom.verify.deployment import Target
+from rehearsal import authority, outside_network, stack
+from rehearsal.outside_hosts import US_AUTHORITY
+from tests.planted.control_runner import ALL, Eyes, Look
+from tests.planted.injectors import Hands
 from tests.planted.plants import PLANTS, VALUES, Plant
 from tests.planted.record import Row, per_cent, red, renewed, table, write
 
@@ -60,7 +60,9 @@ def planting(inventory: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
     """A run whose first look finds every control green; in the end its rows are written and shown."""
     stack.link()
     target = Target.read(inventory)
-    chain, key = authority.signed(outside.AUTHORITIES[US_AUTHORITY], target.domain, authority.names_of(target.domain))
+    chain, key = authority.signed(
+        outside_network.AUTHORITIES[US_AUTHORITY], target.domain, authority.names_of(target.domain)
+    )
     values = VALUES | {"us_certificate": chain.decode().strip(), "us_key": key.decode().strip()}
     given: Path | None = request.config.getoption("--planted")
     with Eyes(inventory) as eyes:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import outside, stack
+from rehearsal import outside_network, stack
 from tests.rehearsal.command import as_client, in_cloud
-from tests.rehearsal.eyes import look, red
+from tests.rehearsal.quick_check import look, red
 from tests.rehearsal.test_bad_input import UP, nothing_is_lost, up
 
 __all__ = ["nothing_is_lost"]
@@ -42,7 +42,7 @@ def test_a_machine_that_the_cloud_leaves_in_error_is_replaced(tmp_path: Path) ->
     ), said
     answer = up(tmp_path, media_count=2)
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
-    outside.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]
+    outside_network.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]
     inventory = tmp_path / "inventory.json"
     inventory.write_text(json.dumps(stack.output("inventory")))
     seen = look(inventory)
@@ -50,4 +50,4 @@ def test_a_machine_that_the_cloud_leaves_in_error_is_replaced(tmp_path: Path) ->
     assert red(seen) == set()
     answer = as_client(*UP)
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
-    outside.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]
+    outside_network.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from classroom.errors import ClassroomError
-from classroom.paths import CACHE, REPO
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import CACHE, REPO
 from rehearsal.lab import CGROUPS, end_groups
 from tests.roles import outside, packages
 
@@ -43,7 +43,7 @@ class Host:
 
 def _roots() -> tuple[Path, Path]:
     """Return the tools root, which has systemd-nspawn, and the guest's root file system; both are built if missing."""
-    from rehearsal import roots
+    from rehearsal import rootfs as roots
 
     return roots.build_tools(), roots.build_guest().parent / "rootfs"
 

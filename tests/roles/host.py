@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from classroom.errors import ClassroomError, WrongUseError
+from classroom.common.errors import ClassroomError, WrongUseError
 from tests.roles.fleet import STATES, Fleet
 from tests.roles.play import ANSIBLE, Play
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from rehearsal.roots import mirrors
+from rehearsal.rootfs import mirrors
 
 CLONE_NEWNET = 0x40000000
 

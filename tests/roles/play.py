@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from classroom import artifacts
-from classroom.endpoints import egress_rows, endpoints_of, host_services, rows_for
-from classroom.paths import REPO
-from classroom.ports import RELAY, Shape, ports_for
+from classroom.common.paths import REPO
+from classroom.config.endpoints import egress_rows, endpoints_of, host_services, rows_for
+from classroom.config.ports import RELAY, Shape, ports_for
+from classroom.configure import artifacts
 from tests.roles.fleet import Fleet
 from tests.roles.outside import ENDPOINTS
 
@@ -264,9 +264,8 @@ def _portal(state: Path) -> Path:
     built = artifacts.portal_path()
     if built.exists():
         return built
-    package = state / "portal" / "classroom" / "portal"
+    package = state / "portal" / "portal"
     package.mkdir(parents=True, exist_ok=True)
-    (package.parent / "__init__.py").touch()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(
         "import http.server, json\n"

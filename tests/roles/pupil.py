@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from livekit.protocol.rtc import JoinResponse, Ping, SignalRequest, SignalResponse
 
-from classroom.paths import REPO
+from classroom.common.paths import REPO
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.play import CODES, DOMAIN
 

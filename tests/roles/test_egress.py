@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from classroom.verify.difference import same
-from classroom.verify.firewall import effective, expected
-from classroom.verify.target import Target
+from classroom.verify.deployment import Target
+from classroom.verify.network.firewall import effective, expected
+from classroom.verify.text_diff import same
 from tests.roles import outside
 from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
 from tests.roles.play import Play

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from classroom.errors import WrongUseError
+from classroom.common.errors import WrongUseError
 from rehearsal.lab import commands, control_groups
 from tests.roles import host
 from tests.roles.fleet import GROUP, STATES, Fleet

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from unittest.mock import patch
 
-from classroom.cli import main
+from classroom.cli.app import main
 
 Done = subprocess.CompletedProcess[str]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from classroom.paths import REPO
-from tests.unit.program.conftest import issued
-from tests.unit.program.keystone import PASSWORD
+from classroom.common.paths import REPO
+from tests.unit.conftest import issued
+from tests.unit.keystone import PASSWORD
 from tests.up.project import Project
 
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIDvGjzMKzgLTIgJIcUXRc2iNTNRCcYeqZwLzcEMzsSx"

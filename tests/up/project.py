@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classroom.paths import REPO
+from classroom.common.paths import REPO
 
 PROGRAM = """
 import json, os
 import pulumi
-from classroom.configure import Configure, Secret
-from classroom.program import quiet
+from classroom.configure.resources import Configure, Secret
+from classroom.provision.pulumi_program import quiet
 
 quiet()
 opts = pulumi.ResourceOptions(provider=pulumi.ProviderResource("classroom", "classroom", {}))
@@ -65,7 +65,7 @@ class Project:
         """Copy the product's package, so that it takes `root` for the clone, and make the stack."""
         leave_out = shutil.ignore_patterns("__pycache__", "data", "verify")
         shutil.copytree(REPO / "classroom", root / "classroom", ignore=leave_out)
-        for name in ("engine", "web", ".venv"):
+        for name in ("engine", "portal", "web", ".venv"):
             (root / name).symlink_to(REPO / name)
         shutil.copy(REPO / "Pulumi.yaml", root)
         (root / "__main__.py").write_text(PROGRAM)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.unit.program.keystone import serving
+from tests.unit.keystone import serving
 from tests.up.amazon import amazon, variables
 from tests.up.gate_project import DECLARED, GateProject
 

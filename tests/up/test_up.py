@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from classroom.memory import memory_folder
-from classroom.provider.configure import PREFIX
+from classroom.common.tmpfs import memory_folder
+from classroom.configure.provider.ansible_process import PREFIX
 from tests.up.project import Project, gone, kill, lines, wait_for
 
 HIDDEN, OPEN = f"hidden-{secrets.token_hex(12)}", f"open-{secrets.token_hex(12)}"

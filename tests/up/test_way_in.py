@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.program.keystone import PASSWORD, serving
+from tests.unit.keystone import PASSWORD, serving
 from tests.up.project import Project
 
 PROGRAM = """
 import json, os
 import pulumi
 import pulumi_openstack as openstack
-from classroom.configure import openstack_provider
+from classroom.configure.resources import openstack_provider
 
 wanted = json.loads(open("wanted.json").read())
 first = openstack_provider(wanted.get("cloud"), "north")

@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from classroom.verify.browser import Meeting
-from classroom.verify.held import Held
-from classroom.verify.media import judge
-from classroom.verify.pair import ENOUGH_SHORT, SHORT, Pair, both_ways
-from classroom.verify.plugin import Verification
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Held
+from classroom.verify.browsers.browser import Meeting
+from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, both_ways
+from classroom.verify.browsers.media_signal import judge
+from classroom.verify.deployment import Target
+from classroom.verify.pytest_plugin import Verification
 
 SECONDS, ENOUGH = 20, 18
 WORDS = "Bonjour Madame"

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from classroom.verify.browser import Meeting, Participant
-from classroom.verify.held import Held
-from classroom.verify.namespaces import Client
-from classroom.verify.pair import ENOUGH_SHORT, SHORT, Pair, both_ways
-from classroom.verify.plugin import Verification
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Held
+from classroom.verify.browsers.browser import Meeting, Participant
+from classroom.verify.browsers.client_network import Client
+from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, both_ways
+from classroom.verify.deployment import Target
+from classroom.verify.pytest_plugin import Verification
 
 # Clients with less network: each a namespace of its own, with what is left to it. The held class has one with IPv6 alone.
 CLIENTS = {

@@ -8,15 +8,15 @@ from io import BytesIO
 
 import pytest
 
-from classroom.sovereignty.phrases import LANGUAGES
-from classroom.sovereignty.report import Verification as Kept
-from classroom.sovereignty.report import as_html
-from classroom.verify.browser import Meeting
-from classroom.verify.commands import record_of
-from classroom.verify.outside import own_address, stun_binding
-from classroom.verify.plugin import Verification
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.cli.verify import record_of
+from classroom.verify.browsers.browser import Meeting
+from classroom.verify.deployment import Target
+from classroom.verify.network.port_scan import own_address, stun_binding
+from classroom.verify.pytest_plugin import Verification
+from classroom.verify.report.phrases import LANGUAGES
+from classroom.verify.report.report import Verification as Kept
+from classroom.verify.report.report import as_html
+from classroom.verify.ssh import Remote
 
 ADMINISTRATION = re.compile(r" (sshd|sshd-session|sshd-auth|sudo|systemd-logind|systemd|cloud-init)(\[\d+\])?: ")
 """Lines of the journal about administration: this verification logs in from the participants' own address."""

@@ -2,9 +2,9 @@
 
 import re
 
-from classroom.verify.difference import same
-from classroom.verify.remote import Listener, Remote
-from classroom.verify.target import Target
+from classroom.verify.deployment import Target
+from classroom.verify.ssh import Listener, Remote
+from classroom.verify.text_diff import same
 
 
 def test_exactly_these_ports_listen(every: Remote, target: Target) -> None:

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from classroom.verify.difference import same
-from classroom.verify.firewall import effective, expected
-from classroom.verify.remote import SUDOERS, Remote, listed_commands
-from classroom.verify.target import ACCOUNT, Target
+from classroom.verify.deployment import ACCOUNT, Target
+from classroom.verify.network.firewall import effective, expected
+from classroom.verify.ssh import SUDOERS, Remote, listed_commands
+from classroom.verify.text_diff import same
 
 SUDO_OF_DEBIAN = {"root ALL=(ALL:ALL) ALL", "%sudo ALL=(ALL:ALL) ALL", "@includedir /etc/sudoers.d"}
 SUDO_OF_ADMINS = {"%classroom-admins ALL=(ALL:ALL) NOPASSWD: ALL"}

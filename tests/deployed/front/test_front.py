@@ -5,8 +5,8 @@ import datetime
 import pytest
 from cryptography import x509
 
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.deployment import Target
+from classroom.verify.ssh import Remote
 
 
 @pytest.mark.parametrize("name", ["nginx", "portal"])

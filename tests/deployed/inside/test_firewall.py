@@ -2,10 +2,10 @@
 
 import pytest
 
-from classroom.verify.outside import declared_tcp, declared_udp
-from classroom.verify.probe import Tried
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.deployment import Target
+from classroom.verify.network.port_scan import declared_tcp, declared_udp
+from classroom.verify.network.private_network_probe import Tried
+from classroom.verify.ssh import Remote
 
 # The probe is reached over IPv6.
 pytestmark = [pytest.mark.rehearsal, pytest.mark.part("inside"), pytest.mark.part("ipv6")]

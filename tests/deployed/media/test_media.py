@@ -2,9 +2,9 @@
 
 import re
 
-from classroom.paths import REPO
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.common.paths import REPO
+from classroom.verify.deployment import Target
+from classroom.verify.ssh import Remote
 
 
 def test_livekit_runs(media: Remote) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from classroom.verify.target import Target
+from classroom.verify.deployment import Target
 
 FAMILIES = [4, pytest.param(6, marks=pytest.mark.part("ipv6"))]
 

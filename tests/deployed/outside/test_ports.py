@@ -2,9 +2,9 @@
 
 import pytest
 
-from classroom.verify.outside import declared_tcp, declared_udp, own_address, send_datagrams, stun_binding
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.deployment import Target
+from classroom.verify.network.port_scan import declared_tcp, declared_udp, own_address, send_datagrams, stun_binding
+from classroom.verify.ssh import Remote
 
 
 @pytest.mark.parametrize("family", [4, pytest.param(6, marks=pytest.mark.part("ipv6"))])

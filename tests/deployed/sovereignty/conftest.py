@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify.held import Held, Observed
-from classroom.verify.plugin import Verification
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Held, Observed
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
+from classroom.verify.pytest_plugin import Verification
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import addresses
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.controls import addresses, collectors
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
+from classroom.verify.ssh import Remote
 
 
 def test_addresses(
@@ -14,8 +13,8 @@ def test_addresses(
 ) -> None:
     """Those that machines have, their floating ones that the cloud translates, and those that DNS gives."""
     machines = {
-        m.name: sorted({*observe.own_addresses(remotes[m.name]), *target.addresses(m), m.private4})
+        m.name: sorted({*collectors.own_addresses(remotes[m.name]), *target.addresses(m), m.private4})
         for m in target.machines
     }
-    names = {name: observe.looked_up(name, ipv6=with_ipv6) for name in target.names}
+    names = {name: collectors.looked_up(name, ipv6=with_ipv6) for name in target.names}
     prove(addresses.judge(machines, target.vars["classroom_network_cidr"], names, eye, ipv6=target.ipv6))

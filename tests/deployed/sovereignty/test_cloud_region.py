@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from classroom.sovereignty.proof import cloud_region
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.target import Target
+from classroom.verify.controls import cloud_region, collectors
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
 
 
 @pytest.mark.part("cloud")
 def test_cloud_region(target: Target, eye: Eye, prove: Callable[[Proof], None]) -> None:
-    prove(cloud_region.judge(observe.cloud_view(target), eye))
+    prove(cloud_region.judge(collectors.cloud_view(target), eye))

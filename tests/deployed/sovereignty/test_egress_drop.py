@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import egress_drop
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.held import Observed
-from classroom.verify.plugin import Verification
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Observed
+from classroom.verify.controls import collectors, egress_drop
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
+from classroom.verify.pytest_plugin import Verification
+from classroom.verify.ssh import Remote
 
 
 def test_egress_drop(
@@ -21,6 +20,6 @@ def test_egress_drop(
     prove: Callable[[Proof], None],
 ) -> None:
     """After the class: what is tried here stands in no window."""
-    found = observe.each(remotes, lambda remote: observe.barrier(remote, eye, ipv6=target.ipv6))
-    groups = None if "cloud" in verification.without else observe.security_groups(target)
+    found = collectors.each(remotes, lambda remote: collectors.barrier(remote, eye, ipv6=target.ipv6))
+    groups = None if "cloud" in verification.without else collectors.security_groups(target)
     prove(egress_drop.judge(found, groups, own, eye))

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import host_connections
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify.held import Observed
+from classroom.verify.browsers.background_class import Observed
+from classroom.verify.controls import host_connections
+from classroom.verify.controls.evidence import Eye, Proof
 
 
 def test_host_connections(observed: Observed, own: list[str], eye: Eye, prove: Callable[[Proof], None]) -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import ice
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.held import Observed
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Observed
+from classroom.verify.controls import collectors, ice
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
+from classroom.verify.ssh import Remote
 
 
 def test_ice(
@@ -19,5 +18,5 @@ def test_ice(
     prove: Callable[[Proof], None],
 ) -> None:
     """After the class TURN is asked, with a participant's credentials, to relay to this machine: that is a stranger."""
-    relays = observe.relays(target, remotes, observed.credentials)
+    relays = collectors.relays(target, remotes, observed.credentials)
     prove(ice.judge(observed.connections, target.names, own, relays or None, eye))

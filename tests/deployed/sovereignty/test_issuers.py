@@ -3,13 +3,12 @@
 import os
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import issuers
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.target import Target
+from classroom.verify.controls import collectors, issuers
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
 
 
 def test_issuers(target: Target, with_ipv6: bool, eye: Eye, prove: Callable[[Proof], None]) -> None:
     front = target.addresses(target.group("front")[0], ipv6=with_ipv6)
-    served = observe.served(target.names, front, os.environ.get("SSL_CERT_FILE"))
+    served = collectors.served(target.names, front, os.environ.get("SSL_CERT_FILE"))
     prove(issuers.judge(served, dict.fromkeys(target.turn_names, "TURN"), eye))

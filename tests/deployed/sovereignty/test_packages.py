@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import packages
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.remote import Remote
+from classroom.verify.controls import collectors, packages
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.ssh import Remote
 
 
 def test_packages(remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]) -> None:
-    found = observe.each(remotes, observe.archives)
+    found = collectors.each(remotes, collectors.archives)
     prove(packages.judge(found, eye))

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import page_requests
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify.held import Observed
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Observed
+from classroom.verify.controls import page_requests
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
 
 
 def test_page_requests(

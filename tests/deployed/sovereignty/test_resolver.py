@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import resolver
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.held import Observed
-from classroom.verify.remote import Remote
-from classroom.verify.target import Target
+from classroom.verify.browsers.background_class import Observed
+from classroom.verify.controls import collectors, resolver
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.deployment import Target
+from classroom.verify.ssh import Remote
 
 
 def test_resolver(
     observed: Observed, target: Target, remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]
 ) -> None:
     """After the class: what is tried here stands in no window."""
-    found = observe.each(remotes, lambda remote: observe.resolver(remote, target))
+    found = collectors.each(remotes, lambda remote: collectors.resolver(remote, target))
     prove(resolver.judge(found, eye))

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import telemetry
-from classroom.sovereignty.proof.evidence import Proof
-from classroom.verify import observe
-from classroom.verify.remote import Remote
+from classroom.verify.controls import collectors, telemetry
+from classroom.verify.controls.evidence import Proof
+from classroom.verify.ssh import Remote
 
 
 def test_telemetry(remotes: dict[str, Remote], prove: Callable[[Proof], None]) -> None:
-    found = observe.each(remotes, observe.reporting)
+    found = collectors.each(remotes, collectors.reporting)
     prove(telemetry.judge(found))

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from classroom.sovereignty.proof import time
-from classroom.sovereignty.proof.evidence import Eye, Proof
-from classroom.verify import observe
-from classroom.verify.remote import Remote
+from classroom.verify.controls import collectors, time
+from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.ssh import Remote
 
 
 def test_time(remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]) -> None:
-    found = observe.each(remotes, observe.clock_of)
+    found = collectors.each(remotes, collectors.clock_of)
     prove(time.judge(found, eye))

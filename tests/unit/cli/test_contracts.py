@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from tests.unit.command import classroom
-from tests.unit.sovereignty.test_report import record
+from tests.unit.verify.report.test_report import record
 
 GOLDEN = Path(__file__).parent / "golden"
 DAY = ("--as-of", "2026-11-24")

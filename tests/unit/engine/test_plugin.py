@@ -12,11 +12,11 @@ import pulumi
 import pulumi_openstack
 import pytest
 
-from classroom.access import Access, AccessArgs, security_groups
-from classroom.artifacts import engine_dir
-from classroom.endpoints import egress_for, endpoints_of
-from classroom.machines import Machines, MachinesArgs, plans_for
-from classroom.network import Network, NetworkArgs
+from classroom.config.endpoints import egress_for, endpoints_of
+from classroom.configure.artifacts import engine_dir
+from classroom.provision.access import Access, AccessArgs, security_groups
+from classroom.provision.machines import Machines, MachinesArgs, plans_for
+from classroom.provision.network import Network, NetworkArgs
 
 DNS = {"use": "dns", "name": "dns.example", "operator": "Example", "addresses": ["192.0.2.53"]}
 

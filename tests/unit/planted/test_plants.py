@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from classroom.sovereignty.verdict import DOCUMENTATION, Overlay
-from rehearsal.config import ENDPOINTS
-from rehearsal.sides import EU, KINDS, SIDES, US
+from rehearsal.cloud_config import ENDPOINTS
+from rehearsal.outside_hosts import EU, KINDS, SIDES, US
 from rehearsal.stack import DECLARED
-from tests.planted.eyes import ALL
-from tests.planted.hands import InStackFile
+from tests.planted.control_runner import ALL
+from tests.planted.injectors import InStackFile
 from tests.planted.plants import PLANTS, VALUES, Plant
 
 NAMED = (

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from classroom.portal import codes as codes_module
-from classroom.portal.codes import ALPHABET, Codes, normal
-from classroom.portal.config import ConfigError, load
-from classroom.portal.door import Limit, network
-from classroom.portal.names import clean_name
+from portal import codes as codes_module
+from portal.codes import ALPHABET, Codes, normal
+from portal.config import ConfigError, load
+from portal.names import clean_name
+from portal.rate_limit import Limit, network
 from tests.page.server import CODES, Settings, codes, environment, post
 
 
@@ -92,7 +92,7 @@ def test_one_place_is_one_address_or_one_network() -> None:
 def test_verification_codes_open_a_room_of_their_own_for_a_quarter_of_an_hour(
     at: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [sys.executable, "-m", "classroom.portal.verification"]
+    command = [sys.executable, "-m", "portal.verification"]
     found = json.loads(
         subprocess.run(command, env=os.environ | environment(at), check=True, capture_output=True).stdout
     )
@@ -138,9 +138,7 @@ def test_a_bad_configuration_is_one_sentence(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ConfigError, match="`url` is missing or empty"):
         load()
     extra = {"PORTAL_CONFIG": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "classroom.portal"], env=os.environ | extra, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "portal"], env=os.environ | extra, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from classroom.errors import ClassroomError
-from classroom.paths import REPO
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import REPO
 from rehearsal import lab
 
 AS_NOBODY = """
 import importlib, io, os, sys
-from classroom import cli
+from classroom.cli import app as cli
 for area in cli.AREAS:
     importlib.import_module(area)
 cli.Console(file=io.StringIO()).print("[bold]an ordinary user may not look where this Python stands")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from classroom.errors import ClassroomError, WrongUseError
+from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty.catalogue import Cloud, Fact, expired, load_catalogue, read_cloud
 from classroom.sovereignty.countries import classify, load
 from classroom.sovereignty.facts import DATA, Source, too_old

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from classroom.errors import RefusedError, WrongUseError
+from classroom.common.errors import RefusedError, WrongUseError
 from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.policy import (
     CheckResult,
@@ -321,7 +321,7 @@ def test_nothing_is_asked_of_the_network() -> None:
 import datetime, sys
 asked = []
 sys.addaudithook(lambda event, args: asked.append(event) if event.startswith("socket.") else None)
-from classroom.errors import ClassroomError
+from classroom.common.errors import ClassroomError
 from classroom.sovereignty.policy import check_plan
 for url, region in [("https://auth.cloud.ovh.net/v3", "GRA11"), ("https://auth.cloud.ovh.net/v3", "eu-west-eri"),
                     ("https://nobody.example/v3", "one"), ("nonsense", "one")]:

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classroom.errors import ClassroomError, WrongUseError
+from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty import addresses, owners
 from classroom.sovereignty.countries import classify
 from classroom.sovereignty.policy import DeclaredCloud

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from classroom.paths import REPO
-from classroom.verify.remote import listed_commands
+from classroom.common.paths import REPO
+from classroom.verify.ssh import listed_commands
 
 FILES = sorted([*(REPO / "tests" / "deployed").rglob("*.py"), *(REPO / "classroom" / "verify").rglob("*.py")])
-REMOTE = REPO / "classroom" / "verify" / "remote.py"
+REMOTE = REPO / "classroom" / "verify" / "ssh.py"
 
 
 def findings(source: str, *, remote: bool = False) -> Iterator[str]:

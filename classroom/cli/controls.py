@@ -1,0 +1,36 @@
+"""`classroom controls`: what is proven on the running class, by which law, how, and what to do where it fails."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from classroom.verify.controls.control_catalogue import DOCS, load_controls, page
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole catalogue as JSON.")] = False,
+    docs: Annotated[bool, typer.Option("--docs", help="Write docs/controls.md anew.")] = False,
+) -> None:
+    """List the controls of sovereignty that `classroom verify` carries out."""
+    controls = load_controls()
+    if docs:
+        DOCS.parent.mkdir(exist_ok=True)
+        DOCS.write_text(page(), encoding="utf-8")
+        print(DOCS)
+        return
+    if as_json:
+        print(json.dumps([one.as_json() for one in controls], ensure_ascii=False, indent=2))
+        return
+    table = Table("", "id", "claim", "clauses")
+    for one in controls:
+        clauses = "\n".join(clause.title.en for clause in one.clauses) or "unknown"
+        table.add_row(str(one.number), one.id, one.claim.en, clauses)
+    Console().print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `controls` to the command line."""
+    app.command("controls")(command)

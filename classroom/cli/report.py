@@ -1,0 +1,120 @@
+"""`classroom report`: the last verification of a stack, for people and for machines."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from classroom.cli.cloud import day
+from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
+from classroom.verify.controls.control_catalogue import load_controls
+from classroom.verify.report.phrases import LANGUAGES, Language, said
+from classroom.verify.report.report import Verification, as_html, as_json, as_junit, date_text, load, outcome, states
+
+COLOURS = {"passed": "green", "failed": "red", "not proven": "yellow"}
+
+
+def language_of(text: str) -> Language:
+    """Return the language that `--lang` names; WrongUseError if there is none such."""
+    found = next((one for one in LANGUAGES if one == text), None)
+    if found is None:
+        raise WrongUseError(f"--lang: '{text}' is no language of reports; choose one of {', '.join(LANGUAGES)}")
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WrongUseError(f"{path} cannot be written ({error.strerror}): name another file") from None
+
+
+def _show(one: Verification, language: Language) -> None:
+    console = Console(highlight=False)
+    console.print(
+        said("report-observed-on", date=date_text(one.date, language)).text(language) + f" · {one.stack} · {one.domain}"
+    )
+    if one.rehearsal:
+        console.print(f"[bold]{said('report-rehearsal').text(language)}[/]", soft_wrap=True)
+    if one.overlay:
+        console.print(f"[bold]{said('report-overlay').text(language)}[/]", soft_wrap=True)
+    table = Table("", *(said(f"report-{key}").text(language) for key in ("control", "verdict", "found")))
+    for control in load_controls():
+        result = one.result(control)
+        faults = [
+            f"{seen.where}: {seen.what.text(language)}" for seen in result.seen if seen.outcome in {"wrong", "unknown"}
+        ]
+        number = {kind: sum(seen.outcome == kind for seen in result.seen) for kind in ("good", "wrong", "unknown")}
+        count = said("report-count", **number, absent=len(result.absent)).text(language)
+        state = said(f"state-{result.state.replace(' ', '-')}").text(language)
+        lines = [
+            count,
+            *faults[:8],
+            *(["…"] if len(faults) > 8 else []),
+            *(s.text(language) for s in result.not_proven),
+        ]
+        table.add_row(str(control.number), control.id, f"[{COLOURS[result.state]}]{state}[/]", escape("\n".join(lines)))
+    console.print(table)
+    for title, lines in (
+        ("report-idle", [f"{c.id}: {s.text(language)}" for c in load_controls() for s in one.result(c).not_observed]),
+        ("report-open", [s.text(language) for s in one.open]),
+        (
+            "report-exceptions",
+            [_exception(e, language) for e in one.exceptions] or [said("report-exceptions-none").text(language)],
+        ),
+        (
+            "report-data",
+            [
+                f"{t.title}, {t.date} ({said('report-data-age', age=(one.as_of - t.date).days).text(language)}): {t.credit}"
+                for t in one.address_data
+            ],
+        ),
+    ):
+        console.print(f"[bold]{said(title).text(language)}[/]")
+        for line in lines:
+            console.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def _exception(one: object, language: Language) -> str:
+    values = {key: getattr(one, key) for key in ("name", "until", "reason")}
+    key = "ended" if getattr(one, "ended", False) else "used" if getattr(one, "used", False) else "unused"
+    return f"{said('report-exception', **values).text(language)} ({said(f'report-exception-{key}').text(language)})"
+
+
+def command(
+    stack: Annotated[str, typer.Option("--stack", envvar="CLASSROOM_STACK", help="Name of the stack.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write it as JUnit XML.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the page for a data protection officer.")] = None,
+    lang: Annotated[str, typer.Option("--lang", metavar="en|fr", help="Language of the table and of the page.")] = "en",
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The day of reading; today.")] = None,
+) -> None:
+    """Show the last verification: status 0 if every control passed, 1 if one failed, 4 if one is not proven."""
+    language, today = language_of(lang), day(as_of)
+    one = load(stack)
+    _show(one, language)
+    if json_file:
+        _write(json_file, json.dumps(as_json(one, today), indent=2, ensure_ascii=False) + "\n")
+    if junit:
+        _write(junit, as_junit(one, today))
+    if html:
+        _write(html, as_html(one, today, language))
+    if stale := one.stale(today):
+        raise UnknownError("; ".join(sentence.text(language) for sentence in stale))
+    count = states(one)
+    number = sum(count.values())
+    words = {"passed": count["passed"], "failed": count["failed"], "open": count["not proven"], "number": number}
+    sentence = said("report-sum", **words).text(language)
+    state = outcome(one, today)
+    if state != "passed":
+        raise (ClassroomError if state == "failed" else UnknownError)(f"stack '{stack}': {sentence}")
+    print(sentence)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `report` to the command line."""
+    app.command("report")(command)

@@ -1,0 +1,51 @@
+"""`classroom verdict`: where addresses stand, who runs them, who owns those. Decided offline."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from classroom.cli.cloud import day
+from classroom.sovereignty.verdict import Declared, Judged, Verdict, credit_lines, declared_by, judge
+
+
+def _json(judged: list[Judged]) -> str:
+    """Return the JSON list, one line an address: thousands of them are still quick to write and to read."""
+    lines = ",\n".join(json.dumps(one.as_json(), ensure_ascii=False) for one in judged)
+    return f"[\n{lines}\n]" if judged else "[]"
+
+
+def _line(about: str, verdict: Verdict) -> str:
+    who = ", ".join(word for word in (verdict.name, verdict.country) if word)
+    mark = " (declared)" if verdict.basis == "declared" else ""
+    dpf = f" [Data Privacy Framework: {verdict.dpf}]" if verdict.dpf else ""
+    return f"  {about:9} {verdict.verdict:9}{mark} {who}{dpf}{': ' if who else ''}{verdict.reason or ''}"
+
+
+def _text(judged: list[Judged], declared: Declared) -> str:
+    blocks = [
+        "\n".join([one.address, _line("soil", one.soil), _line("operator", one.operator), _line("parent", one.parent)])
+        for one in judged
+    ]
+    if declared.overlays:
+        blocks.append("a rehearsal: documentation addresses carry made-up labels")
+    return "\n".join([*blocks, "", "address data:", *(f"  {line}" for line in credit_lines())])
+
+
+def command(
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS…", help="IPv4 or IPv6 addresses.")],
+    stack: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Take declared clouds and operators from Pulumi.NAME.yaml.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day to judge by; today if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+) -> None:
+    """Judge addresses, offline: soil, operator and parent, each eu, eea, adequate, third or unknown."""
+    declared = declared_by(stack) if stack else Declared()
+    judged = judge(addresses, day(as_of), declared)
+    print(_json(judged) if as_json else _text(judged, declared))
+
+
+def register(app: typer.Typer) -> None:
+    """Add `verdict` to the command line."""
+    app.command("verdict")(command)

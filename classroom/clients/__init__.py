@@ -1,0 +1,1 @@
+"""How this machine speaks to OpenStack and to Pulumi."""

@@ -1,0 +1,56 @@
+"""Long work, told as it goes: what runs, how long it took; never more than some seconds of silence."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from classroom.common.errors import ClassroomError
+
+TICK = 10.0
+"""Seconds between two signs of life."""
+
+
+def say(text: str) -> None:
+    """Print one line at once."""
+    print(text, flush=True)
+
+
+def run(
+    label: str, argv: Sequence[object], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> None:
+    """Run `argv` with its output in `log`, and say every ten seconds that `label` is still under way.
+
+    Raises ClassroomError with the last lines of the log when the command fails.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    say(f"{label} …")
+    with log.open("a") as out:
+        out.write(f"$ {' '.join(map(str, argv))}\n")
+        out.flush()
+        process = subprocess.Popen(
+            [str(a) for a in argv],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=dict(env) if env else None,
+            cwd=cwd,
+        )
+        try:
+            while True:
+                try:
+                    status = process.wait(TICK)
+                    break
+                except subprocess.TimeoutExpired:
+                    say(f"{label} … {time.monotonic() - start:.0f} s")
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if status:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        print(tail, file=sys.stderr)
+        raise ClassroomError(f"{label} failed with status {status}; its whole output stands in {log}")
+    say(f"{label}: done in {time.monotonic() - start:.0f} s")

@@ -1,0 +1,316 @@
+"""Every setting of a classroom, and every rule between settings. Read from the stack's file, checked before anything else."""
+
+import datetime
+import difflib
+import ipaddress
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from classroom.common.errors import WrongUseError
+from classroom.config.endpoints import Endpoint
+from classroom.sovereignty.facts import MAX_AGE_MONTHS
+from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
+from classroom.sovereignty.verdict import Overlay
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
+ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,30}")
+LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+DOMAIN = re.compile(rf"{LABEL}(\.{LABEL})+")
+RESERVED_ACCOUNTS = {"root", "debian", "verifier", "livekit", "portal", "www-data"}
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError(
+            f"'{value}' is not a network; write an address and a prefix length, such as 10.20.0.0/24"
+        ) from None
+    return value
+
+
+Network = Annotated[str, AfterValidator(_network)]
+OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
+"""Lets a single one stand without the dash of a list."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+class Admin(_Section):
+    """An administrator: an account of this name on every machine, open to the holder of this key."""
+
+    name: str = Field(description="Account name: small letters, digits, hyphens.")
+    public_key: str = Field(description="Public key, as in an `id_ed25519.pub`.")
+
+    @field_validator("name")
+    @classmethod
+    def _account(cls, value: str) -> str:
+        if not ACCOUNT.fullmatch(value) or value in RESERVED_ACCOUNTS:
+            raise ValueError(
+                f"'{value}' cannot be an account; use small letters, digits and hyphens, and none of {', '.join(sorted(RESERVED_ACCOUNTS))}"
+            )
+        return value
+
+    @field_validator("public_key")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if "PRIVATE KEY" in value:
+            raise ValueError("this is a private key; give the public one, from the file that ends in .pub")
+        try:
+            serialization.load_ssh_public_key(value.encode())
+        except ValueError:
+            raise ValueError(
+                f"'{value[:30]}…' is no SSH public key; give a line such as `ssh-ed25519 AAAA… name`"
+            ) from None
+        return " ".join(value.split()[:2])
+
+
+class Class(_Section):
+    """A class: its name as people know it, and how many are expected at once."""
+
+    name: str = Field(description="Name that people know, up to 40 letters, digits, blanks, dots and hyphens.")
+    size: int = Field(ge=2, le=500, description="People expected at once, the teacher included.")
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError(
+                f"'{value}' cannot be a class's name; use up to 40 letters, digits, blanks, dots and hyphens"
+            )
+        return value
+
+    @property
+    def room(self) -> str:
+        """Name of the room on the media server: small letters, digits and hyphens."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+class Settings(_Section):
+    """The classroom, as the stack's file describes it."""
+
+    cloud: str | None = Field(default=None, description="Entry of clouds.yaml; without it the OS_* variables decide.")
+    region: str = Field(description="The cloud's region, as its catalogue names it.")
+    availability_zone: str | None = Field(default=None, description="Availability zone; without it the cloud chooses.")
+    image: str = Field(description="Name of a Debian 13 image with cloud-init.")
+    flavor_front: str = Field(
+        description="Flavour of the machine that serves the page (in shape single: of the one machine)."
+    )
+    flavor_media: str | None = Field(default=None, description="Flavour of the media machines; needed in shape split.")
+    external_network: str = Field(description="Network that gives floating IPs.")
+    network_cidr: Network = Field(default="10.20.0.0/24", description="The machines' own private IPv4 network.")
+    ipv6: Network | None = Field(default=None, description="An IPv6 /64 that the cloud routes to the project, or none.")
+    shape: Literal["single", "split"] = Field(default="single", description="One machine, or front and media apart.")
+    media_count: int = Field(default=1, ge=1, le=9, description="Number of media machines in shape split.")
+    domain: str = Field(description="Name of the class page, such as class.academy.example.")
+    certificate: str = Field(description="The certificate chain for domain and its TURN names, PEM, the leaf first.")
+    certificate_key: SecretStr = Field(description="The certificate's private key, PEM; keep it as a Pulumi secret.")
+    admins: list[Admin] = Field(min_length=1, description="Administrators; the first one's key opens new machines.")
+    ssh_from: list[Network] = Field(min_length=1, description="Networks from which SSH is allowed.")
+    classes: list[Class] = Field(min_length=1, description="The classes.")
+    policy: Policy = Field(
+        default=Policy(), description="How far soil, operator and parent may be: each eu, eea or adequate."
+    )
+    exceptions: list[PolicyException] = Field(
+        default=[], description="Who is admitted by name although the policy refuses it, why, and until when."
+    )
+    declared_cloud: Annotated[list[DeclaredCloud], OneOrMore] = Field(
+        default=[], description="A private cloud that the catalogue does not know: an academy's or a university's."
+    )
+    declared_operators: list[DeclaredOperator] = Field(
+        default=[], description="Operators of outside services that the catalogue does not know."
+    )
+    endpoints: list[Endpoint] = Field(
+        default=[], description="Services outside that the classroom uses, each with its operator and its addresses."
+    )
+    facts_max_age_months: int = Field(
+        default=MAX_AGE_MONTHS, ge=1, le=120, description="Facts read longer ago than this let nothing pass."
+    )
+    rehearsal: bool = Field(default=False, description="Marks a stack on documentation addresses that proves nothing.")
+    overlay: Annotated[list[Overlay], OneOrMore] = Field(
+        default=[], description="Made-up labels of documentation addresses; in a rehearsal only."
+    )
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        if not DOMAIN.fullmatch(value):
+            raise ValueError(f"'{value}' is not a domain name in small letters, such as class.academy.example")
+        return value
+
+    @model_validator(mode="after")
+    def _between_keys(self) -> "Settings":
+        """Check what no key shows alone; a new rule is one more method here that yields a sentence for each fault."""
+        rules = (
+            self._shape_faults,
+            self._network_faults,
+            self._name_faults,
+            self._certificate_faults,
+            self._rehearsal_faults,
+        )
+        faults = [fault for rule in rules for fault in rule()]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _shape_faults(self) -> Iterator[str]:
+        if self.shape == "split" and not self.flavor_media:
+            yield "flavor_media: it is missing, and shape 'split' needs it; name a flavour of the cloud"
+        if self.shape == "single" and self.media_count != 1:
+            yield f"media_count: {self.media_count} will not do, as shape 'single' has one machine; set shape: split"
+
+    def _network_faults(self) -> Iterator[str]:
+        private = ipaddress.ip_network(self.network_cidr)
+        if private.version != 4 or not private.is_private or private.prefixlen > 28:
+            yield f"network_cidr: '{private}' is not a private IPv4 network of at least a /28; choose one such as 10.20.0.0/24"
+        six = ipaddress.ip_network(self.ipv6) if self.ipv6 else None
+        if six and (six.version != 6 or six.prefixlen != 64):
+            yield f"ipv6: '{six}' is not an IPv6 /64; give the one that the cloud routes to you, such as 2001:db8:30::/64"
+        for text in self.ssh_from:
+            source = ipaddress.ip_network(text)
+            for key, own in (("network_cidr", private), ("ipv6", six)):
+                # 0.0.0.0/0 holds everything and is meant so; a narrower one that meets the classroom's own is a mistake.
+                if own and source.version == own.version and source.prefixlen and source.overlaps(own):
+                    yield f"ssh_from: '{source}' overlaps with {key} '{own}'; choose networks that are apart"
+
+    def _name_faults(self) -> Iterator[str]:
+        rooms: dict[str, str] = {}
+        for entry in self.classes:
+            if entry.room in rooms:
+                yield f"classes: '{entry.name}' and '{rooms[entry.room]}' are too much alike; rename one of them"
+            rooms[entry.room] = entry.name
+        names = [admin.name for admin in self.admins]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"admins: '{name}' stands there {names.count(name)} times; give each administrator a name of their own"
+
+    def _certificate_faults(self) -> Iterator[str]:
+        key = self.certificate_key.get_secret_value()
+        yield from certificate_faults(self.certificate, key, [self.domain, *self.turn_names])
+
+    def _rehearsal_faults(self) -> Iterator[str]:
+        if self.overlay and not self.rehearsal:
+            yield "overlay: only a rehearsal may label addresses; remove it, or set rehearsal: true in a stack that is one"
+
+    @property
+    def turn_names(self) -> list[str]:
+        """Names of the TURN servers, one for each media machine."""
+        if self.shape == "single" or self.media_count == 1:
+            return [f"turn.{self.domain}"]
+        return [f"turn{n}.{self.domain}" for n in range(1, self.media_count + 1)]
+
+
+def certificate_faults(chain_text: str, key_text: str, names: list[str]) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong: the chain has to be whole, in date, for all `names`, and of this key."""
+    chain = key = None
+    try:
+        chain = x509.load_pem_x509_certificates(chain_text.encode())
+    except ValueError:
+        yield "certificate: no PEM certificate can be read from it; paste the whole chain, the leaf first"
+    try:
+        key = serialization.load_pem_private_key(key_text.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        yield "certificate_key: no PEM private key without a passphrase can be read from it; set the key in PEM"
+    if not chain or not key:
+        return
+    leaf = chain[0]
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(encoding, form) != leaf.public_key().public_bytes(encoding, form):
+        yield "certificate_key: it is not the key of certificate, whose leaf has to come first; set the two that belong together"
+    now = datetime.datetime.now(datetime.UTC)
+    for certificate in chain:
+        whose = certificate.subject.rfc4514_string() or "the leaf"
+        if certificate.not_valid_after_utc <= now:
+            ends = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+            yield f"certificate: '{whose}' expired on {ends}; get a new one, and set certificate and certificate_key"
+        elif certificate.not_valid_before_utc > now:
+            begins = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
+            yield f"certificate: '{whose}' is valid from {begins} on only; check this machine's clock, or wait"
+    try:
+        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        held = extension.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError):
+        held = []
+    lacking = [name for name in names if name not in held and f"*.{name.split('.', 1)[1]}" not in held]
+    if lacking:
+        yield (
+            f"certificate: it is for {', '.join(held) or 'no name'} and not for {', '.join(lacking)}; get one that names"
+            f" {', '.join(names)}"
+        )
+    for below, above in itertools.pairwise(chain):
+        try:
+            below.verify_directly_issued_by(above)
+        except (ValueError, TypeError, InvalidSignature):
+            yield (
+                f"certificate: '{below.subject.rfc4514_string()}' is not issued by '{above.subject.rfc4514_string()}', which follows it;"
+                " paste the chain in its order, each followed by its issuer"
+            )
+
+
+def load(values: dict[str, Any]) -> Settings:
+    """Return the settings made of `values`; WrongUseError with one sentence for each fault, naming key, value and fix."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise WrongUseError("\n".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    kind, message = fault["type"], fault["msg"].removeprefix("Value error, ")
+    fields = _fields(fault["loc"])
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(fault["loc"][-1]), fields, 1)
+        return f"{key}: there is no such key; " + (
+            f"did you mean {near[0]}?" if near else f"use one of: {', '.join(fields)}"
+        )
+    if kind == "missing":
+        field = fields.get(str(fault["loc"][-1]))
+        return f"{key}: it is missing; set it" + (f" ({field.description})" if field else "")
+    if kind == "value_error":
+        return f"{key}: {message}" if key else message
+    shown = "what is set" if key == "certificate_key" else repr(fault["input"])[:60]
+    return f"{key}: {shown} will not do: {message[0].lower()}{message[1:]}"
+
+
+def _fields(place: tuple[str | int, ...]) -> dict[str, FieldInfo]:
+    """Return the keys that there are at a place in the settings."""
+    section: type[BaseModel] = Settings
+    for part in place[:-1]:
+        if isinstance(part, str) and part in section.model_fields:
+            section = _section(section.model_fields[part].annotation) or section
+    return section.model_fields
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a key holds, one or a list of them, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _section(inner))), None)
+
+
+STRUCTURED = {
+    name
+    for name, field in Settings.model_fields.items()
+    if _section(field.annotation) or get_origin(field.annotation) is list
+}
+"""Keys that hold a section or a list."""

@@ -1,0 +1,1 @@
+"""How Ansible reaches the machines: resources, inventory, provider."""

@@ -1,0 +1,74 @@
+"""The inventory, in the form of Ansible's own dynamic inventories: what Ansible, the tests and people read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from classroom.config import declarations
+from classroom.config.endpoints import egress_rows, host_services, rows_for
+from classroom.config.ports import GROUPS, RELAY, ports_for
+from classroom.config.settings import Settings
+from classroom.provision.machines import LOGIN, Plan
+
+
+def inventory(
+    stack: str, settings: Settings, plans: list[Plan], addresses: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return the inventory of a stack, without secrets.
+
+    `addresses` maps each machine's name to its `server`, `private4`, `public4` and `public6`.
+    """
+    media = [plan.name for plan in plans if "media" in plan.groups]
+    turn = dict(zip(media, settings.turn_names, strict=True))
+    groups: dict[str, Any] = {group: {"hosts": [p.name for p in plans if group in p.groups]} for group in GROUPS}
+    hostvars: dict[str, dict[str, Any]] = {}
+    for plan in plans:
+        found = addresses[plan.name]
+        hostvars[plan.name] = {
+            "ansible_host": found["public4"],
+            "ansible_user": LOGIN,
+            "classroom_server_id": found["server"],
+            "classroom_private4": found["private4"],
+            "classroom_public4": found["public4"],
+            "classroom_public6": found["public6"],
+        }
+        if plan.name in turn:
+            hostvars[plan.name]["classroom_turn_name"] = turn[plan.name]
+    ports = [
+        {"name": p.name, "protocol": p.protocol, "first": p.first, "last": p.last, "group": p.group, "source": p.source}
+        for p in ports_for(GROUPS, settings.shape, settings.media_count)
+    ]
+    variables = {
+        "classroom_stack": stack,
+        "classroom_domain": settings.domain,
+        "classroom_shape": settings.shape,
+        "classroom_ipv6": settings.ipv6 is not None,
+        "classroom_ssh_from": settings.ssh_from,
+        "classroom_admins": [a.model_dump() for a in settings.admins],
+        "classroom_classes": [{"name": c.name, "size": c.size, "room": c.room} for c in settings.classes],
+        "classroom_certificate": settings.certificate,
+        "classroom_network_cidr": settings.network_cidr,
+        "classroom_ports": ports,
+        "classroom_relay_ports": list(RELAY),
+        "classroom_endpoints": rows_for(settings.endpoints),
+        "classroom_egress": egress_rows(settings.endpoints),
+        "classroom_services": host_services(settings.endpoints),
+        declarations.VARIABLE: declarations.variable(settings),
+    }
+    return {**groups, "all": {"vars": variables}, "_meta": {"hostvars": hostvars}}
+
+
+def with_host_keys(inventory: Mapping[str, Any], keys: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the inventory with each machine's SSH host keys in it."""
+    hostvars = {
+        name: {**values, "classroom_host_keys": keys.get(name, [])}
+        for name, values in inventory["_meta"]["hostvars"].items()
+    }
+    return {**inventory, "_meta": {"hostvars": hostvars}}
+
+
+def dns_records(settings: Settings, inventory: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the DNS records that the class needs: its page and its TURN servers, all at the front's address."""
+    front = inventory["_meta"]["hostvars"][inventory["front"]["hosts"][0]]
+    values = [("A", front["classroom_public4"]), ("AAAA", front["classroom_public6"])]
+    names = [settings.domain, *settings.turn_names]
+    return [{"name": name, "type": kind, "value": value} for name in names for kind, value in values if value]

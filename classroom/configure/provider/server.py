@@ -1,0 +1,260 @@
+"""Serves Pulumi's provider protocol for `classroom:index:Secret` and `classroom:index:Configure`."""
+
+import contextlib
+import glob
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from concurrent import futures
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    status_pb2,
+)
+
+from classroom.common.errors import ClassroomError
+from classroom.configure.provider.ansible_process import Ansible, FailedError
+
+SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""Pulumi's own marks in property values: of a secret, and of what a preview cannot know."""
+
+CONFIGURE, RANDOM = "classroom:index:Configure", "classroom:index:Secret"
+PASSING = {"cloud", "region", "broken"}
+"""Inputs of Configure that change nothing on a machine: they only tell where, and what, to look at."""
+END_SECONDS = 15.0
+"""How long Ansible gets to end when the engine is gone."""
+
+
+def plain(value: Any) -> Any:
+    """Return a property value with its secrets in clear, and whole numbers as such: on the wire every number is a float."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return plain(value["value"]) if value.get(SIGNATURE) == SECRET else {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list) else value
+
+
+def secret(value: Any) -> dict[str, Any]:
+    """Return a property value marked as secret, so that the engine encrypts it in the state."""
+    return {SIGNATURE: SECRET, "value": value}
+
+
+def _read(struct: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json_format.MessageToDict(struct)
+    return found
+
+
+def _write(values: Mapping[str, Any]) -> Any:
+    struct = struct_pb2.Struct()
+    json_format.ParseDict(dict(values), struct)
+    return struct
+
+
+def _kind(urn: str) -> str:
+    return urn.split("::")[2].split("$")[-1]
+
+
+def changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], *, forced: bool) -> list[str]:
+    """Return the names of the inputs whose change has to be acted upon.
+
+    A machine in ERROR counts, as only a run can tell what to do about it; so does a forced run of Ansible. Neither leaves a
+    difference behind.
+    """
+    keys = sorted(k for k in {*old, *new} if plain(old.get(k)) != plain(new.get(k)))
+    if kind != CONFIGURE:
+        return keys
+    found = [key for key in keys if key not in PASSING]
+    if plain(new.get("broken")):
+        found.append("broken")
+    return found or (["forced"] if forced else [])
+
+
+def wrong(kind: str, inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return each faulty input of a Secret with what is wrong about it."""
+    if kind != RANDOM:
+        return []
+    length, alphabet = plain(inputs.get("length")), plain(inputs.get("alphabet"))
+    faults = []
+    if length != UNKNOWN and (not isinstance(length, int) or not 1 <= length <= 1024):
+        faults.append(("length", f"length: {length!r} will not do; give a number of characters from 1 to 1024"))
+    if alphabet != UNKNOWN and (
+        not isinstance(alphabet, str) or len(set(alphabet)) < 2 or len(set(alphabet)) != len(alphabet)
+    ):
+        faults.append(
+            ("alphabet", f"alphabet: {alphabet!r} will not do; give at least two different characters, each once")
+        )
+    return faults
+
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    """Creates, updates and forgets the two kinds of resource; the engine calls it."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine))
+        self._running: set[Ansible] = set()
+        self._cancelled = False
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102
+        return plugin_pb2.PluginInfo(version="0.1.0")
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102
+        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        """Refuse inputs that no secret can be made of."""
+        faults = wrong(_kind(request.urn), _read(request.news))
+        failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in faults]
+        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+
+    def Diff(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        """Tell which inputs differ; another length or alphabet makes a new secret."""
+        kind, forced = _kind(request.urn), bool(os.environ.get("CLASSROOM_FORCE"))
+        changed = changes(kind, _read(request.old_inputs), _read(request.news), forced=forced)
+        some = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
+        replaces = changed if kind == RANDOM else []
+        return provider_pb2.DiffResponse(changes=some, diffs=changed, replaces=replaces)
+
+    def Create(self, request: Any, context: Any) -> Any:
+        """Make a secret, or configure the machines for the first time; a preview does neither."""
+        inputs = _read(request.properties)
+        if _kind(request.urn) == RANDOM:
+            if request.preview:
+                return provider_pb2.CreateResponse(properties=_write(inputs | {"value": secret(UNKNOWN)}))
+            made = "".join(secrets.choice(inputs["alphabet"]) for _ in range(int(inputs["length"])))
+            return provider_pb2.CreateResponse(id="made", properties=_write(inputs | {"value": secret(made)}))
+        if request.preview:
+            return provider_pb2.CreateResponse(properties=_write(inputs | {"hostKeys": UNKNOWN}))
+        outputs = self._configure(request.urn, inputs, {}, "configured", context)
+        return provider_pb2.CreateResponse(id="configured", properties=_write(outputs))
+
+    def Update(self, request: Any, context: Any) -> Any:
+        """Configure the machines again; a preview does nothing."""
+        inputs, old = _read(request.news), _read(request.olds)
+        if request.preview:
+            return provider_pb2.UpdateResponse(properties=_write(inputs | {"hostKeys": old.get("hostKeys", UNKNOWN)}))
+        outputs = self._configure(request.urn, inputs, old, request.id, context)
+        return provider_pb2.UpdateResponse(properties=_write(outputs))
+
+    def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        """Return the state as it is: there is nothing on the cloud that could have changed by itself."""
+        return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
+
+    def Delete(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        """Forget it: the machines go with their own resources."""
+        return empty_pb2.Empty()
+
+    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        """End every Ansible that runs."""
+        self._cancelled = True
+        for ansible in list(self._running):
+            ansible.stop()
+        return empty_pb2.Empty()
+
+    def _configure(
+        self, urn: str, inputs: dict[str, Any], old: dict[str, Any], identity: str, context: Any
+    ) -> dict[str, Any]:
+        def tell(text: str, passing: bool) -> None:
+            request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=passing)
+            try:
+                self._engine.Log(request)
+            except grpc.RpcError:
+                ansible.stop()  # the engine is gone, and nobody wants to know
+
+        stack = urn.removeprefix("urn:pulumi:").split("::")[0]
+        ansible = Ansible(stack, plain(inputs), plain(old), tell)
+        self._running.add(ansible)
+        try:
+            if self._cancelled:
+                raise FailedError(["cancelled before Ansible ran"], ansible.known())
+            return inputs | {"hostKeys": ansible.run()}
+        except FailedError as failure:
+            _failed(identity, inputs | {"hostKeys": failure.host_keys}, failure.reasons, context)
+        except ClassroomError as error:
+            _failed(identity, inputs | {"hostKeys": ansible.known()}, [str(error)], context)
+        finally:
+            self._running.discard(ansible)
+
+    def stop(self) -> None:
+        """End every Ansible that runs, as nobody is left who could want its result, and wait until it has ended."""
+        end = time.monotonic() + END_SECONDS
+        while self._running and time.monotonic() < end:
+            for ansible in list(self._running):
+                ansible.stop()
+            time.sleep(0.1)
+
+
+def _failed(identity: str, properties: Mapping[str, Any], reasons: list[str], context: Any) -> NoReturn:
+    """Fail a create or update so that the engine keeps the resource, and tries it again at the next `up`."""
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message="the machines are not configured")
+    status.details.add().Pack(
+        provider_pb2.ErrorResourceInitFailed(id=identity, properties=_write(properties), reasons=reasons)
+    )
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(grpc.StatusCode.UNKNOWN, status.message)
+    raise AssertionError("abort raises")
+
+
+def language_hosts(engine: int) -> dict[int, str]:
+    """Return the engine's language hosts, each with the time at which it was started: they outlive a killed engine."""
+    found = {}
+    # Not pathlib: it fails where the engine ends meanwhile.
+    for path in glob.glob(f"/proc/{engine}/task/*/children"):  # noqa: PTH207
+        for word in _text(Path(path)).split():
+            if "pulumi-language-" in _text(Path(f"/proc/{word}/cmdline")).split("\0")[0]:
+                found[int(word)] = _started(int(word))
+    return found
+
+
+def _started(process: int) -> str:
+    return (_text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split() + [""] * 20)[19]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""  # it has ended
+
+
+def main() -> None:
+    """Serve until the engine is gone."""
+    provider = Provider(sys.argv[1])
+    server = grpc.server(futures.ThreadPoolExecutor(16))
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    server.start()
+
+    def end(*_: object) -> None:
+        provider.stop()
+        os._exit(0)  # the engine waits until this process is gone, and the server's threads take their time
+
+    signal.signal(signal.SIGINT, end)  # by this the engine ends its plugins
+    engine = os.getppid()
+    hosts: dict[int, str] = {}
+    while os.getppid() == engine:  # nobody else tells us when the engine was killed
+        hosts |= language_hosts(engine)
+        time.sleep(0.5)
+    provider.stop()
+    for process, started in hosts.items():
+        if started and _started(process) == started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+    os._exit(1)  # the server's threads may hang on an engine that is gone

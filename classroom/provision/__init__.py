@@ -1,0 +1,1 @@
+"""What Pulumi declares: network, access, machines, and the checks before it."""

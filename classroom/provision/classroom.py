@@ -1,0 +1,158 @@
+"""The classroom: network, access, machines, secrets, and Ansible on top of them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi import Output, ResourceOptions
+
+from classroom.clients.openstack import connect
+from classroom.common.errors import ClassroomError
+from classroom.config.endpoints import resolvers
+from classroom.config.settings import Settings
+from classroom.configure.inventory import dns_records, inventory, with_host_keys
+from classroom.configure.resources import CROCKFORD, LETTERS, Configure, Secret, openstack_provider, own_provider
+from classroom.provision.access import Access, AccessArgs, groups_of
+from classroom.provision.class_codes import digest_of, links
+from classroom.provision.machines import Machines, MachinesArgs, plans_for
+from classroom.provision.network import Network, NetworkArgs
+from classroom.provision.preflight import Findings
+
+TEACHER_CODE, PUPIL_CODE = 13, 8
+"""Characters of a code, five bits each: 65 bits for a teacher's, 40 for a pupil's."""
+
+
+class Classroom(pulumi.ComponentResource):
+    """A whole classroom; its outputs are what `__main__.py` exports."""
+
+    outputs: dict[str, Any]
+
+    def __init__(self, name: str, settings: Settings, found: Findings, opts: ResourceOptions | None = None) -> None:
+        given = ResourceOptions(providers=[openstack_provider(settings.cloud, settings.region)])
+        super().__init__("classroom:index:Classroom", name, {}, ResourceOptions.merge(given, opts))
+        own = ResourceOptions(parent=self)
+        stack = pulumi.get_stack()
+        plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
+        network = Network(
+            "network",
+            NetworkArgs(
+                stack=stack,
+                external_network_id=found.external_network_id,
+                cidr=settings.network_cidr,
+                ipv6=settings.ipv6,
+                dns=resolvers(settings.endpoints),
+            ),
+            own,
+        )
+        access = Access(
+            "access",
+            AccessArgs(
+                stack=stack,
+                groups=groups_of(settings),
+                public_key=settings.admins[0].public_key,
+            ),
+            own,
+        )
+        machines = Machines(
+            "machines",
+            MachinesArgs(
+                stack=stack,
+                plans=plans,
+                image=settings.image,
+                availability_zone=settings.availability_zone,
+                external_network=settings.external_network,
+                network=network,
+                access=access,
+                on_error=pulumi.ErrorHook("machine", lambda failure: explain(failure, settings)),
+            ),
+            own,
+        ).machines
+        addresses = Output.all(
+            **{
+                name: Output.all(server=m.server_id, private4=m.private4, public4=m.public4, public6=m.public6)
+                for name, m in machines.items()
+            }
+        )
+        listed = addresses.apply(lambda found: inventory(stack, settings, plans, found))
+        # The engine waits while it starts, and the program declares what stands above meanwhile.
+        ours = ResourceOptions(parent=self, provider=own_provider())
+        codes = {
+            entry.room: {
+                "teacher": Secret(f"{entry.room}-teacher", length=TEACHER_CODE, alphabet=CROCKFORD, opts=ours).value,
+                "pupil": Secret(f"{entry.room}-pupil", length=PUPIL_CODE, alphabet=CROCKFORD, opts=ours).value,
+            }
+            for entry in settings.classes
+        }
+        livekit = Secret("livekit", length=43, alphabet=LETTERS, opts=ours).value
+        configure = Configure(
+            "configure",
+            cloud=settings.cloud,
+            region=settings.region,
+            broken=found.broken,
+            hosts={
+                name: {"server": m.server_id, "image": m.image_id, "address": m.public4} for name, m in machines.items()
+            },
+            inventory=listed,
+            secrets=Output.all(livekit=livekit, codes=codes).apply(
+                lambda found: secret_variables(settings, found["livekit"], found["codes"])
+            ),
+            opts=ResourceOptions.merge(
+                ours, ResourceOptions(depends_on=[part for m in machines.values() for part in m.parts])
+            ),
+        )
+        classes = Output.all(**codes).apply(lambda found: links(settings, found))
+        self.outputs = {
+            "class_url": f"https://{settings.domain}/",
+            "machines": addresses,
+            "dns_records": listed.apply(lambda found: dns_records(settings, found)),
+            "next_steps": next_steps(stack, settings),
+            "inventory": Output.all(listed, configure.keys).apply(lambda found: with_host_keys(found[0], found[1])),
+            "classes": Output.secret(classes),
+        }
+        self.register_outputs({})
+
+
+def explain(failure: pulumi.ErrorHookArgs, settings: Settings) -> bool:
+    """Say in one sentence why the cloud did not make a machine and what to do; return False, as it is not tried again."""
+    said = " ".join(failure.errors)
+    machine = failure.name.removeprefix("machines-")
+    server = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", said)
+    if failure.failed_operation == "create" and server and "'ERROR'" in said:
+        try:
+            fault = (
+                connect(settings.cloud, settings.region)
+                .get("compute", f"/servers/{server[0]}")["server"]
+                .get("fault", {})
+            )
+            reason = fault.get("message", "it tells no reason")
+        except ClassroomError as error:
+            reason = str(error)
+        pulumi.log.error(
+            f"{machine}: the cloud left this machine in ERROR ({reason}); run `pulumi up` again, which replaces it, or choose another"
+            " flavour or availability_zone if it stays so"
+        )
+    return False
+
+
+def secret_variables(settings: Settings, livekit: str, codes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return the variables that Ansible gets beside the inventory: the hosts hold codes as digests only."""
+    rows = [
+        {"room": entry.room, "class": entry.name, "role": role, "sha256": digest_of(codes[entry.room][role])}
+        for entry in settings.classes
+        for role in ("teacher", "pupil")
+    ]
+    return {
+        "classroom_secret_livekit": livekit,
+        "classroom_secret_certificate_key": settings.certificate_key.get_secret_value(),
+        "classroom_secret_codes": rows,
+    }
+
+
+def next_steps(stack: str, settings: Settings) -> list[str]:
+    """Return what to do once `pulumi up` has ended."""
+    return [
+        f"enter the dns_records at the DNS of {settings.domain}",
+        f"prove it: classroom verify --stack {stack}",
+        f"hand out what this shows: classroom classes --stack {stack}",
+    ]

@@ -1,0 +1,166 @@
+"""The gate: what the policy refuses ends a run before anything is created, and most of it before anything is asked.
+
+First what settings, environment and clouds.yaml alone decide; then, with a token, where the cloud's own catalogue leads.
+"""
+
+import datetime
+import ipaddress
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from classroom.clients.openstack import Endpoint, RegionError, way_in
+from classroom.clients.pulumi_backend import backend_url, provider_in, refuse_backend, refuse_secrets_provider
+from classroom.common.errors import RefusedError, WrongUseError
+from classroom.common.paths import REPO
+from classroom.config.declarations import Declarations
+from classroom.config.settings import Settings
+from classroom.sovereignty.catalogue import Cloud, load_catalogue
+from classroom.sovereignty.operators import Operators, domains, host_of, is_address, region_in, within
+from classroom.sovereignty.policy import DeclaredCloud, PolicyException, check, judge_region
+from classroom.sovereignty.service_policy import Outside
+from classroom.sovereignty.verdict import public
+
+END = "nothing was created (status 3)"
+
+
+def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[str]:
+    """Judge what is decided without any request; return what a report has to say of it: each exception.
+
+    `stack_file` is what the engine reads the stack's settings from, and `root` holds Pulumi.yaml.
+
+    RefusedError (status 3) with every refusal: cloud, region, endpoints, Pulumi's backend and secrets provider.
+    WrongUseError if a declaration takes what is public, an exception names nobody, or the way into the cloud is not told.
+    """
+    regions: RegionError | None = None
+    try:
+        auth_url = way_in(settings.cloud, settings.region).auth_url
+    except RegionError as error:  # the policy has the first word
+        regions, auth_url = error, error.auth_url
+    outside = outside_of(settings)
+    made_up = [label.operator.name for label in settings.overlay]
+    for exception in settings.exceptions:
+        if outside.operators.named(exception.name) is None and not exception.covers(*made_up):
+            raise WrongUseError(
+                f"exceptions: '{exception.name}' is nobody in the catalogue and nobody declared; write the name that a refusal shows"
+            )
+    judged = check(
+        auth_url,
+        settings.region,
+        settings.policy,
+        exceptions=settings.exceptions,
+        declared_cloud=_declared_at(settings, auth_url),
+        as_of=outside.as_of,
+        max_age_months=settings.facts_max_age_months,
+    )
+    backend = backend_url(root)
+    found = [
+        judged.message.replace("auth-url: ", f"{_address_key(settings)}: ") if judged.verdict != "allowed" else None,
+        *(outside.endpoint(one) for one in settings.endpoints),
+        refuse_backend(backend, outside),
+        refuse_secrets_provider(provider_in(stack_file), backend, outside),
+    ]
+    _end(fault for fault in found if fault)
+    if regions:
+        raise regions
+    return _advice(settings, [*judged.exceptions, *outside.used], outside.as_of)
+
+
+def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[Endpoint]) -> None:
+    """Raise RefusedError (status 3) if a row of the cloud's own catalogue leads elsewhere than to that cloud.
+
+    A row has to lead into a domain of the cloud's Keystone, and of a declared cloud also to an address of its prefixes. A
+    region that a host name tells has to be one that the policy admits.
+    """
+    declared = _declared_at(settings, auth_url)
+    cloud = declared.as_cloud() if declared else load_catalogue().find(auth_url)
+    if cloud is None:  # the plan was not judged before
+        raise RefusedError(f"auth-url: '{auth_url}' is no Keystone of the catalogue\n{END}")
+    _end(fault for row in endpoints if (fault := _astray(settings, cloud, declared, row)))
+
+
+def astray(settings: Settings | Declarations, auth_url: str, row: Endpoint) -> str | None:
+    """Return what is wrong with one row of the cloud's own catalogue, by the same rules, or None."""
+    declared = _declared_at(settings, auth_url)
+    cloud = declared.as_cloud() if declared else load_catalogue().find(auth_url)
+    if cloud is None:
+        return f"auth-url: '{auth_url}' is no Keystone of the catalogue"
+    return _astray(settings, cloud, declared, row)
+
+
+def outside_of(settings: Settings) -> Outside:
+    """Return what judges hosts and operators under these settings; WrongUseError if a declaration takes what is public."""
+    for cloud in settings.declared_cloud:
+        cloud.check(public)
+    return Outside.of(settings, Operators(settings.declared_cloud, settings.declared_operators), datetime.date.today())
+
+
+def _address_key(settings: Settings) -> str:
+    """Return where the address of the cloud's Keystone is told."""
+    entry = settings.cloud or os.environ.get("OS_CLOUD")
+    return f"auth_url of the entry '{entry}' of clouds.yaml" if entry else "OS_AUTH_URL"
+
+
+def _declared_at(settings: Settings | Declarations, auth_url: str) -> DeclaredCloud | None:
+    return next((one for one in settings.declared_cloud if one.as_cloud().answers_at(auth_url) is not None), None)
+
+
+def _astray(
+    settings: Settings | Declarations, cloud: Cloud, declared: DeclaredCloud | None, row: Endpoint
+) -> str | None:
+    """Return what is wrong with a row of the cloud's catalogue, or None."""
+    host = host_of(row.url)
+    subject = f"region: '{settings.region}': the cloud's own catalogue leads to '{row.url}' for {row.service} ({row.interface})"
+    own = declared.networks if declared else ()
+    if not within(cloud, host) and not (
+        is_address(host) and any(ipaddress.ip_address(host) in network for network in own)
+    ):
+        source = cloud.keystone[0]
+        fault = (
+            f"{subject}, which is not {cloud.name}'s: {source.fact} ({source.url})\n"
+            f"  source: {source.sources}, read {source.source.date}, {source.source.mark}\n"
+            f"allowed: hosts in {', '.join(_places(cloud, declared))}"
+        )
+        if declared:
+            fault += "\nthe line of the stack file that would admit its address: its network, under classroom:declared_cloud: prefixes"
+        return fault
+    region = region_in(cloud, host)
+    if region is None or region == cloud.region(settings.region):
+        return None
+    reason = judge_region(cloud, region.name, settings.policy, datetime.date.today(), settings.facts_max_age_months)
+    if reason.verdict == "allowed":
+        return None
+    return f"{subject}, which is another region: {reason.fact}\n  source: {reason.source}, read {reason.date}, {reason.mark}"
+
+
+def _places(cloud: Cloud, declared: DeclaredCloud | None) -> list[str]:
+    return [*sorted(domains(cloud)), *(declared.prefixes if declared else ())]
+
+
+def _end(faults: Iterable[str]) -> None:
+    if found := list(faults):
+        raise refusal(found)
+
+
+def refusal(faults: Iterable[str]) -> RefusedError:
+    """Return the error that ends a plan: every line of `faults`, and that nothing was created."""
+    told: list[str] = []
+    for line in "\n".join(faults).splitlines():
+        # What is allowed is told once.
+        if line not in told or not line.startswith("allowed"):
+            told.append(line)
+    return RefusedError("\n".join(["the policy refuses this plan", *told, END]))
+
+
+def _advice(settings: Settings, used: Iterable[PolicyException], day: datetime.date) -> list[str]:
+    """Tell of every exception, so that none is forgotten."""
+    needed = list(used)
+    return [
+        f"exceptions: '{one.name}' "
+        + (
+            f"ended on {one.until}; remove it"
+            if one.until < day
+            else f"{'is made use of' if one in needed else 'is not needed'}, until {one.until}: {one.reason}"
+        )
+        for one in settings.exceptions
+    ]

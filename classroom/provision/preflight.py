@@ -1,0 +1,282 @@
+"""What can be known before anything is created: about this machine, and about the cloud, by token requests and GETs alone."""
+
+import difflib
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from classroom.clients.openstack import Cloud, RedirectError, connect
+from classroom.clients.pulumi_backend import backend_url
+from classroom.clients.pulumi_cli import replace_command
+from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.common.paths import CACHE
+from classroom.common.tmpfs import memory_folder
+from classroom.config.endpoints import faults_of
+from classroom.config.settings import Settings
+from classroom.configure.artifacts import livekit_binary, page_dir, portal_dir
+from classroom.provision.access import groups_of
+from classroom.provision.gate import check_catalogue, refusal
+from classroom.provision.machines import Plan, plans_for
+from classroom.provision.network import tag
+
+SHOWN = 30
+"""Names that a message lists at most."""
+STATE_MIB, CACHE_MIB, MEMORY_MIB = 200, 100, 150
+"""Room that a run needs on this machine: for Pulumi's state and its backups, the cache, and what is packed in memory."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the program has to know of the cloud.
+
+    `broken` tells of each machine that the cloud holds in ERROR why; `advice` are sentences that stop nothing.
+    """
+
+    external_network_id: str
+    broken: Mapping[str, str] = field(default_factory=dict)
+    advice: Sequence[str] = ()
+
+
+def check(settings: Settings, stack: str) -> Findings:
+    """Return what the program needs to know; ClassroomError with one sentence for each thing that is in the way.
+
+    RefusedError (status 3) if the cloud leads elsewhere: by a row of its own catalogue, or by a redirect.
+    """
+    this_machine()
+    try:
+        cloud = connect(settings.cloud, settings.region)
+        check_catalogue(settings, cloud.auth_url, cloud.endpoints)
+        with ThreadPoolExecutor(8) as pool:
+            return _Check(cloud, settings, stack, pool).run()
+    except RedirectError as error:
+        raise refusal([str(error)]) from None
+
+
+def this_machine() -> None:
+    """Raise ClassroomError if this machine lacks what a run needs: built artifacts, room, an SSH client and key."""
+    livekit_binary(), page_dir(), portal_dir()
+    room = [(CACHE, CACHE_MIB, "or set CLASSROOM_CACHE"), (memory_folder(), MEMORY_MIB, "in memory")]
+    state = state_folder()
+    if state:
+        room.append((state, STATE_MIB, "or move Pulumi's state (PULUMI_BACKEND_URL)"))
+    for folder, needed, hint in room:
+        free = shutil.disk_usage(_there(folder)).free // 1024**2
+        if free < needed:
+            raise ClassroomError(f"{free} MiB are free in {folder}, and {needed} MiB are needed: free some, {hint}")
+    if not shutil.which("ssh"):
+        raise ClassroomError("ssh is not installed here, and Ansible needs it: install Debian's openssh-client")
+    key = os.environ.get("CLASSROOM_SSH_KEY")
+    if key and not Path(key).is_file():
+        raise ClassroomError(
+            f"CLASSROOM_SSH_KEY is '{key}', and there is no such file: name an administrator's private key"
+        )
+
+
+def state_folder() -> Path | None:
+    """Return the folder in which Pulumi keeps its state, or None if that is no folder on this machine."""
+    url = backend_url()
+    if not url.startswith("file://"):
+        return None
+    return Path(url.removeprefix("file://").partition("?")[0]).expanduser()
+
+
+def _there(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+class _Check:
+    """One look at the cloud: the requests run side by side, as each takes a while."""
+
+    def __init__(self, cloud: Cloud, settings: Settings, stack: str, pool: ThreadPoolExecutor) -> None:
+        self._cloud, self._settings, self._stack, self._pool = cloud, settings, stack, pool
+        plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
+        self._plans = {f"{stack}-{plan.name}": plan for plan in plans}  # by the server's name
+        self._named = f"^{re.escape(stack)}-"
+
+    def run(self) -> Findings:
+        get = self._get
+        images = get("image", "/images", name=self._settings.image, status="active")
+        flavors = get("compute", "/flavors/detail", limit=1000)
+        networks = get("network", "/networks", **{"router:external": True})
+        faults = faults_of(self._settings.endpoints)
+        self._zone(faults)
+        image = self._image(images.result()["images"], faults)
+        # Nova asks Neutron about each machine of which it tells details, so these are asked for only where one is not as it should be.
+        sound = get("compute", "/servers", name=self._named, status="ACTIVE", image=image["id"]) if image else None
+        self._flavors(flavors.result()["flavors"], image, faults)
+        external = self._external(networks.result()["networks"], faults)
+        if faults:
+            raise WrongUseError("\n".join(faults))
+        if sound and self._plans.keys() <= {server["name"] for server in sound.result()["servers"]}:
+            return Findings(external)
+        servers = get("compute", "/servers/detail", name=self._named)
+        own = get("network", "/networks", tags=tag(self._stack))
+        there = {server["name"]: server for server in servers.result()["servers"]}
+        self._quota(there, {f["name"]: f for f in flavors.result()["flavors"]}, bool(own.result()["networks"]))
+        mine = {self._plans[name].name: server for name, server in there.items() if name in self._plans}
+        broken = {name: _fault(server) for name, server in mine.items() if server["status"] == "ERROR"}
+        return Findings(external, broken, self._advice(mine, image))
+
+    def _get(self, service: str, path: str, **query: str | int | bool) -> "Future[dict[str, Any]]":
+        return self._pool.submit(self._cloud.get, service, path, **query)
+
+    def _zone(self, faults: list[str]) -> None:
+        wanted = self._settings.availability_zone
+        if wanted:
+            found = self._cloud.get("compute", "/os-availability-zone")["availabilityZoneInfo"]
+            _one_of("availability_zone", wanted, (zone["zoneName"] for zone in found), faults)
+
+    def _image(self, found: list[dict[str, Any]], faults: list[str]) -> dict[str, Any]:
+        name = self._settings.image
+        if not found:
+            every = self._cloud.get("image", "/images", limit=1000, status="active")["images"]
+            _one_of("image", name, (image["name"] or "" for image in every), faults)
+            return {}
+        if len(found) > 1:
+            ids = ", ".join(image["id"] for image in found)
+            faults.append(
+                f"image: the cloud has {len(found)} images named '{name}' ({ids}); choose one whose name is its own, or rename yours"
+            )
+        return found[0]
+
+    def _flavors(self, found: list[dict[str, Any]], image: Mapping[str, Any], faults: list[str]) -> None:
+        by_name = {flavor["name"]: flavor for flavor in found}
+        keys = {"flavor_front": self._settings.flavor_front}
+        if self._settings.shape == "split":
+            keys["flavor_media"] = self._settings.flavor_media or ""
+        disk, memory = image.get("min_disk") or 1, image.get("min_ram") or 0
+        fit = [name for name, flavor in by_name.items() if flavor["disk"] >= disk and flavor["ram"] >= memory]
+        for key, name in keys.items():
+            _one_of(key, name, by_name, faults)
+            if name in by_name and name not in fit:
+                has = by_name[name]
+                faults.append(
+                    f"{key}: '{name}' has {has['disk']} GiB of disk and {has['ram']} MiB of memory, and the image needs {disk} GiB and"
+                    f" {memory} MiB; choose one of: {_names(fit, name)}"
+                )
+
+    def _external(self, found: list[dict[str, Any]], faults: list[str]) -> str:
+        name = self._settings.external_network
+        _one_of("external_network", name, (network["name"] for network in found), faults)
+        ids = [network["id"] for network in found if network["name"] == name]
+        if len(ids) > 1:
+            faults.append(
+                f"external_network: the cloud has {len(ids)} external networks named '{name}' ({', '.join(ids)}), and the name has to tell"
+                " which: ask its operator"
+            )
+        return str(ids[0]) if ids else ""
+
+    def _quota(self, there: Mapping[str, Any], flavors: Mapping[str, Any], network_there: bool) -> None:
+        """Compare what is not there yet needs with what the project has left."""
+        new = [plan for name, plan in self._plans.items() if name not in there]
+        if not new:
+            return
+        limits = self._get("compute", "/limits")
+        network = self._network_quota()
+        faults: list[str] = []
+        chosen = [flavors[plan.flavor] for plan in new]
+        left = limits.result()["limits"]["absolute"]
+        wanted = (
+            ("machines", len(new), left["maxTotalInstances"], left["totalInstancesUsed"]),
+            ("processors", sum(f["vcpus"] for f in chosen), left["maxTotalCores"], left["totalCoresUsed"]),
+            ("MiB of memory", sum(f["ram"] for f in chosen), left["maxTotalRAMSize"], left["totalRAMUsed"]),
+            *(
+                (what, needed, *network[what])
+                for what, needed in self._parts(new, network_there).items()
+                if what in network
+            ),
+        )
+        for what, needed, most, used in wanted:
+            available = math.inf if most is None or most < 0 else max(0, most - used)
+            if needed > available:
+                faults.append(
+                    f"quota: {what} needed: {needed}, left in the project: {available} of {most}; ask the cloud's operator for more, or"
+                    " remove what is not used"
+                )
+        if faults:
+            raise ClassroomError("\n".join(faults))
+
+    def _parts(self, new: Sequence[Plan], network_there: bool) -> dict[str, int]:
+        """Return how many things of each kind the new machines need on the network, in the words of `_network_quota`."""
+        needed = {"floating IPs": len(new), "ports": len(new)}
+        if not network_there:
+            groups = groups_of(self._settings)
+            # TURN's relay reaches its own machine by a rule for each.
+            relays = sum("media" in plan.groups for plan in self._plans.values())
+            families = 1 + (self._settings.ipv6 is not None)
+            needed |= {
+                "networks": 1,
+                "routers": 1,
+                "subnets": families,
+                # The router and the DHCP server have ports of their own.
+                "ports": len(new) + families + 1,
+                "security groups": len(groups),
+                "security group rules": sum(map(len, groups.values())) + relays,
+            }
+        return needed
+
+    def _network_quota(self) -> dict[str, tuple[int, int]]:
+        """Return the limit and the use of each kind of thing on the network, as far as the cloud tells them."""
+        words = {
+            "floatingip": "floating IPs",
+            "port": "ports",
+            "network": "networks",
+            "router": "routers",
+            "subnet": "subnets",
+            "security_group": "security groups",
+            "security_group_rule": "security group rules",
+        }
+        answer = self._cloud.find("network", f"/quotas/{self._cloud.project}/details.json")
+        if answer is None:  # an older Neutron tells the limits, but not what is in use
+            answer = self._cloud.find("network", f"/quotas/{self._cloud.project}")
+        found = (answer or {}).get("quota", {})
+        quota = {}
+        for key, word in words.items():
+            value = found.get(key)
+            if isinstance(value, Mapping):
+                quota[word] = (int(value["limit"]), int(value["used"]) + int(value.get("reserved", 0)))
+            elif value is not None:
+                quota[word] = (int(value), 0)
+        return quota
+
+    def _advice(self, mine: Mapping[str, Any], image: Mapping[str, Any]) -> list[str]:
+        """Tell which machines run another image than the settings name: an image is not changed under a class."""
+        advice = []
+        for name, server in sorted(mine.items()):
+            runs = server["image"]["id"] if isinstance(server["image"], dict) else image["id"]
+            if runs == image["id"]:
+                continue
+            # A cloud that renews its image under the same name takes the old one away, or keeps it under this name.
+            old = self._cloud.find("image", f"/images/{runs}")
+            if old is not None and old["name"] != self._settings.image:
+                advice.append(
+                    f"image: {name} runs '{old['name']}' and not '{self._settings.image}'; it keeps it until you renew the machine:"
+                    f" {replace_command(self._stack, name)}"
+                )
+        return advice
+
+
+def _fault(server: Mapping[str, Any]) -> str:
+    return str((server.get("fault") or {}).get("message") or "it tells no reason")
+
+
+def _one_of(key: str, value: str, there: Iterable[str], faults: list[str]) -> None:
+    names = set(there)
+    if value not in names:
+        faults.append(f"{key}: the cloud has no '{value}'; choose one of: {_names(names, value)}")
+
+
+def _names(names: Iterable[str], near: str) -> str:
+    """Return the names in alphabetical order, those most like `near` first where there are too many to show."""
+    listed = sorted(names)
+    if len(listed) > SHOWN:
+        listed = difflib.get_close_matches(near, listed, SHOWN, 0.3) or listed[:SHOWN]
+        return f"{', '.join(listed)} and others"
+    return ", ".join(listed) or "(there is none)"

@@ -1,4 +1,0 @@
-"""The judging of each control, apart from its observation: `proof/<id>.py` turns what was seen into a `Proof`.
-
-A module here asks nobody anything: it takes what a test of `tests/deployed/sovereignty` has observed.
-"""

@@ -1,0 +1,171 @@
+"""Services outside the classroom that it may use, as the stack file names them, and their judgement. No name is resolved."""
+
+import datetime
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from classroom.config.declarations import Declarations
+from classroom.config.endpoints import Endpoint
+from classroom.config.settings import Settings
+from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
+from classroom.sovereignty.facts import MAX_AGE_MONTHS
+from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
+from classroom.sovereignty.policy import (
+    Level,
+    Policy,
+    PolicyException,
+    Reason,
+    Verdict,
+    admitting_line,
+    excepted,
+    judge_operator,
+    judge_region,
+)
+from classroom.sovereignty.verdict import Declared, Judge, Judged
+from classroom.sovereignty.verdict import Verdict as Seen
+
+
+@dataclass
+class Outside:
+    """Judges what is outside of the cloud, on one day, under one policy. `used` and `notes` collect the exceptions."""
+
+    operators: Operators
+    policy: Policy
+    as_of: datetime.date
+    declared: Declared = field(default_factory=Declared)
+    exceptions: Sequence[PolicyException] = ()
+    endpoints: Sequence[Endpoint] = ()
+    months: int = MAX_AGE_MONTHS
+    used: list[PolicyException] = field(default_factory=list)
+    _judge: Judge | None = None
+
+    @classmethod
+    def of(cls, rules: Settings | Declarations, operators: Operators, as_of: datetime.date) -> Self:
+        """Return what judges by a stack's settings, or by what a deployment tells of them."""
+        return cls(
+            operators=operators,
+            policy=rules.policy,
+            as_of=as_of,
+            declared=Declared(
+                clouds=tuple(rules.declared_cloud), overlays=tuple(rules.overlay), rehearsal=rules.rehearsal
+            ),
+            exceptions=rules.exceptions,
+            endpoints=rules.endpoints,
+            months=rules.facts_max_age_months,
+        )
+
+    def endpoint(self, one: Endpoint) -> str | None:
+        """Return what is wrong with an endpoint, or None: operator, owner, and soil and network of each address."""
+        subject = f"endpoints: {one.use} '{one.name}'"
+        if one.url and host_of(one.url) != one.name:
+            return f"{subject}: its url '{one.url}' leads to '{host_of(one.url)}'; name that host, or correct the url"
+        operator = self.operators.named(one.operator)
+        if operator is None:
+            return (
+                f"{subject}: its operator '{one.operator}' is neither in the catalogue nor declared, and unknown never passes\n"
+                f"{self.allowed()}\none that is not there is described in the stack file, under classroom:declared_operators"
+            )
+        reasons, faults = self._operator(operator), []
+        for address in one.addresses:
+            for seen in self._addresses(address):
+                told = self._verdicts(seen)
+                reasons.append(told[0])
+                # Whose network the address is in is another matter than who is named, exceptions too. Where nobody has
+                # read whose it is, the operator that is named stands.
+                network = [reason for reason in told[1:] if reason.verdict != "unknown"]
+                faults.append(self.refusal(f"{subject}, address '{seen.address}'", self._known(seen), network))
+        faults.insert(0, self.refusal(f"{subject} of '{one.operator}'", _names(operator), reasons))
+        return "\n".join(fault for fault in faults if fault) or None
+
+    def host(self, subject: str, host: str) -> str | None:
+        """Return what is wrong with a host by its name alone, or None: an endpoint's, one of a known cloud, or unknown."""
+        if named := next((one for one in self.endpoints if one.name == host), None):
+            fault = self.endpoint(named)
+            return f"{subject}: it is an endpoint that is refused:\n{fault}" if fault else None
+        cloud = self.operators.of_host(host)
+        if cloud is None and is_address(host):
+            (seen,) = self._addresses(host)
+            return self.refusal(subject, self._known(seen), self._verdicts(seen))
+        if cloud is None:
+            return (
+                f"{subject}: who runs '{host}' and where it stands is not known, and unknown never passes\n"
+                "a host whose operator is known is named in the stack file, under classroom:endpoints"
+            )
+        region = region_in(cloud, host)
+        places = [region] if region else list(cloud.regions)  # no region in the name: it may stand in any of them
+        soil = [judge_region(cloud, one.name, self.policy, self.as_of, self.months) for one in places]
+        worst = sorted(soil, key=lambda reason: _ORDER.index(reason.verdict))
+        return self.refusal(subject, _names(cloud), [*worst[:1], *self._operator(cloud)])
+
+    def operator(self, subject: str, name: str) -> str | None:
+        """Return what is wrong with a service that one operator alone runs, or None."""
+        one = self.operators.named(name)
+        return self.refusal(subject, _names(one), self._operator(one)) if one else f"{subject}: '{name}' is not known"
+
+    def refusal(self, subject: str, names: Sequence[str], reasons: Sequence[Reason]) -> str | None:
+        """Return the lines on what the policy does not admit, or None if it admits all; an exception may be for any name."""
+        judged, used, notes = excepted(reasons, self.exceptions, names, self.as_of)
+        self.used += used
+        bad = [reason for reason in judged if reason.verdict != "allowed"]
+        if not bad:
+            return None
+        lines = []
+        for reason in bad:
+            level: Level = getattr(self.policy, reason.about)
+            wanted = "is not allowed" if reason.verdict == "refused" else "is not known, and unknown never passes,"
+            lines.append(f"{subject}: its {reason.about} {wanted} under policy {reason.about}: {level}: {reason.fact}")
+            if reason.source:
+                lines.append(f"  source: {reason.source}, read {reason.date}, {reason.mark or 'M'}")
+        lines.append(self.allowed())
+        if any(reason.verdict == "refused" for reason in bad):
+            lines.append(admitting_line(judged, self.policy, names[0]))
+        return "\n".join([*lines, *(f"note: {note}" for note in notes)])
+
+    def allowed(self) -> str:
+        """Return the line that lists all operators that the policy admits."""
+        names = {
+            one.name for one in self.operators.all if all(reason.verdict == "allowed" for reason in self._operator(one))
+        }
+        return f"allowed operators under this policy: {', '.join(sorted(names, key=str.casefold)) or 'none'}"
+
+    def _operator(self, one: Cloud) -> list[Reason]:
+        return judge_operator(one, self.policy, self.as_of, self.months)
+
+    def _addresses(self, text: str) -> list[Judged]:
+        """Return what is known of the first and the last address of a network."""
+        self._judge = self._judge or Judge(self.as_of, self.declared, max_age_months=self.months)
+        net = ipaddress.ip_network(text)
+        return [self._judge.judge(address) for address in dict.fromkeys((str(net[0]), str(net[-1])))]
+
+    def _known(self, seen: Judged) -> list[str]:
+        """Return the names of whose network an address is in."""
+        name = seen.operator.name or "nobody known"
+        owner = self.operators.named(name)
+        return [name, *(_names(owner) if owner else [])]
+
+    def _verdicts(self, seen: Judged) -> list[Reason]:
+        """Return the three verdicts on an address under the policy, soil first."""
+        return [self._verdict(seen.address, about, getattr(seen, about)) for about in ASPECTS]
+
+    def _verdict(self, address: str, about: About, verdict: Seen) -> Reason:
+        admitted: Verdict = "allowed" if self.policy.admits(about, verdict.verdict) else "refused"
+        who = ", ".join(word for word in (verdict.name, verdict.country) if word) or "not known"
+        return Reason(
+            about=about,
+            verdict="unknown" if verdict.verdict == "unknown" else admitted,
+            country_class=verdict.verdict,
+            fact=f"{address} ({who}): {verdict.reason or 'no reason is told'}",
+            source=verdict.source,
+            date=verdict.date,
+            mark="M" if verdict.source else None,
+        )
+
+
+def _names(one: Cloud) -> list[str]:
+    """Return the names by which an exception may mean an operator."""
+    return [one.name, one.id, *([one.operator.name] if one.operator else [])]
+
+
+_ORDER = ("refused", "unknown", "allowed")

@@ -1,0 +1,1 @@
+"""Real browsers in a class, and what they see and hear of each other."""

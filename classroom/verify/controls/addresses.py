@@ -1,0 +1,37 @@
+"""Control `addresses`: every address of the stack has its three verdicts."""
+
+import ipaddress
+from collections.abc import Mapping
+
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.report.phrases import said
+
+ID = "addresses"
+
+
+def judge(
+    machines: Mapping[str, list[str]], network: str, names: Mapping[str, list[str]], eye: Eye, *, ipv6: bool
+) -> Proof:
+    """Judge the addresses that `machines` really have, and those that DNS gives for the class's `names`.
+
+    Addresses of `network`, the stack's own private one, stand where their machine stands.
+    """
+    own = ipaddress.ip_network(network)
+    seen: list[Seen] = []
+    for machine, addresses in machines.items():
+        for address in addresses:
+            parsed = ipaddress.ip_address(address)
+            if parsed in own:
+                seen.append(Seen(where=machine, outcome="good", what=said("private-address", address=address)))
+            else:
+                seen.append(eye.see(machine, said("own-address", address=address), address))
+    everything = {address for addresses in machines.values() for address in addresses}
+    for name, addresses in names.items():
+        if not addresses:
+            seen.append(Seen(where=name, outcome="unknown", what=said("name-unanswered", name=name)))
+        for address in addresses:
+            seen.append(
+                eye.see(name, said("name-leads", name=name, address=address), address, listed=address in everything)
+            )
+    absent = () if ipv6 else (said("no-ipv6"),)
+    return Proof(id=ID, seen=tuple(seen), absent=absent)

@@ -1,0 +1,99 @@
+"""Control `egress-drop`: what the table does not name cannot leave: IPv4 and IPv6, host's firewall and cloud's."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from classroom.config.endpoints import METADATA4, METADATA6
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.network.nftables import Egress
+from classroom.verify.report.phrases import Said, said
+
+ID = "egress-drop"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An attempt of a host to reach a place that no table names: how many packets its firewall then counted and told."""
+
+    address: str
+    counted: int
+    told: int
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """A host's rules for what leaves, and what its attempts came to, by IP version."""
+
+    rules: Egress
+    tried: tuple[Tried, ...]
+
+
+def judge(
+    hosts: Mapping[str, Barrier],
+    groups: Mapping[str, Sequence[Mapping[str, Any]]] | None,
+    own: Sequence[str],
+    eye: Eye,
+) -> Proof:
+    """Judge both layers.
+
+    `own` are the machines' addresses; `groups` maps each machine to its security groups' rules as the cloud's API tells
+    them, or is None where nobody may ask it.
+    """
+    listed = [*own, METADATA4, METADATA6, *(a for one in eye.declarations.endpoints for a in one.addresses)]
+    allowed = [ipaddress.ip_network(text) for text in listed]
+    seen: list[Seen] = []
+    absent: list[Said] = []
+    for host, found in hosts.items():
+        if found.rules.closed:
+            seen.append(Seen(where=host, outcome="good", what=said("host-closed", number=len(found.rules.ways))))
+        else:
+            seen.append(Seen(where=host, outcome="wrong", what=said("host-open")))
+        for way in found.rules.ways:
+            strange = [text for text in way.networks if not _within(text, allowed)]
+            if way.kind == "open" or (way.kind == "to" and strange):
+                seen.append(Seen(where=host, outcome="wrong", what=said("rule-too-wide", rule=way.text[:160])))
+        for one in found.tried:
+            good = one.counted > 0 and one.told > 0
+            what = said(
+                "tried-and-dropped" if good else "tried-and-lost",
+                counted=one.counted,
+                told=one.told,
+                family=_family(one.address),
+            )
+            seen.append(Seen(where=host, outcome="good" if good else "wrong", what=what))
+        if not found.tried:
+            seen.append(Seen(where=host, outcome="unknown", what=said("nothing-tried")))
+    for machine, rules in (groups or {}).items():
+        out = [rule for rule in rules if rule["direction"] == "egress"]
+        wide = [rule for rule in out if not _rule_within(rule, allowed)]
+        seen += [Seen(where=machine, outcome="wrong", what=said("group-too-wide", rule=_rule(rule))) for rule in wide]
+        if not wide:
+            seen.append(Seen(where=machine, outcome="good", what=said("group-closed", number=len(out))))
+    not_proven = () if groups is not None else (said("groups-unasked"),)
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=not_proven)
+
+
+def _family(address: str) -> str:
+    return f"IPv{ipaddress.ip_address(address).version}"
+
+
+def _within(text: str, allowed: Sequence[Any]) -> bool:
+    first, _, last = text.partition("-")
+    nets = [ipaddress.ip_network(first)] if not last else [ipaddress.ip_network(first), ipaddress.ip_network(last)]
+    return all(any(net.version == one.version and net.subnet_of(one) for one in allowed) for net in nets)
+
+
+def _rule_within(rule: Mapping[str, Any], allowed: Sequence[Any]) -> bool:
+    if rule.get("remote_group_id"):
+        return True  # a group of the same project: the machines of the stack
+    prefix = rule.get("remote_ip_prefix")
+    return _within(str(prefix), allowed) if prefix else False
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    low, high = rule.get("port_range_min"), rule.get("port_range_max")
+    ports = "" if low is None else f" {low}" if low == high else f" {low}-{high}"
+    where = rule.get("remote_ip_prefix") or "*"
+    return f"{rule.get('ethertype')} {rule.get('protocol') or '*'}{ports} -> {where}"

@@ -1,0 +1,113 @@
+"""Control `host-connections`: whatever a host itself began or tried during the class, each destination judged."""
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from classroom.config.endpoints import METADATA4, METADATA6
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.network.nftables import Drop, Egress, Out
+from classroom.verify.report.phrases import Said, said
+
+ID = "host-connections"
+Connection = tuple[str, str, int, str]
+"""Protocol, peer's address, its port, program."""
+ON_LINK = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "224.0.0.0/24", "fe80::/10", "ff02::/16")))
+"""What no router passes on: it stays with the neighbours, and was kept in all the same."""
+UNJUDGED = ("media_udp", "media_tcp", "media_relay", "media_dropped", "out_late", "out_metadata")
+"""Counters of what goes to participants, and of answers: counted, and judged by nobody."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a host did while the class was held: its rules, its counters' growth, what was dropped, its connections.
+
+    `steady` tells whether the rules were the same at both ends, `seconds` how long the window was.
+    """
+
+    rules: Egress
+    steady: bool
+    grown: Mapping[str, int]
+    dropped: tuple[Drop, ...]
+    connections: frozenset[Connection]
+    seconds: float
+
+
+def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Collection[str], eye: Eye) -> Proof:
+    """Judge every destination of every host.
+
+    Each packet that a host begins is let out by a rule that names its places, and counts it, or is dropped, counted and
+    told: so the rules, their counters and the drops together are the whole record. `participants` are addresses that no
+    record may hold; they are counted only.
+    """
+    seen: list[Seen] = []
+    absent: list[Said] = []
+    used: set[str] = set()
+    for host, found in hosts.items():
+        if not found.rules.closed or any(_untold(way) for way in found.rules.ways):
+            seen.append(Seen(where=host, outcome="unknown", what=said("no-record")))
+        elif not found.steady:
+            seen.append(Seen(where=host, outcome="unknown", what=said("rules-changed")))
+        else:
+            what = said("whole-record", seconds=round(found.seconds))
+            seen.append(Seen(where=host, outcome="good", what=what))
+        for way in found.rules.ways:
+            packets = found.grown.get(way.counter, 0)
+            if way.kind != "to" or not packets or way.counter in UNJUDGED:
+                continue
+            for network in way.networks:
+                address = network.partition("/")[0].partition("-")[0]
+                if address in own:
+                    continue
+                used.add(way.counter)
+                what = said("way-used", place=network, counter=way.counter, packets=packets)
+                seen.append(eye.see(host, what, address, listed=eye.endpoint(address) is not None))
+        seen += _dropped(host, found, participants, eye)
+        if not found.dropped and not found.grown.get("out_dropped", 0):
+            absent.append(said("nothing-dropped", host=host))
+        for protocol, address, port, program in sorted(found.connections):
+            what = said("connection", protocol=protocol, port=port, program=program)
+            if address in own or address in {METADATA4, METADATA6}:
+                seen.append(
+                    Seen(where=host, outcome="good", what=said("connection-inside", port=port, program=program))
+                )
+            elif address in participants:
+                seen.append(Seen(where=host, outcome="wrong", what=said("connection-participant", program=program)))
+            else:
+                seen.append(eye.see(host, what, address, listed=eye.endpoint(address) is not None))
+        media = {name: number for name, number in found.grown.items() if name.startswith("media_") and number}
+        for name, number in sorted(media.items()):
+            seen.append(Seen(where=host, outcome="residue", what=said("media-counted", counter=name, packets=number)))
+    open_uses = {"dns": "out_dns", "ntp": "out_ntp", "packages": "out_packages", "ca": "out_ca"}
+    idle = tuple(
+        said("endpoint-unused", use=one.use, name=one.name)
+        for one in eye.declarations.endpoints
+        if open_uses.get(one.use) not in used
+    )
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
+
+
+def _untold(way: Out) -> bool:
+    """Return whether packets may leave by a rule without a trace: to anywhere, or uncounted."""
+    return way.kind == "open" or (way.kind == "to" and not way.counter)
+
+
+def _dropped(host: str, found: Window, participants: Collection[str], eye: Eye) -> list[Seen]:
+    seen: list[Seen] = []
+    for drop in sorted(set(found.dropped), key=lambda one: (one.address, one.protocol, one.port or 0)):
+        times = found.dropped.count(drop)
+        port = drop.port or "-"
+        if not drop.address:
+            seen.append(Seen(where=host, outcome="unknown", what=said("drop-unreadable")))
+        elif drop.address in participants:
+            seen.append(Seen(where=host, outcome="wrong", what=said("drop-participant", times=times)))
+        elif any(ipaddress.ip_address(drop.address) in net for net in ON_LINK):
+            what = said("drop-neighbours", protocol=drop.protocol, port=port, times=times)
+            seen.append(Seen(where=host, outcome="residue", what=what))
+        else:
+            what = said("drop", protocol=drop.protocol, port=port, times=times)
+            seen.append(eye.see(host, what, drop.address, listed=False))
+    missing = found.grown.get("out_dropped", 0) - len(found.dropped)
+    if missing > 0:
+        seen.append(Seen(where=host, outcome="unknown", what=said("drops-untold", number=missing)))
+    return seen

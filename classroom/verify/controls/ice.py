@@ -1,0 +1,90 @@
+"""Control `ice`: browsers get the deployment's own STUN and TURN alone, media goes to its hosts, TURN relays to no stranger."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.resolver import address_of
+from classroom.verify.report.phrases import Said, said
+
+ID = "ice"
+
+
+@dataclass(frozen=True)
+class Relay:
+    """What came of asking TURN to relay to a stranger: `arrived` packets, why TURN refused, packets that the host dropped."""
+
+    server: str
+    arrived: int
+    refused: str = ""
+    dropped: int = 0
+
+
+def host_of_ice(url: str) -> str:
+    """Return the host of a `stun:` or `turn:` address, without port."""
+    rest = url.partition(":")[2].partition("?")[0]
+    if rest.startswith("["):
+        return rest[1:].partition("]")[0]
+    return rest.partition(":")[0]
+
+
+def judge(
+    people: Mapping[str, Mapping[str, Any]],
+    own_names: Collection[str],
+    own_addresses: Collection[str],
+    relays: Collection[Relay] | None,
+    eye: Eye,
+) -> Proof:
+    """Judge each participant's ICE servers and selected pairs.
+
+    `people` maps each to `servers` (URLs) and `pairs` (dicts with remote, port, kind, relay, url); `relays` is None where
+    nothing could be tried.
+    """
+    seen: list[Seen] = []
+    absent: list[Said] = []
+    servers = sorted({url for found in people.values() for url in found["servers"]})
+    for url in servers:
+        host = host_of_ice(url)
+        address = address_of(host)
+        what = said("ice-server", url=url)
+        if address:
+            seen.append(eye.see("page", what, address, listed=address in own_addresses))
+        else:
+            seen.append(Seen(where="page", outcome="good" if host in own_names else "wrong", what=what))
+    if not servers:
+        seen.append(Seen(where="page", outcome="unknown", what=said("no-ice-server")))
+    for name, found in people.items():
+        if not found["pairs"]:
+            seen.append(Seen(where=name, outcome="unknown", what=said("no-pair")))
+    ends = sorted(
+        {
+            (
+                str(pair["remote"] or ""),
+                int(pair["port"] or 0),
+                str(pair["kind"]),
+                str(pair["relay"] or pair["protocol"]),
+            )
+            for found in people.values()
+            for pair in found["pairs"]
+        }
+    )
+    for remote, port, kind, transport in ends:
+        what = said("pair", kind=kind, transport=transport, port=port)
+        if not remote:
+            seen.append(Seen(where="page", outcome="unknown", what=what))
+        elif remote not in own_addresses:
+            # It may be another participant, whose address stands in no report.
+            seen.append(Seen(where="page", outcome="wrong", what=said("pair-stranger", kind=kind, transport=transport)))
+        else:
+            seen.append(Seen(where="page", outcome="good", what=what))
+    for one in relays or ():
+        if one.arrived:
+            what = said("relayed", server=one.server, number=one.arrived)
+            seen.append(Seen(where=one.server, outcome="wrong", what=what))
+        elif one.refused or one.dropped:
+            absent.append(said("relay-refused", server=one.server))
+        else:
+            seen.append(Seen(where=one.server, outcome="unknown", what=said("relay-unclear", server=one.server)))
+    not_proven = () if relays is not None else (said("relay-untried"),)
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=not_proven)

@@ -1,0 +1,78 @@
+"""Control `issuers`: who issued the certificates on 443 and on TURN over TLS."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+
+from classroom.sovereignty.operators import host_of
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.report.phrases import Said, said
+
+ID = "issuers"
+
+
+@dataclass(frozen=True)
+class Served:
+    """The certificates that were served for a name at an address, the leaf first."""
+
+    name: str
+    address: str
+    chain: tuple[x509.Certificate, ...]
+
+
+def organisation(certificate: x509.Certificate) -> str:
+    """Return the name of a certificate's issuer: its organisation, else its common name, else an empty string."""
+    for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        found = certificate.issuer.get_attributes_for_oid(kind)
+        if found:
+            return str(found[0].value)
+    return ""
+
+
+def revocation_hosts(certificate: x509.Certificate) -> set[str]:
+    """Return the hosts that a certificate names for asking about its revocation or its issuer."""
+    found: set[str] = set()
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        kinds = {AuthorityInformationAccessOID.OCSP, AuthorityInformationAccessOID.CA_ISSUERS}
+        found |= {host_of(str(one.access_location.value)) for one in access if one.access_method in kinds}
+    except x509.ExtensionNotFound:
+        pass
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+        found |= {host_of(str(name.value)) for point in points for name in point.full_name or ()}
+    except x509.ExtensionNotFound:
+        pass
+    return found - {""}
+
+
+def judge(served: list[Served], turn: Mapping[str, str], eye: Eye) -> Proof:
+    """Judge each issuer of each certificate that was served; `turn` maps each TURN name to what it stands for.
+
+    The authority has to be an operator that is known; its organisation's name, as the certificate tells it, is that of the
+    row `ca` of the table, or of the operator that this row names.
+    """
+    rows = [one for one in eye.declarations.endpoints if one.use == "ca"]
+    seen: list[Seen] = []
+    authorities: set[str] = set()
+    for one in served:
+        if not one.chain:
+            seen.append(Seen(where=one.name, outcome="unknown", what=said("no-certificate", address=one.address)))
+        for certificate in one.chain:
+            issuer = organisation(certificate)
+            authorities.add(issuer)
+            key = "turn-issuer" if one.name in turn else "page-issuer"
+            what = said(key, name=one.name, address=one.address, issuer=issuer or "?")
+            declared = next((row for row in rows if issuer.casefold() in {row.name, row.operator.casefold()}), None)
+            seen.append(eye.party(one.name, what, declared.operator if declared else issuer))
+    hosts = {host for one in served for certificate in one.chain for host in revocation_hosts(certificate)}
+    absent: list[Said] = [] if hosts else [said("no-revocation-host")]
+    seen += [Seen(where="page", outcome="residue", what=said("revocation-host", server=host)) for host in sorted(hosts)]
+    idle = tuple(
+        said("ca-unused", server=row.name)
+        for row in rows
+        if not {row.name, row.operator.casefold()} & {name.casefold() for name in authorities}
+    )
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle, not_proven=(said("ct-logs"),))

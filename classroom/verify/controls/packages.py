@@ -1,0 +1,66 @@
+"""Control `packages`: packages and security updates come from the table's mirror alone."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from classroom.sovereignty.operators import host_of
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.report.phrases import Said, said
+
+ID = "packages"
+PROXY = re.compile(r'^Acquire::(?:https?|ftp)::Proxy(?:-Auto-Detect)?(?:::\S+)? "(.+)";$', re.M | re.I)
+
+
+@dataclass(frozen=True)
+class Archives:
+    """What a host tells of its packages.
+
+    `targets` is what apt would really fetch (`apt-get update --print-uris`, which fetches nothing), `settings` is
+    `apt-config dump`; `others` are further package managers that are there.
+    """
+
+    targets: str
+    settings: str
+    others: tuple[str, ...] = ()
+
+
+def archives(text: str) -> dict[str, set[str]]:
+    """Return the hosts of the archives, each with its suites."""
+    found: dict[str, set[str]] = {}
+    for uri in re.findall(r"^'([^']+)'", text, re.M):
+        suite = re.search(r"/dists/([^/]+)/", uri)
+        found.setdefault(host_of(uri), set()).add(suite[1] if suite else "-")
+    return found
+
+
+def judge(hosts: Mapping[str, Archives], eye: Eye) -> Proof:
+    """Judge every archive and proxy that a host's package manager would ask."""
+    rows = {one.name: one for one in eye.declarations.endpoints if one.use == "packages"}
+    seen: list[Seen] = []
+    absent: list[Said] = []
+    used: set[str] = set()
+    for host, found in hosts.items():
+        there = archives(found.targets)
+        if not there:
+            seen.append(Seen(where=host, outcome="wrong", what=said("no-archive")))
+        if not any(suite.endswith("-security") for suites in there.values() for suite in suites):
+            seen.append(Seen(where=host, outcome="wrong", what=said("no-security-archive")))
+        proxies = [host_of(value) or value for value in PROXY.findall(found.settings)]
+        ways = {name: said("archive", server=name, suites=", ".join(sorted(suites))) for name, suites in there.items()}
+        ways |= {name: said("apt-proxy", server=name) for name in proxies}
+        for name, what in sorted(ways.items()):
+            used.add(name)
+            row = rows.get(name)
+            if row is None:
+                seen.append(Seen(where=host, outcome="wrong", what=what))
+            else:
+                seen += [eye.see(host, what, address.partition("/")[0]) for address in row.addresses]
+        if not proxies:
+            absent.append(said("no-apt-proxy", host=host))
+        for name in found.others:
+            seen.append(Seen(where=host, outcome="wrong", what=said("other-packages", name=name)))
+        if not found.others:
+            absent.append(said("no-other-packages", host=host))
+    idle = tuple(said("packages-unused", server=name) for name in sorted(rows.keys() - used))
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)

@@ -1,0 +1,81 @@
+"""Control `page-requests`: the page asks nobody but the class; what the browser asks by itself is told as residue."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.report.phrases import Said, said
+
+ID = "page-requests"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of the page as the browser's protocol tells it: host, kind, outcome, and who answered.
+
+    `result` is answered, failed or blocked. Neither path nor content is kept.
+    """
+
+    host: str
+    kind: str
+    result: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What left the browsers' network: names that were asked for, and places (protocol, address, port)."""
+
+    names: frozenset[str]
+    places: frozenset[tuple[str, str, int]]
+
+
+def judge(
+    requests: Collection[Request],
+    domain: str,
+    own_names: Collection[str],
+    own_addresses: Collection[str],
+    captured: Traffic | None,
+    baseline: Traffic | None,
+    eye: Eye,
+) -> Proof:
+    """Judge every request of the page, which is for `domain` alone, and tell of the browser's own traffic as residue.
+
+    `captured` is the browsers' traffic in the class, where `own_names` are the class's, and `baseline` that of one that
+    shows a page of no class; both None where nothing could be captured. A name beyond the baseline that no request is for
+    was asked for by the browser itself.
+    """
+    seen: list[Seen] = []
+    hosts = sorted({request.host for request in requests})
+    for host in hosts:
+        these = [request for request in requests if request.host == host]
+        kinds = ", ".join(sorted({request.kind for request in these}))
+        result = ", ".join(sorted({request.result for request in these}))
+        what = said("requests", host=host, number=len(these), kinds=kinds, result=result)
+        addresses = sorted({request.address for request in these if request.address})
+        listed = host == domain
+        if addresses:
+            seen += [eye.see("page", what, a, listed=listed and a in own_addresses) for a in addresses]
+        else:
+            seen.append(Seen(where="page", outcome="good" if listed else "wrong", what=what))
+    if not hosts:
+        seen.append(Seen(where="page", outcome="unknown", what=said("no-request")))
+    absent: list[Said] = []
+    if captured is None or baseline is None:
+        return Proof(id=ID, seen=tuple(seen), not_proven=(said("not-captured"),))
+    own = set(own_addresses)
+    names = captured.names - set(own_names)
+    places = {place for place in captured.places if place[1] not in own}
+    for name in sorted(names - baseline.names - set(hosts)):
+        seen.append(Seen(where="browser", outcome="residue", what=said("browser-asked-more", name=name)))
+    for protocol, address, port in sorted(places - baseline.places):
+        what = said("browser-spoke-more", protocol=protocol, address=address, port=port)
+        seen.append(Seen(where="browser", outcome="residue", what=what))
+    for name in sorted(baseline.names):
+        seen.append(Seen(where="browser", outcome="residue", what=said("browser-asks", name=name)))
+    for protocol, address, port in sorted(baseline.places - {place for place in baseline.places if place[1] in own}):
+        what = said("browser-speaks", protocol=protocol, address=address, port=port)
+        seen.append(Seen(where="browser", outcome="residue", what=what))
+    if not names - baseline.names and not places - baseline.places:
+        absent.append(said("browser-silent"))
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))

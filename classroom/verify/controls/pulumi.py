@@ -1,0 +1,87 @@
+"""Control `pulumi`: who keeps state and secrets' key, which plugins run, and whom the operator's machine asks during `up`."""
+
+import datetime
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from classroom.clients.pulumi_backend import refuse_backend, refuse_secrets_provider
+from classroom.sovereignty.service_policy import Outside
+from classroom.verify.controls.evidence import Eye, Outcome, Proof, Seen
+from classroom.verify.report.phrases import Said, said
+
+ID = "pulumi"
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What left the operator's machine during `up`: when it was, how it ended, and places (protocol, address, port)."""
+
+    began: datetime.datetime
+    status: int
+    places: frozenset[tuple[str, str, int]]
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Pulumi as it is set up here: backend, secrets provider, downloaded plugins, and what it may fetch by itself."""
+
+    backend: str
+    provider: str
+    plugins: tuple[str, ...]
+    asks_for_updates: bool
+    fetches_plugins: bool
+
+
+def judge(
+    engine: Engine,
+    captured: Captured | None,
+    own: Collection[str],
+    cloud: Collection[str],
+    resolvers: Collection[str],
+    eye: Eye,
+) -> Proof:
+    """Judge Pulumi's settings and each host that was asked.
+
+    `own` are the stack's addresses, `cloud` those of the cloud's services, `resolvers` those of the operator's machine.
+    """
+    outside = Outside.of(eye.declarations, eye.operators, eye.as_of)
+    seen: list[Seen] = []
+    absent: list[Said] = []
+    fault = refuse_backend(engine.backend, outside)
+    seen.append(_seen(fault, said("backend", kind=engine.backend.partition("://")[0])))
+    fault = refuse_secrets_provider(engine.provider, engine.backend, outside)
+    seen.append(_seen(fault, said("secrets-provider", kind=engine.provider.partition("://")[0])))
+    eye.used += [one for one in outside.used if one not in eye.used]
+    for name in engine.plugins:
+        seen.append(Seen(where="operator", outcome="wrong", what=said("plugin-fetched", name=name)))
+    if not engine.plugins:
+        absent.append(said("no-plugin-fetched"))
+    if engine.asks_for_updates:
+        seen.append(Seen(where="operator", outcome="wrong", what=said("asks-for-updates")))
+    else:
+        absent.append(said("no-update-check"))
+    if engine.fetches_plugins:
+        seen.append(Seen(where="operator", outcome="wrong", what=said("fetches-plugins")))
+    seen.append(Seen(where="operator", outcome="residue", what=said("build-registries", kinds="Go, npm, Python")))
+    if captured is None:
+        return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=(said("up-not-captured"),))
+    day = captured.began.date().isoformat()
+    if captured.status:
+        seen.append(Seen(where="operator", outcome="unknown", what=said("up-failed", day=day, status=captured.status)))
+    for protocol, address, port in sorted(captured.places):
+        if address in resolvers and port == 53:
+            what = said("up-resolver", protocol=protocol)
+            seen.append(Seen(where="operator", outcome="residue", what=what))
+            continue
+        listed = address in own or address in cloud or eye.endpoint(address) is not None
+        what = said("up-asked", protocol=protocol, port=port, day=day)
+        seen.append(eye.see("operator", what, address, listed=listed))
+    if not captured.places:
+        seen.append(Seen(where="operator", outcome="unknown", what=said("up-asked-nobody", day=day)))
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))
+
+
+def _seen(fault: str | None, what: Said) -> Seen:
+    outcome: Outcome = "good" if fault is None else "unknown" if "unknown never passes" in fault else "wrong"
+    return Seen(where="operator", outcome=outcome, what=what)

@@ -1,0 +1,121 @@
+"""Control `resolver`: names are asked of the table's resolvers alone, and only the names that the table needs."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.report.phrases import Said, said
+
+ID = "resolver"
+OWN = {"127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """What a host tells of its resolvers, as the files and programs print it.
+
+    `resolved` is systemd-resolved's whole configuration, `unbound` that of the host's own resolver with what it includes.
+    `answered` are strange names that were answered; `asked` counts the questions that left the host meanwhile, or None
+    where the host keeps no count.
+    """
+
+    resolv_conf: str
+    resolved: str
+    resolved_runs: bool
+    unbound: str
+    unbound_runs: bool
+    listening: frozenset[str]
+    answered: tuple[str, ...] = ()
+    asked: int | None = None
+
+
+def settings(text: str, key: str) -> list[str]:
+    """Return the values of a key of a systemd configuration; an empty assignment drops those before it."""
+    found: list[str] = []
+    for value in re.findall(rf"^\s*{key}\s*=(.*)$", text, re.M):
+        words = value.split()
+        found = [*found, *words] if words else []
+    return found
+
+
+def servers(text: str) -> list[str]:
+    """Return the name servers of a resolv.conf."""
+    return [address.partition("%")[0] for address in re.findall(r"^\s*nameserver\s+(\S+)", text, re.M)]
+
+
+def forwarders(text: str) -> list[str]:
+    """Return the addresses to which unbound's configuration forwards, without ports and names for TLS."""
+    return [
+        re.split(r"[@#]", word)[0] for word in re.findall(r"^\s*(?:forward|stub)-addr:\s*\"?([^\s\"]+)", text, re.M)
+    ]
+
+
+def address_of(word: str) -> str | None:
+    """Return the address that a word of a resolver's configuration names, or None if it is none."""
+    text = word.partition("#")[0].partition("%")[0]
+    text = text[1:].partition("]")[0] if text.startswith("[") else text
+    if text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
+    """Judge every resolver that a host's configuration names or that it was seen to ask."""
+    table = {address for one in eye.declarations.endpoints if one.use == "dns" for address in one.addresses}
+    seen: list[Seen] = []
+    used: set[str] = set()
+    absent: list[Said] = []
+    for host, found in hosts.items():
+        for key in ("DNS", "FallbackDNS"):
+            for word in settings(found.resolved, key):
+                address = address_of(word)
+                what = said("resolved-names", key=key, server=word)
+                if address in OWN and key == "DNS":
+                    continue
+                if address is None:
+                    seen.append(Seen(where=host, outcome="wrong", what=what))
+                else:
+                    seen.append(eye.see(host, what, address, listed=False))
+        if not settings(found.resolved, "FallbackDNS"):
+            absent.append(said("no-fallback-dns", host=host))
+        if found.resolved_runs:
+            seen.append(Seen(where=host, outcome="wrong", what=said("resolved-runs")))
+        else:
+            absent.append(said("resolved-rests", host=host))
+        for address in servers(found.resolv_conf):
+            if address in OWN:
+                seen.append(Seen(where=host, outcome="good", what=said("asks-itself", server=address)))
+            else:
+                seen.append(eye.see(host, said("asks-directly", server=address), address, listed=False))
+        if not servers(found.resolv_conf):
+            seen.append(Seen(where=host, outcome="unknown", what=said("asks-nobody-known")))
+        ways = forwarders(found.unbound)
+        if not (found.unbound_runs and ways):
+            seen.append(Seen(where=host, outcome="wrong", what=said("no-own-resolver")))
+        for address in ways:
+            used.add(address)
+            seen.append(eye.see(host, said("forwards", server=address), address, listed=_row(eye, address)))
+        for program in sorted(found.listening - {"unbound"}):
+            seen.append(Seen(where=host, outcome="wrong", what=said("other-resolver", program=program)))
+        for name in found.answered:
+            seen.append(Seen(where=host, outcome="wrong", what=said("strange-name-answered", name=name)))
+        if found.asked is None:
+            seen.append(Seen(where=host, outcome="unknown", what=said("names-uncounted")))
+        elif found.asked:
+            seen.append(Seen(where=host, outcome="wrong", what=said("strange-name-left", number=found.asked)))
+        else:
+            absent.append(said("strange-name-kept", host=host))
+    idle = sorted(table - used)
+    return Proof(
+        id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=tuple(said("dns-unused", server=a) for a in idle)
+    )
+
+
+def _row(eye: Eye, address: str) -> bool:
+    row = eye.endpoint(address)
+    return row is not None and row.use == "dns"

@@ -1,0 +1,67 @@
+"""Control `telemetry`: nothing on a host reports home."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from classroom.verify.controls.evidence import Proof, Seen
+from classroom.verify.report.phrases import Said, said
+
+ID = "telemetry"
+PACKAGES = frozenset(
+    {
+        "abrt",
+        "apport",
+        "apport-symptoms",
+        "fwupd",
+        "kerneloops",
+        "landscape-client",
+        "landscape-common",
+        "motd-news-config",
+        "popularity-contest",
+        "snapd",
+        "ubuntu-advantage-tools",
+        "ubuntu-pro-client",
+        "ubuntu-report",
+        "whoopsie",
+    }
+)
+UNITS = ("apport", "fwupd-refresh", "kerneloops", "motd-news", "popularity-contest", "snapd", "ua-timer", "whoopsie")
+LIVEKIT = ("webhook", "prometheus", "loki", "sentry", "analytics", "telemetry", "otel", "jaeger")
+"""Keys with which LiveKit's settings would send something to others, or show it to them."""
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What a host tells: names of its packages, of its units, whether motd-news is enabled, and LiveKit's settings."""
+
+    packages: frozenset[str]
+    units: frozenset[str]
+    motd_news: bool
+    livekit: str | None
+
+
+def judge(hosts: Mapping[str, Reporting]) -> Proof:
+    """Judge what of the known telemetry is there on each host; none of it may be, whoever would get it."""
+    seen: list[Seen] = []
+    absent: list[Said] = []
+    for host, found in hosts.items():
+        wrong = [said("telemetry-package", name=name) for name in sorted(PACKAGES & found.packages)]
+        wrong += [
+            said("telemetry-unit", name=unit)
+            for unit in sorted(found.units)
+            if any(unit.partition(".")[0].startswith(name) for name in UNITS)
+        ]
+        if found.motd_news:
+            wrong.append(said("motd-news"))
+        if found.livekit is not None:
+            keys = {line.strip().partition(":")[0] for line in found.livekit.splitlines() if ":" in line}
+            reporting = sorted(key for key in keys if any(word in key.lower() for word in LIVEKIT))
+            wrong += [said("livekit-reports", key=key) for key in reporting]
+            if not reporting:
+                absent.append(said("livekit-silent", host=host))
+        seen += [Seen(where=host, outcome="wrong", what=what) for what in wrong]
+        if not found.packages or not found.units:
+            seen.append(Seen(where=host, outcome="unknown", what=said("no-package-list")))
+        elif not wrong:
+            absent.append(said("no-telemetry", host=host, number=len(PACKAGES)))
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))

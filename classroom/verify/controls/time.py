@@ -1,0 +1,65 @@
+"""Control `time`: hosts take the time from the table's servers alone."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.resolver import address_of
+from classroom.verify.report.phrases import Said, said
+
+ID = "time"
+WORDS = re.compile(r"^\s*(server|pool|peer|refclock|sourcedir|include|confdir)\s+(\S+)", re.M)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a host tells of its clock: chrony's configuration, its sources (`chronyc -n -c sources`), and other clocks."""
+
+    chrony: str
+    chrony_runs: bool
+    sources: str
+    others: tuple[str, ...] = ()
+
+
+def sources(text: str) -> list[str]:
+    """Return the addresses of the time sources that chrony really uses or tries."""
+    return [parts[2] for line in text.splitlines() if len(parts := line.split(",")) > 2 and parts[0] in {"^", "="}]
+
+
+def judge(hosts: Mapping[str, Clock], eye: Eye) -> Proof:
+    """Judge every time source that a host's configuration names or that its clock was seen to use."""
+    rows = [one for one in eye.declarations.endpoints if one.use == "ntp"]
+    names = {row.name for row in rows}
+    seen: list[Seen] = []
+    absent: list[Said] = []
+    used: set[str] = set()
+    for host, found in hosts.items():
+        if not found.chrony_runs:
+            seen.append(Seen(where=host, outcome="wrong", what=said("no-clock")))
+        for word, value in WORDS.findall(found.chrony):
+            what = said("time-named", word=word, server=value)
+            address = address_of(value)
+            if word != "server":
+                seen.append(Seen(where=host, outcome="wrong", what=what))
+            elif address:
+                seen.append(eye.see(host, what, address, listed=_row(eye, address)))
+            else:
+                seen.append(Seen(where=host, outcome="good" if value in names else "wrong", what=what))
+        for address in sources(found.sources):
+            if row := eye.endpoint(address):
+                used.add(row.name)
+            seen.append(eye.see(host, said("time-used", server=address), address, listed=_row(eye, address)))
+        if found.chrony_runs and not sources(found.sources):
+            seen.append(Seen(where=host, outcome="unknown", what=said("time-unused")))
+        for name in found.others:
+            seen.append(Seen(where=host, outcome="wrong", what=said("other-clock", name=name)))
+        if not found.others:
+            absent.append(said("no-other-clock", host=host))
+    idle = tuple(said("ntp-unused", server=row.name) for row in rows if row.name not in used)
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
+
+
+def _row(eye: Eye, address: str) -> bool:
+    row = eye.endpoint(address)
+    return row is not None and row.use == "ntp"

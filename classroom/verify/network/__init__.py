@@ -1,0 +1,1 @@
+"""What is open, what gets through, and by which rules."""

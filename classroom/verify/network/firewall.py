@@ -1,0 +1,196 @@
+"""The whole firewall of a host as lines of text: as it should be by the port table, and as it is."""
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from classroom.config.endpoints import METADATA4, METADATA6, egress_for, endpoints_of
+from classroom.config.ports import GROUPS, Port
+from classroom.verify.deployment import Machine, Target
+
+CONTROL_MESSAGES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
+NEIGHBOURS_OUT = (
+    "mld-listener-done",
+    "mld-listener-report",
+    "mld2-listener-report",
+    "nd-neighbor-advert",
+    "nd-neighbor-solicit",
+    "nd-router-solicit",
+)
+ERRORS = ("destination-unreachable", "echo-reply", "parameter-problem", "time-exceeded")
+MEDIA_COUNTERS = ("media_dropped", "media_relay", "media_tcp", "media_udp")
+NEIGHBOURS = ("mld-listener-query", "nd-neighbor-advert", "nd-neighbor-solicit", "nd-router-advert")
+
+
+def _set(values: Sequence[str]) -> str:
+    return values[0] if len(values) == 1 else "{ " + ", ".join(sorted(values)) + " }"
+
+
+def _networks(values: Sequence[str]) -> dict[int, list[str]]:
+    """Return networks, merged, by IP version; single addresses without a length."""
+    found = [ipaddress.ip_network(value) for value in values]
+    four = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))
+    six = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))
+    merged = {4: [_network(n) for n in four], 6: [_network(n) for n in six]}
+    return {version: networks for version, networks in merged.items() if networks}
+
+
+def _network(network: Any) -> str:
+    single = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if single else str(network)
+
+
+def _port(port: Port, sources: Mapping[str, Sequence[str]]) -> list[str]:
+    ports = str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
+    rest = f"{port.protocol} dport {ports} counter name {_name(port)} accept"
+    networks = _networks(sources.get(port.source, ()))
+    if port.source == "world" or (networks.get(4) == ["0.0.0.0/0"] and networks.get(6) == ["::/0"]):
+        return [rest]
+    return [f"{'ip' if version == 4 else 'ip6'} saddr {_set(found)} {rest}" for version, found in networks.items()]
+
+
+def _name(port: Port) -> str:
+    return port.name.replace("-", "_")
+
+
+def expected(target: Target, machine: Machine) -> list[str]:
+    """Return the lines that the host's ruleset should consist of: the tables' of ports and endpoints, and what every host needs."""
+    ports = target.ports(machine)
+    sources: dict[str, list[str]] = {
+        "ssh_from": target.vars["classroom_ssh_from"],
+        **{group: [m.private4 for m in target.machines if group in m.groups] for group in GROUPS},
+    }
+    rules = [
+        "iif lo accept",
+        "ct state { established, related } accept",
+        "ct state invalid counter name invalid drop",
+        f"icmp type {_set(CONTROL_MESSAGES)} accept",
+        f"icmpv6 type {_set((*CONTROL_MESSAGES, 'packet-too-big'))} accept",
+        f"icmpv6 type {_set(NEIGHBOURS)} ip6 hoplimit {_set(('1', '255'))} accept",
+        "udp sport 67 udp dport 68 accept",
+        "ip6 saddr fe80::/10 udp dport 546 accept",
+        *(line for port in ports for line in _port(port, sources)),
+        "counter name dropped",
+    ]
+    ways = egress_for(endpoints_of(target.vars["classroom_endpoints"]))
+    inner = target.inner_ports(machine)
+    counters = {*map(_name, ports), "invalid", "dropped", "out_metadata", "out_late", "out_icmp", "out_dropped"}
+    counters |= {way.counter for way in ways} | {f"to_{_name(port)}" for port in inner}
+    if "media" in machine.groups:
+        counters |= set(MEDIA_COUNTERS)
+    return [
+        "table inet classroom",
+        "chain ingress: type filter hook input priority 0; policy drop",
+        "chain egress: type filter hook output priority 0; policy drop",
+        *sorted(f"counter {name}" for name in counters),
+        *(f"ingress: {rule}" for rule in rules),
+        *(f"egress: {rule}" for rule in _out(target, machine)),
+    ]
+
+
+def _out(target: Target, machine: Machine) -> list[str]:
+    """Return the rules of the way out, in their order."""
+    media = "media" in machine.groups
+    first, last = target.vars["classroom_relay_ports"]
+    dhcp = "skuid { root, systemd-network } accept"
+    rules = ["oif lo accept"]
+    if media:
+        rules += [
+            "udp sport { 3478, 7882 } skuid livekit ct state established counter name media_udp accept",
+            "tcp sport 7881 ct state established counter name media_tcp accept",
+        ]
+    rules += [
+        "ct state { established, related } accept",
+        f"icmpv6 type {_set(NEIGHBOURS_OUT)} accept",
+        f"udp sport 68 udp dport 67 {dhcp}",
+        f"ip6 daddr {'{ fe80::/10, ff02::1:2 }'} udp sport 546 udp dport 547 {dhcp}",
+        f"ip daddr {METADATA4} tcp dport 80 skuid root counter name out_metadata accept",
+        f"ip6 daddr {METADATA6} tcp dport 80 skuid root counter name out_metadata accept",
+    ]
+    for way in egress_for(endpoints_of(target.vars["classroom_endpoints"])):
+        for family, name in ((4, "ip"), (6, "ip6")):
+            if found := way.networks(family):
+                port = f"{way.protocol} dport {way.port} skuid {way.account}"
+                rules.append(f"{name} daddr {_set(found)} {port} counter name {way.counter} accept")
+    for inner in target.inner_ports(machine):
+        there = [m.private4 for m in target.machines if inner.group in m.groups]
+        rules.append(
+            f"ip daddr {_set(there)} {inner.protocol} dport {inner.first} counter name to_{_name(inner)} accept"
+        )
+    if media:
+        for address in target.addresses(machine):
+            relay = f"udp sport {first}-{last} udp dport 7882 skuid livekit counter name media_relay accept"
+            rules.append(f"{'ip6' if ':' in address else 'ip'} daddr {address} {relay}")
+        sources = _set(("3478", "7882", f"{first}-{last}"))
+        rules.append(f"udp sport {sources} skuid livekit counter name media_dropped drop")
+    served = _set([str(port.first) for port in target.ports(machine) if port.protocol == "tcp"])
+    return [
+        *rules,
+        f"tcp sport {served} tcp flags & (fin | syn | rst | ack) != syn counter name out_late accept",
+        f"icmp type {_set(ERRORS)} counter name out_icmp drop",
+        f"icmpv6 type {_set((*ERRORS, 'packet-too-big'))} counter name out_icmp drop",
+        "counter name out_dropped log prefix 'classroom-drop ' group 1",
+    ]
+
+
+def effective(ruleset: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a ruleset as `nft -j list ruleset` gives it, in the form of `expected`.
+
+    Rules keep their order; handles and packet counts are left out. What is not known here stands as JSON: never left out.
+    """
+    tables, chains, others, rules = [], [], [], []
+    for item in ruleset:
+        (kind, body), *_ = item.items()
+        if kind == "metainfo":
+            continue
+        if kind == "table":
+            tables.append(f"table {body['family']} {body['name']}")
+        elif kind == "counter":
+            others.append(f"counter {body['name']}")
+        elif kind == "chain":
+            hook = f": type {body['type']} hook {body['hook']} priority {body['prio']}" if "hook" in body else ""
+            chains.append(f"chain {body['name']}{hook}" + (f"; policy {body['policy']}" if "policy" in body else ""))
+        elif kind == "rule":
+            rules.append(f"{body['chain']}: {' '.join(_statement(statement) for statement in body['expr'])}")
+        else:
+            others.append(json.dumps(item, sort_keys=True))
+    return [*tables, *chains, *sorted(others), *rules]
+
+
+def _statement(statement: Mapping[str, Any]) -> str:
+    (kind, body), *_ = statement.items()
+    if kind == "match":
+        operator = "" if body["op"] in {"==", "in"} else f"{body['op']} "
+        return f"{_left(body['left'])} {operator}{_right(body['right'])}"
+    if kind == "counter":
+        return f"counter name {body}" if isinstance(body, str) else "counter"
+    if kind == "log" and set(body) == {"prefix", "group"}:
+        return f"log prefix '{body['prefix']}' group {body['group']}"
+    return kind if body is None else json.dumps(statement, sort_keys=True)
+
+
+def _left(left: Mapping[str, Any]) -> str:
+    (kind, body), *_ = left.items()
+    if kind == "payload" and "field" in body:
+        return f"{body['protocol']} {body['field']}"
+    if kind == "&" and isinstance(body[1], dict) and set(body[1]) == {"|"}:
+        return f"{_left(body[0])} & ({' | '.join(body[1]['|'])})"
+    if kind in {"meta", "ct"} and set(body) == {"key"}:
+        return str(body["key"]) if kind == "meta" else f"ct {body['key']}"
+    return json.dumps(left, sort_keys=True)
+
+
+def _right(right: Any) -> str:
+    if isinstance(right, list):
+        return _set([_right(part) for part in right])
+    if isinstance(right, dict):
+        (kind, body), *_ = right.items()
+        if kind == "set":
+            return _set([_right(part) for part in body])
+        if kind == "prefix":
+            return _network(ipaddress.ip_network(f"{body['addr']}/{body['len']}"))
+        if kind == "range":
+            return f"{body[0]}-{body[1]}"
+        return json.dumps(right, sort_keys=True)
+    return str(right)

@@ -1,0 +1,182 @@
+"""What a host's firewall lets out, read from its effective rules: rule by rule, and nothing that is not understood is passed over."""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from classroom.verify.network.firewall import _left, _right
+
+PREFIX = "classroom-drop "
+"""With this every line begins that the firewall writes about what it kept in."""
+NEIGHBOURS = frozenset(
+    {
+        "nd-router-solicit",
+        "nd-neighbor-solicit",
+        "nd-neighbor-advert",
+        "mld-listener-report",
+        "mld-listener-done",
+        "mld-listener-reduction",
+        "mld2-listener-report",
+    }
+)
+Kind = Literal["own", "answers", "neighbours", "addresses", "to", "open"]
+"""What an accepting rule lets out: to itself, answers, to neighbours, requests for addresses, to listed places, or more."""
+
+
+@dataclass(frozen=True)
+class Out:
+    """One rule by which something may leave: what it is for, where to, and its counter's name if it has one."""
+
+    kind: Kind
+    text: str
+    networks: tuple[str, ...] = ()
+    protocol: str = ""
+    port: str = ""
+    counter: str = ""
+
+
+@dataclass(frozen=True)
+class Egress:
+    """All that a ruleset lets out; `closed` tells whether what no rule names is dropped, in both families."""
+
+    closed: bool
+    ways: tuple[Out, ...]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Something that a host's firewall kept in: where it would have gone."""
+
+    address: str
+    protocol: str
+    port: int | None
+
+
+def read(ruleset: Sequence[Mapping[str, Any]]) -> Egress:
+    """Return what a ruleset, as `nft -j list ruleset` gives it, lets out by its table `inet classroom`.
+
+    What this table drops stays dropped whatever other tables say.
+    """
+    chains = {
+        item["chain"]["name"]: item["chain"]
+        for item in ruleset
+        if "chain" in item and (item["chain"]["family"], item["chain"]["table"]) == ("inet", "classroom")
+    }
+    names = {name for name, chain in chains.items() if chain.get("hook") == "output"}
+    closed = any(chains[name].get("policy") == "drop" for name in names)
+    ways = []
+    for item in ruleset:
+        rule = item.get("rule")
+        if rule and rule["table"] == "classroom" and rule["family"] == "inet" and rule["chain"] in names:
+            verdicts = {kind for statement in rule["expr"] for kind in statement}
+            if not verdicts & {"drop", "reject"} and verdicts & {"accept", "jump", "goto", "vmap", "queue", "return"}:
+                ways.append(_out(rule["expr"]))
+    return Egress(closed, tuple(ways))
+
+
+def _out(statements: Iterable[Mapping[str, Any]]) -> Out:
+    matches: dict[str, str] = {}
+    counter, others = "", set()
+    for statement in statements:
+        (kind, body), *_ = statement.items()
+        if kind == "match":
+            operator = "" if body["op"] in {"==", "in"} else f"{body['op']} "
+            matches[_left(body["left"])] = f"{operator}{_right(body['right'])}"
+        elif kind == "counter":
+            counter = body if isinstance(body, str) else ""
+        else:
+            others.add(kind)
+    text = " ".join(f"{left} {right}" for left, right in matches.items())
+    networks = tuple(word for left in ("ip daddr", "ip6 daddr") for word in _words(matches.get(left, "")))
+    protocol = next((p for p in ("tcp", "udp") if f"{p} dport" in matches or f"{p} sport" in matches), "")
+    port = matches.get(f"{protocol} dport", "")
+    return Out(_kind(matches, others), text, networks, protocol, port, counter)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[{},\s]+", text) if word]
+
+
+def _kind(matches: Mapping[str, str], others: set[str]) -> Kind:
+    if others != {"accept"}:
+        return "open"
+    if matches in ({"oif": "lo"}, {"oifname": "lo"}):
+        return "own"
+    states = set(_words(matches.get("ct state", "")))
+    if states and states <= {"established", "related"}:
+        return "answers"
+    flags = [right for left, right in matches.items() if '"flags"' in left or left.startswith("tcp flags")]
+    if flags == ["!= syn"] and "tcp sport" in matches:
+        return "answers"
+    types = set(_words(matches.get("icmpv6 type", "")))
+    if types and types <= NEIGHBOURS:
+        return "neighbours"
+    ports = (matches.get("udp sport"), matches.get("udp dport"))
+    if ports in {("68", "67"), ("546", "547")}:
+        return "addresses"
+    places = _words(matches.get("ip daddr", "")) + _words(matches.get("ip6 daddr", ""))
+    # "Everywhere but" is no list of places.
+    return "to" if places and all(map(_network, places)) else "open"
+
+
+def _network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        first, _, last = text.partition("-")
+        try:
+            return bool(last) and ipaddress.ip_address(first).version == ipaddress.ip_address(last).version
+        except ValueError:
+            return False
+    return True
+
+
+LINE = re.compile(
+    rf"{re.escape(PREFIX)}.*?\bDST=(?P<address>\S+)(?:.*?\bPROTO=(?P<protocol>\w+))?(?:.*?\bDPT=(?P<port>\d+))?"
+)
+
+
+def drops(journal: str) -> list[Drop]:
+    """Return what the firewall kept in, as the lines of a journal tell it; a line that cannot be read has no address."""
+    found = []
+    for line in journal.splitlines():
+        if PREFIX not in line:
+            continue
+        match = LINE.search(line)
+        try:
+            address = str(ipaddress.ip_address(match["address"])) if match else ""
+        except ValueError:
+            address = ""
+        port = int(match["port"]) if match and match["port"] else None
+        found.append(Drop(address, (match["protocol"] or "?").lower() if match else "?", port))
+    return found
+
+
+def own_connections(text: str) -> set[tuple[str, str, int, str]]:
+    """Return the connections that a host itself began: protocol, peer's address, its port, program.
+
+    `text` is what `ss -H -n -t -u -a -p` prints. A connection belongs to the one who came if its local port is one at
+    which the host listens; loopback is left out.
+    """
+    rows = [(line, line.split()) for line in text.splitlines() if len(line.split()) >= 6]
+    listening = {(row[0], row[4].rpartition(":")[2]) for _, row in rows if row[1] in {"LISTEN", "UNCONN"}}
+    found = set()
+    for line, row in rows:
+        if row[1] in {"LISTEN", "UNCONN"} or (row[0], row[4].rpartition(":")[2]) in listening:
+            continue
+        address, _, port = row[5].rpartition(":")
+        peer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        if peer.is_loopback or not port.isdigit():
+            continue
+        program = re.findall(r'\("([^"]+)"', line)
+        found.add((row[0], str(peer), int(port), program[0] if program else "?"))
+    return found
+
+
+def as_text(found: Egress) -> str:
+    """Return what is let out as text, to compare two moments."""
+    return json.dumps([found.closed, [way.text for way in found.ways]])

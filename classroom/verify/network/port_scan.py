@@ -1,0 +1,160 @@
+"""Questions from outside: which TCP ports answer, and does a STUN server."""
+
+import ipaddress
+import secrets
+import socket
+import struct
+import subprocess
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from classroom.common.errors import ClassroomError
+from classroom.config.ports import Port
+from classroom.verify.deployment import Machine, Target
+
+RATE = 10000
+"""Packets a second of one scan."""
+NO_SECOND_SYN = 0.9
+"""Seconds that a connection may take while a scan runs: after one second the kernel asks again by itself."""
+ALL_PORTS = 65535
+STUN_MAGIC = 0x2112A442
+
+
+def _nmap(address: str, *options: str) -> ET.Element:
+    family = ["-6"] if ":" in address else []
+    argv = ["nmap", *family, "-sS", "-Pn", "-n", *options, "-oX", "-", address]
+    answer = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=150)
+    root = ET.fromstring(answer.stdout) if answer.stdout else ET.Element("nothing")  # noqa: S314 - nmap's own
+    finished = root.find("runstats/finished")
+    if answer.returncode or finished is None or finished.get("exit") != "success":
+        raise ClassroomError(f"`{' '.join(argv)}` failed: {answer.stderr.strip()[-300:]}")
+    return root
+
+
+def _answers(root: ET.Element) -> dict[int, str]:
+    found = {}
+    for port in root.iter("port"):
+        state = port.find("state")
+        if state is not None and state.get("state") != "filtered":
+            found[int(port.get("portid") or 0)] = state.get("state") or ""
+    return found
+
+
+def scan(address: str, declared: Iterable[int]) -> dict[int, str]:
+    """Return the TCP ports of `address` that answered, `open` or `closed`; all others of the 65,535 dropped what was sent.
+
+    A lost packet is no closed port. Whether any are lost is tried meanwhile at one of the `declared` ports; all are asked
+    again if so, and what looks wrong is, slowly. ClassroomError if nmap fails or did not look at every port.
+    """
+    wanted = set(declared)
+    answers, lost = _all_ports(address, max(wanted & {443} or wanted, default=0))
+    if lost:
+        answers |= _all_ports(address, 0)[0]
+    doubtful = sorted(set(answers) ^ wanted | {port for port, state in answers.items() if state != "open"})
+    if doubtful and len(doubtful) < 200:
+        again = _answers(_nmap(address, "-p", ",".join(map(str, doubtful)), "--max-retries", "5", "--max-rate", "200"))
+        answers = {port: state for port, state in answers.items() if port not in doubtful} | again
+    return answers
+
+
+def _all_ports(address: str, known: int) -> tuple[dict[int, str], bool]:
+    """Ask every TCP port once; return the answers, and whether packets for `known`, which is open, were lost meanwhile."""
+    end = threading.Event()
+    with ThreadPoolExecutor(1) as beside:
+        lost = beside.submit(_loses, address, known, end) if known else None
+        try:
+            root = _nmap(address, "-p-", "-T4", "--min-rate", str(RATE), "--max-retries", "0")
+        finally:
+            end.set()
+    information = root.find("scaninfo")
+    if information is None or int(information.get("numservices") or 0) != ALL_PORTS:
+        raise ClassroomError(f"nmap did not look at all {ALL_PORTS} ports of {address}")
+    return _answers(root), lost is None or lost.result()
+
+
+def _loses(address: str, port: int, end: threading.Event) -> bool:
+    """Whether connections to an open port fail, or come late, until the `end`."""
+    while not end.wait(0.05):
+        try:
+            socket.create_connection((address, port), NO_SECOND_SYN).close()
+        except OSError:
+            return True
+    return False
+
+
+def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:
+    """Return the TCP ports at which a machine has to answer somebody who comes from `source` (of either family)."""
+    return {
+        number
+        for port in target.ports(machine)
+        if port.protocol == "tcp" and _lets_in(port, target.vars["classroom_ssh_from"], source)
+        for number in range(port.first, port.last + 1)
+    }
+
+
+def declared_udp(target: Target, machine: Machine) -> list[Port]:
+    """Return the UDP ports that a machine opens to the world."""
+    ports = target.ports(machine)
+    return [port for port in ports if port.protocol == "udp" and port.source == "world"]
+
+
+def _lets_in(port: Port, ssh_from: Iterable[str], source: str) -> bool:
+    if port.source == "ssh_from":
+        address = ipaddress.ip_address(source)
+        return any(address in ipaddress.ip_network(network) for network in ssh_from)
+    return port.source == "world"
+
+
+def own_address(towards: str) -> str:
+    """Return the address from which this machine speaks to `towards` (before any translation on the way)."""
+    family = socket.AF_INET6 if ":" in towards else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.connect((towards, 9))
+        return str(asking.getsockname()[0])
+
+
+def stun_binding(address: str, port: int = 3478) -> tuple[str, int]:
+    """Ask a STUN server, up to three times, for our own address (RFC 8489), and return it with its port.
+
+    ClassroomError if no answer comes within six seconds, or one that is none.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    transaction = secrets.token_bytes(12)
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(2)
+        for _ in range(3):
+            asking.sendto(struct.pack("!HHI", 1, 0, STUN_MAGIC) + transaction, (address, port))
+            try:
+                return mapped_address(asking.recvfrom(1500)[0], transaction)
+            except TimeoutError:
+                continue
+    raise ClassroomError(f"{address} port {port} (UDP) does not answer a STUN binding")
+
+
+def mapped_address(answer: bytes, transaction: bytes) -> tuple[str, int]:
+    """Return address and port of a STUN binding's answer; ClassroomError if it is not the answer to `transaction`."""
+    if len(answer) < 20 or struct.unpack("!H2xI", answer[:8]) != (0x0101, STUN_MAGIC) or answer[8:20] != transaction:
+        raise ClassroomError(f"no STUN answer: {answer[:20].hex()}")
+    rest = answer[20:]
+    while len(rest) >= 4:
+        kind, length = struct.unpack("!HH", rest[:4])
+        value = rest[4 : 4 + length]
+        if kind == 0x0020:  # XOR-MAPPED-ADDRESS
+            family = socket.AF_INET6 if value[1] == 2 else socket.AF_INET
+            mask = struct.pack("!I", STUN_MAGIC) + transaction
+            plain = bytes(a ^ b for a, b in zip(value[4:], mask, strict=False))
+            return socket.inet_ntop(family, plain), int(struct.unpack("!H", value[2:4])[0]) ^ (STUN_MAGIC >> 16)
+        rest = rest[4 + length + (-length % 4) :]
+    raise ClassroomError("a STUN answer without an address")
+
+
+def send_datagrams(address: str, ports: Iterable[int], times: int = 3) -> None:
+    """Send a few meaningless datagrams to each port."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        for _ in range(times):
+            for port in ports:
+                sending.sendto(b"classroom verify: is this port open?", (address, port))
+            time.sleep(0.05)

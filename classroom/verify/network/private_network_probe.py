@@ -1,0 +1,277 @@
+"""A probe in the private network of a rehearsal's class: a small server of its own, to which the cloud's firewall is open.
+
+What keeps it out is then the hosts' own firewall alone. Everything it makes carries one name and is removed again.
+"""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from classroom.common.errors import ClassroomError
+from classroom.verify.deployment import Machine, Target
+from classroom.verify.network.port_scan import declared_udp
+from classroom.verify.ssh import Remote
+
+USER_DATA = """#cloud-config
+ssh_deletekeys: true
+ssh_genkeytypes: []
+ssh_keys:
+  ed25519_private: |
+{private}
+  ed25519_public: {public}
+"""
+
+SCAN = """
+import json, multiprocessing, select, socket, struct, sys, time
+SYN, SYN_ACK, RST = 2, 18, 4
+def words(data): return sum(struct.unpack(f"!{len(data) // 2}H", data))
+def scan(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    held = socket.socket(family, socket.SOCK_STREAM); held.bind(("", 0))  # nobody else here speaks from this port
+    own = held.getsockname()[1]
+    raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP); raw.connect((address, 0))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
+    ends = socket.inet_pton(family, raw.getsockname()[0]) + socket.inet_pton(family, address)
+    found = {}
+    def read(until):
+        while (left := until - time.monotonic()) > 0:
+            if not select.select([raw], [], [], left)[0]: return
+            packet = raw.recv(2048)
+            start = 0 if family == socket.AF_INET6 else (packet[0] & 15) * 4
+            port, to, flags = *struct.unpack("!HH", packet[start : start + 4]), packet[start + 13]
+            if to == own and (flags & RST or flags & SYN_ACK == SYN_ACK): found[port] = "closed" if flags & RST else "open"
+    layout = struct.Struct("!HHIIBBHHH")
+    same = words(ends + struct.pack("!HH", socket.IPPROTO_TCP, 20) + layout.pack(own, 0, 1, 0, 5 << 4, SYN, 1024, 0, 0))
+    for port in range(1, 65536):
+        total = same + port
+        while total >> 16: total = (total & 0xFFFF) + (total >> 16)
+        raw.send(layout.pack(own, port, 1, 0, 5 << 4, SYN, 1024, ~total & 0xFFFF, 0))
+        if port % PACE == 0: read(time.monotonic() + 0.02)  # faster, and queues on the way would overflow
+    read(time.monotonic() + WAIT)
+    return found
+def send(address, ports):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for port in ports: s.sendto(b"inside", (address, port))
+job = json.loads(sys.argv[1])
+PACE, WAIT = 300, 1.5
+for address in job.get("send", {}): send(address, job["send"][address])
+addresses = job.get("scan", [])
+with multiprocessing.get_context("fork").Pool(4) as pool:
+    print(json.dumps(dict(zip(addresses, pool.map(scan, addresses, 1)))))
+"""
+"""Runs as root on the probe, in one pass over all TCP ports: nothing is sent twice, as hosts count what arrives."""
+
+
+UNDECLARED_UDP = (53, 123, 5000, 40000)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a probe got from inside: its own addresses; TCP answers by address; each host's counters before and after."""
+
+    source4: str
+    source6: str
+    answers: Mapping[str, Mapping[int, str]]
+    before: Mapping[str, Mapping[str, int]]
+    after: Mapping[str, Mapping[str, int]]
+
+
+class Probe:
+    """The probe of one class. Use it in a `with`: all that it consists of is gone afterwards, from the cloud and from here."""
+
+    def __init__(self, target: Target, remotes: Mapping[str, Remote]) -> None:
+        self.target, self._remotes = target, remotes
+        self.name = f"{target.stack}-verify-probe"
+        import openstack  # takes a second, which only the rehearsal has to spend
+
+        self._cloud: Any = openstack.connect()
+        # This runs beside tests, and pytest changes the environment while the library would read it for proxies.
+        self._cloud.session.session.trust_env = False
+        self._folder = Path(tempfile.mkdtemp(prefix="classroom-probe-"))
+        self.address4 = self.address6 = ""
+        self.left: list[str] = []
+        """What of it is still on the cloud after its removal."""
+
+    def __enter__(self) -> "Probe":
+        """Boot the probe, open every machine to it by an extra group, and log in to it; takes some 15 s.
+
+        What a killed verification left is removed first.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take all away, and see what is `left`."""
+        try:
+            self._remove()
+            self.left = self._left()
+        finally:
+            self._cloud.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        self._remove()
+        network, compute = self._cloud.network, self._cloud.compute
+        like = compute.get_server(self._server_id(self.target.machines[0]))
+        net = network.find_network(self.target.stack, ignore_missing=False)
+        own = self._group("in", [("IPv4", "0.0.0.0/0", 22), ("IPv6", "::/0", 22)])
+        fixed = [{"subnet_id": subnet} for subnet in net.subnet_ids]
+        port = network.create_port(name=self.name, network_id=net.id, security_groups=[own], fixed_ips=fixed)
+        addresses = [ip["ip_address"] for ip in port.fixed_ips]
+        self.address4 = next(a for a in addresses if ":" not in a)
+        self.address6 = next((a for a in addresses if ":" in a), "")
+        if not self.address6:
+            raise ClassroomError(
+                "the rehearsal's class has no IPv6, by which the probe is reached: set `ipv6` in its settings"
+            )
+        key = self._folder / "hostkey"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
+        public = (self._folder / "hostkey.pub").read_text().strip()
+        private = "\n".join(f"    {line}" for line in key.read_text().splitlines())
+        (self._folder / "known_hosts").write_text(f"{self.address6} {public}\n")
+        server = compute.create_server(
+            name=self.name,
+            image_id=like.image.id,
+            flavor_id=compute.find_flavor(like.flavor.original_name, ignore_missing=False).id,
+            networks=[{"port": port.id}],
+            key_name=self.target.stack,
+            config_drive=True,
+            user_data=base64.b64encode(USER_DATA.format(private=private, public=public).encode()).decode(),
+        )
+        # The cloud's firewall takes some seconds to open the machines to it: that is asked for while it boots.
+        rules = [("IPv4", f"{self.address4}/32", None), ("IPv6", f"{self.address6}/128", None)]
+        opened = self._group("all", rules)
+        for machine in self.target.machines:
+            for port in self._ports(machine):
+                network.update_port(port, security_groups=[*port.security_group_ids, opened])
+        compute.wait_for_server(server, wait=90, interval=2)
+        self._wait("the probe's SSH", lambda: self._ssh("true", check=False).returncode == 0, 60)
+
+    def _server_id(self, machine: Machine) -> str:
+        return str(self.target.inventory["_meta"]["hostvars"][machine.name]["classroom_server_id"])
+
+    def _ports(self, machine: Machine) -> list[Any]:
+        found = list(self._cloud.network.ports(device_id=self._server_id(machine)))
+        if not found:
+            raise ClassroomError(f"the cloud knows no port of '{machine.name}': is the inventory of this deployment?")
+        return found
+
+    def _group(self, which: str, rules: Sequence[tuple[str, str, int | None]]) -> str:
+        """Make a security group that lets in (family, from where, TCP port or everything), and return its id."""
+        network = self._cloud.network
+        group = network.create_security_group(name=f"{self.name}-{which}", description="removed after verification")
+        for family, prefix, port in rules:
+            about = {"protocol": "tcp", "port_range_min": port, "port_range_max": port} if port else {}
+            network.create_security_group_rule(
+                security_group_id=group.id, direction="ingress", ethertype=family, remote_ip_prefix=prefix, **about
+            )
+        return str(group.id)
+
+    def try_all(self) -> Tried:
+        """Try every TCP port of each machine from there, and some of UDP, once the cloud's firewall has opened."""
+        for machine in self.target.machines:
+            self._wait(f"the cloud's firewall to open '{machine.name}'", partial(self._arrives, machine), 30)
+        before = self._counters()
+        inner = {address: m for m in self.target.machines for address in (m.private4, m.public6) if address}
+        send = {address: [port.first for port in declared_udp(self.target, m)] for address, m in inner.items()}
+        answers = self._run(send=send, scan=list(inner))
+        return Tried(self.address4, self.address6, answers, before, self._counters())
+
+    def _counters(self) -> dict[str, dict[str, int]]:
+        return {name: remote.counters() for name, remote in self._remotes.items()}
+
+    def _arrives(self, machine: Machine) -> bool:
+        """Whether what the probe sends gets to a machine, whose own firewall drops it."""
+        remote = self._remotes[machine.name]
+        before = remote.counters()["dropped"]
+        self._run(send={address: UNDECLARED_UDP for address in (machine.private4, machine.public6) if address})
+        return remote.counters()["dropped"] >= before + 2 * len(UNDECLARED_UDP)
+
+    def _run(self, **job: Any) -> dict[str, dict[int, str]]:
+        """Let the probe do a job: `send` (address → UDP ports), then `scan` (addresses); return answers by address and port."""
+        answer = self._ssh("sudo", "-n", "python3", "-", f"'{json.dumps(job)}'", stdin=SCAN)
+        found = json.loads(answer.stdout)
+        return {address: {int(port): state for port, state in ports.items()} for address, ports in found.items()}
+
+    def _ssh(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        key = os.environ.get("CLASSROOM_SSH_KEY")
+        argv = ["ssh", "-o", f"UserKnownHostsFile={self._folder}/known_hosts", "-o", "GlobalKnownHostsFile=/dev/null"]
+        # While it boots it is asked often; a job waits, as the cloud may just be changing its rules.
+        patience = ["-o", "ConnectTimeout=10", "-o", "ConnectionAttempts=3"] if check else ["-o", "ConnectTimeout=2"]
+        argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", *patience]
+        argv += ["-i", key, "-o", "IdentitiesOnly=yes"] if key else []
+        answer = subprocess.run(
+            [*argv, f"debian@{self.address6}", *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if check and answer.returncode:
+            raise ClassroomError(f"the probe could not do `{words[0]}`: {answer.stderr.strip()[-300:]}")
+        return answer
+
+    @staticmethod
+    def _wait(what: str, there: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not there():
+            if time.monotonic() > end:
+                raise ClassroomError(f"waited {seconds:.0f} s in vain for {what}")
+            time.sleep(0.5)
+
+    def _left(self) -> list[str]:
+        """Return what of a probe is on the cloud: its server, its port, its groups, and its groups at machines' ports."""
+        network = self._cloud.network
+        groups = {group.id: group.name for group in self._groups()}
+        at = [
+            f"group at '{m.name}'"
+            for m in self.target.machines
+            for p in self._ports(m)
+            if groups.keys() & set(p.security_group_ids)
+        ]
+        servers = [f"server {server.name}" for server in self._servers()]
+        ports = [f"port {port.name}" for port in network.ports(name=self.name)]
+        return [*at, *servers, *ports, *(f"security group {name}" for name in groups.values())]
+
+    def _groups(self) -> list[Any]:
+        return [g for g in self._cloud.network.security_groups() if g.name in (f"{self.name}-in", f"{self.name}-all")]
+
+    def _servers(self) -> list[Any]:
+        # Without details, for which Nova would ask Neutron each time.
+        found = self._cloud.compute.servers(details=False, name=f"^{self.name}$")
+        return [server for server in found if server.name == self.name]
+
+    def _remove(self) -> None:
+        """Take away all that a probe consists of, and wait until it is gone."""
+        network, compute = self._cloud.network, self._cloud.compute
+        groups = {group.id for group in self._groups()}
+        for machine in self.target.machines if groups else ():
+            for port in self._ports(machine):
+                if groups & set(port.security_group_ids):
+                    kept = [group for group in port.security_group_ids if group not in groups]
+                    network.update_port(port, security_groups=kept)
+        for server in self._servers():
+            compute.delete_server(server)
+        # A server that is deleted may stand in Nova's list for a moment longer.
+        self._wait("the cloud to remove the probe", lambda: not self._servers(), 60)
+        for port in network.ports(name=self.name):
+            network.delete_port(port)
+        for group in groups:
+            network.delete_security_group(group)

@@ -1,0 +1,1 @@
+"""The last verification, for people and for machines."""

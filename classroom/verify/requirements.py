@@ -1,0 +1,102 @@
+"""What a verification needs where it runs, and what it cannot prove there."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from classroom.common.paths import CACHE
+from classroom.verify.deployment import Target
+
+PARTS = ("ipv6", "udp-drop", "inside", "cloud", "capture", "pulumi", "up")
+"""What `--without` may name; the phrase `part-NAME` tells what then is not proven."""
+
+SECONDS = 60.0
+"""How long the class is held at least."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that has to be there, unless all `parts` that need it are left out (no parts: everything needs it)."""
+
+    what: str
+    there: Callable[[Target], bool]
+    fix: str
+    parts: frozenset[str] = frozenset()
+
+
+def _reaches(target: Target, family: socket.AddressFamily) -> bool:
+    machine = target.group("front")[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((machine.public6 if family == socket.AF_INET6 else machine.public4, 443))
+        except OSError:
+            return False
+    return True
+
+
+def _resolves(target: Target) -> bool:
+    try:
+        return all(socket.getaddrinfo(name, 443) for name in target.names)
+    except OSError:
+        return False
+
+
+def _makes_namespaces() -> bool:
+    try:
+        return subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _knows_cloud(target: Target) -> bool:
+    return bool(target.declarations.cloud or os.environ.get("OS_AUTH_URL") or os.environ.get("OS_CLOUD"))
+
+
+def capture_path(stack: str) -> Path:
+    """Return the file that keeps whom the operator's machine asked during a stack's last `up`, there or not."""
+    return CACHE / "captured" / f"{stack}.json"
+
+
+def _program(name: str, package: str, parts: frozenset[str] = frozenset()) -> Need:
+    return Need(name, lambda _: shutil.which(name) is not None, f"apt-get install {package}", parts)
+
+
+def needs(target: Target) -> list[Need]:
+    """Return what the verification of this deployment needs here."""
+    clients = frozenset({"ipv6", "udp-drop", "capture"})
+    found = [
+        Need("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run it as root"),
+        _program("ssh", "openssh-client"),
+        _program("nmap", "nmap"),
+        _program("chromium", "chromium chromium-sandbox"),
+        _program("certutil", "libnss3-tools"),
+        _program("setpriv", "util-linux"),
+        Need("a way to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "give this machine IPv4"),
+        Need(
+            f"DNS that knows {', '.join(target.names)}",
+            _resolves,
+            "enter the records that `classroom status` shows",
+        ),
+        _program("ip", "iproute2", clients),
+        _program("nft", "nftables", clients),
+        Need("network namespaces", lambda _: _makes_namespaces(), "use a kernel with them", clients),
+    ]
+    if target.ipv6:
+        way6 = "a way to the class over IPv6"
+        found.append(Need(way6, lambda t: _reaches(t, socket.AF_INET6), "give this machine IPv6", frozenset({"ipv6"})))
+    account = "the way into the cloud (an openrc file's variables, or an entry of clouds.yaml)"
+    found.append(Need(account, _knows_cloud, "source your project's openrc file", frozenset({"cloud"})))
+    file = f"the stack's file {target.stack_file.name}"
+    here = f"verify by --stack where it lies, in {target.stack_file.parent}"
+    found.append(Need(file, lambda t: t.stack_file.exists(), here, frozenset({"pulumi"})))
+    run = f"run `classroom capture --stack {target.stack} -- pulumi up --stack {target.stack}`"
+    found.append(Need("a capture of `pulumi up`", lambda t: capture_path(t.stack).exists(), run, frozenset({"up"})))
+    if target.rehearsal:
+        member = "the cloud's member account (OS_… variables)"
+        fix = 'eval "$(classroom rehearsal env)"'
+        found.append(Need(member, lambda _: bool(os.environ.get("OS_AUTH_URL")), fix, frozenset({"inside"})))
+    return found

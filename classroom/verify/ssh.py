@@ -1,0 +1,121 @@
+"""A machine as the verifier sees it: Testinfra over SSH, and sudo for exactly the commands that are listed."""
+
+import json
+import re
+import shlex
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import testinfra
+
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import REPO
+from classroom.verify.deployment import ACCOUNT, Machine
+
+SUDOERS = REPO / "ansible" / "roles" / "base" / "files" / "verifier-sudoers"
+ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - what others listen on
+Listener = tuple[str, str, int, str]
+"""Something that listens: protocol, address (`*` for all), port, program."""
+FileState = tuple[str, str, str]
+"""Mode as `ls` shows it, owner, group."""
+
+
+@cache
+def listed_commands() -> frozenset[tuple[str, str]]:
+    """Return what the project's sudo file allows the verifier: (as which user, command with its arguments)."""
+    text = re.sub(r"^#.*$", "", SUDOERS.read_text(), flags=re.M).replace("\\\n", " ")
+    aliases = {name: words.split(",") for name, words in re.findall(r"^Cmnd_Alias (\w+) = (.*)$", text, re.M)}
+    found = set()
+    for user, rule in re.findall(rf"^{ACCOUNT} ALL=\((\w+)\) NOPASSWD: (.*)$", text, re.M):
+        for command in aliases.get(rule.strip(), rule.split(",")):
+            found.add((user, " ".join(command.split()).removesuffix(' ""')))
+    return frozenset(found)
+
+
+class Remote:
+    """One machine, over SSH, with the account that may only look."""
+
+    def __init__(self, machine: Machine, ssh_config: Path) -> None:
+        self.machine = machine
+        self.host: Any = testinfra.get_host(f"ssh://{ACCOUNT}@{machine.name}", ssh_config=str(ssh_config))
+
+    def listed(self, *command: str, user: str = "root") -> str:
+        """Run one of the listed commands as `user` and return what it prints.
+
+        ClassroomError if the project's sudo file does not list it; AssertionError if it fails on the machine.
+        """
+        return self.listed_bytes(*command, user=user).decode(errors="replace")
+
+    def listed_bytes(self, *command: str, user: str = "root", good: Collection[int] = (0,)) -> bytes:
+        """Do what `listed` does, and return the bytes as they are; `good` are the statuses that are no failure."""
+        words = shlex.join(command)
+        if (user, words) not in listed_commands():
+            raise ClassroomError(f"`{words}` as {user} does not stand in {SUDOERS}: tests may use no other")
+        line = f"sudo -n {words}" if user == "root" else f"sudo -n -u {user} {words}"
+        answer = self.host.run(line)
+        assert answer.rc in good, f"`{line}` on {self.machine.name}: {answer.stderr.strip()}"
+        return bytes(answer.stdout_bytes)
+
+    def nft(self) -> list[dict[str, Any]]:
+        """Return the whole ruleset as nft's JSON has it, accounts by their names."""
+        found: list[dict[str, Any]] = json.loads(self.listed("/usr/sbin/nft", "-j", "-u", "list", "ruleset"))[
+            "nftables"
+        ]
+        return found
+
+    def counters(self) -> dict[str, int]:
+        """Return the firewall's counters: name → packets."""
+        return {i["counter"]["name"]: i["counter"]["packets"] for i in self.nft() if "counter" in i}
+
+    def files(self) -> dict[str, FileState]:
+        """Return everything below the classroom's folders: path → mode, owner, group."""
+        return parse_files(self.listed("/usr/bin/find", "/etc/classroom", "/srv", "/usr/local", "-ls"))
+
+    def listening(self) -> set[Listener]:
+        """Return what listens."""
+        return parse_listening(self.listed("/usr/bin/ss", "-H", "-l", "-n", "-t", "-u", "-p"))
+
+    def sockets(self) -> str:
+        """Return all sockets of TCP and UDP, as `ss` prints them; participants' addresses stand in it: it is never kept."""
+        return self.listed("/usr/bin/ss", "-H", "-n", "-t", "-u", "-a", "-p")
+
+    def journal(self) -> str:
+        """Return the whole journal, each line with its moment."""
+        return self.listed("/usr/bin/journalctl", "--no-pager", "--output=short-iso")
+
+    def sshd(self) -> dict[str, set[str]]:
+        """Return the SSH server's effective settings: key → values."""
+        found: dict[str, set[str]] = {}
+        for line in self.listed("/usr/sbin/sshd", "-T").splitlines():
+            key, _, value = line.partition(" ")
+            found.setdefault(key, set()).add(value)
+        return found
+
+    def container(self) -> str:
+        """Return the kind of container that the machine is, or an empty string if it has a kernel of its own."""
+        kind = str(self.host.run("systemd-detect-virt --container").stdout).strip()
+        return "" if kind == "none" else kind
+
+
+def parse_files(text: str) -> dict[str, FileState]:
+    """Return what `find -ls` printed: path → mode, owner, group."""
+    found = {}
+    for line in text.splitlines():
+        parts = line.split(maxsplit=10)
+        found[re.sub(r" -> .*", "", parts[10])] = (parts[2], parts[4], parts[5])
+    return found
+
+
+def parse_listening(text: str) -> set[Listener]:
+    """Return what `ss -H -l -n -t -u -p` printed; an address is without its interface and brackets."""
+    found = set()
+    for line in text.splitlines():
+        parts = line.split()
+        address, _, port = parts[4].rpartition(":")
+        address = address.strip("[]").partition("%")[0]
+        programs = re.findall(r'\("([^"]+)"', line)
+        address = "*" if address in ANYWHERE else address
+        found.add((parts[0], address, int(port), programs[0] if programs else "?"))
+    return found

@@ -1,0 +1,291 @@
+"""The join service's HTTP interface."""
+
+import asyncio
+import contextlib
+import datetime
+import json
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from livekit import api
+
+from portal.codes import Admission, Codes
+from portal.config import Config
+from portal.media import Media, Unreachable
+from portal.names import clean_name
+from portal.openapi import OPENAPI
+from portal.rate_limit import Door, network
+
+TOKEN_SECONDS = 120
+"""A token opens the door; whoever is inside stays, as the media server renews it."""
+LESSON = datetime.timedelta(hours=12)
+"""So long the token with which somebody came in proves who asks, provided that they are in the room."""
+BODY_BYTES = 4096
+WATCH_SECONDS = 2.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def token_for(config: Config, admission: Admission, name: str) -> str:
+    """Return a token for the room, with just the powers of the role, under a random identity."""
+    teacher = admission.role == "teacher"
+    sources = ["camera", "microphone", *(["screen_share", "screen_share_audio"] if teacher else [])]
+    grants = api.VideoGrants(
+        room_join=True,
+        room=admission.room,
+        room_admin=teacher,
+        can_publish=True,
+        can_subscribe=True,
+        can_publish_data=True,
+        can_publish_sources=sources,
+        # Nobody changes their own name or role: hands are raised through this service.
+        can_update_own_metadata=False,
+    )
+    identity = ("t-" if teacher else "p-") + secrets.token_hex(8)
+    token = api.AccessToken(config.key, config.secret).with_identity(identity).with_name(name).with_grants(grants)
+    token = token.with_attributes({"role": admission.role}).with_ttl(datetime.timedelta(seconds=TOKEN_SECONDS))
+    return str(token.to_jwt())
+
+
+def is_locked(metadata: str) -> bool:
+    """Whether a room's metadata says that it is locked."""
+    try:
+        found = json.loads(metadata or "{}")
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("locked") is True
+
+
+class Portal:
+    """The handlers, over one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._config, self._door, self._media = config, Door(), Media(config)
+        self._codes = Codes(config.codes, config.secret)
+        self._strict = api.TokenVerifier(config.key, config.secret)
+        self._lenient = api.TokenVerifier(config.key, config.secret, leeway=LESSON)
+
+    def application(self) -> web.Application:
+        """Return the web application."""
+        app = web.Application(client_max_size=BODY_BYTES, middlewares=[_plain_problems])
+        app.add_routes(
+            [
+                web.get("/api/health", self.health),
+                web.get("/api/openapi.json", self.openapi),
+                web.post("/api/join", self.join),
+                web.post("/api/hand", self.hand),
+                web.post("/api/mute-all", self.mute_all),
+                web.post("/api/remove", self.remove),
+                web.post("/api/lock", self.lock),
+            ]
+        )
+        app.cleanup_ctx.append(self._running)
+        return app
+
+    async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        """Answer that the service runs."""
+        return web.json_response({"status": "ok"})
+
+    async def openapi(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        """Answer with the description of this interface."""
+        return web.json_response(OPENAPI)
+
+    async def join(self, request: web.Request) -> web.Response:
+        """Give a token for a class code and a pseudonym: 403 wrong code, 422 bad name, 423 locked, 429 too many."""
+        address = network(request.headers.get("X-Real-IP", request.remote or ""))
+        body = await _body(request)
+        code, name = body.get("code"), clean_name(body.get("name"))
+        admission = self._codes.admit(code) if isinstance(code, str) else None
+        # One who guesses is not told when a guess is right; but a class that comes from there already goes on coming.
+        if self._door.wrong.full(address) and not (admission and self._door.knows(address, admission.room)):
+            return _problem(429, "too_many")
+        if admission is None:
+            self._door.wrong.note(address)
+            return _problem(403, "wrong_code")
+        self._door.opened(address, admission.room)
+        if name is None:
+            return _problem(422, "bad_name")
+        if admission.role != "teacher" and await self._is_locked(admission.room):
+            return _problem(423, "locked")
+        answer = {"token": token_for(self._config, admission, name), "url": self._config.url, "role": admission.role}
+        return web.json_response(answer)
+
+    async def hand(self, request: web.Request) -> web.Response:
+        """Raise or lower one's own hand; a teacher lowers anybody's."""
+        claims = await self._claims(request)
+        body = await _body(request)
+        raised, identity = body.get("raised"), body.get("identity", claims.identity)
+        if not isinstance(raised, bool) or not isinstance(identity, str) or not identity:
+            return _problem(422, "bad_hand")
+        if identity != claims.identity and (raised or not claims.video.room_admin):
+            return _problem(403, "not_a_teacher")
+        if self._door.hands.full(claims.identity):
+            return _problem(429, "too_many")
+        self._door.hands.note(claims.identity)
+        attributes = {"hand": str(int(time.time() * 1000)) if raised else ""}
+        change = api.UpdateParticipantRequest(room=claims.video.room, identity=identity, attributes=attributes)
+        await self._media.ask(lambda rooms: rooms.update_participant(change))
+        return web.json_response({"raised": raised})
+
+    async def mute_all(self, request: web.Request) -> web.Response:
+        """Mute every microphone but the teacher's own; `muted` tells how many."""
+        claims = await self._claims(request, teacher=True)
+        room = claims.video.room
+        wanted = [
+            api.MuteRoomTrackRequest(room=room, identity=person.identity, track_sid=track.sid, muted=True)
+            for person in await self._people(room)
+            for track in person.tracks
+            if person.identity != claims.identity and track.source == api.TrackSource.MICROPHONE and not track.muted
+        ]
+
+        async def mute(track: Any) -> bool:
+            try:
+                await self._media.ask(lambda rooms: rooms.mute_published_track(track))
+            except api.TwirpError:  # gone in the meantime
+                return False
+            return True
+
+        return web.json_response({"muted": sum(await asyncio.gather(*map(mute, wanted)))})
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """Remove one participant from the room; the token with which they came does not bring them back."""
+        claims = await self._claims(request, teacher=True)
+        identity = (await _body(request)).get("identity")
+        if not isinstance(identity, str) or not identity or identity == claims.identity:
+            return _problem(422, "bad_identity")
+        await self._show_out(claims.video.room, identity)
+        self._door.ban(claims.video.room, identity)
+        return web.json_response({})
+
+    async def lock(self, request: web.Request) -> web.Response:
+        """Keep pupils out of the room, or let them in again; the room itself remembers it until everybody has left."""
+        claims = await self._claims(request, teacher=True)
+        room, locked = claims.video.room, (await _body(request)).get("locked")
+        if not isinstance(locked, bool):
+            return _problem(422, "bad_lock")
+        metadata = json.dumps({"locked": locked})
+        change = api.UpdateRoomMetadataRequest(room=room, metadata=metadata)
+        try:
+            await self._media.ask(lambda rooms: rooms.update_room_metadata(change))
+        except api.TwirpError:  # nobody is there yet
+            new = api.CreateRoomRequest(name=room, metadata=metadata)
+            await self._media.ask(lambda rooms: rooms.create_room(new))
+        self._door.locked[room] = locked
+        return web.json_response({"locked": locked})
+
+    async def _running(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002
+        await self._media.open()
+        watch = asyncio.create_task(self._keep_out())
+        yield
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await self._media.close()
+
+    async def _keep_out(self) -> None:
+        """Show the removed out again when they come back with the token that they still hold.
+
+        The media server honours a token to its end, and nothing but asking tells who came in.
+        """
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for room, banned in self._door.banned().items():
+                with contextlib.suppress(api.TwirpError, Unreachable):
+                    for person in await self._people(room):
+                        if person.identity in banned:
+                            await self._show_out(room, person.identity)
+
+    async def _show_out(self, room: str, identity: str) -> None:
+        who = api.RoomParticipantIdentity(room=room, identity=identity)
+        await self._media.ask(lambda rooms: rooms.remove_participant(who))
+
+    async def _people(self, room: str) -> list[Any]:
+        found = await self._media.ask(lambda rooms: rooms.list_participants(api.ListParticipantsRequest(room=room)))
+        return list(found.participants)
+
+    async def _is_locked(self, room: str) -> bool:
+        """Whether a room is locked: as it says itself, or, if nobody answers, as it was last."""
+        try:
+            found = await self._media.ask(lambda rooms: rooms.list_rooms(api.ListRoomsRequest(names=[room])))
+        except (api.TwirpError, Unreachable):
+            return self._door.locked.get(room, False)
+        self._door.locked[room] = any(is_locked(r.metadata) for r in found.rooms)
+        return self._door.locked[room]
+
+    async def _claims(self, request: web.Request, *, teacher: bool = False) -> Any:
+        """Return the claims of the token of one who is or was just let in; 401 without one, 403 without the power."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        claims = _verified(self._strict, token)
+        if claims is None:
+            claims = _verified(self._lenient, token)
+            if claims is not None and not await self._is_inside(claims):
+                claims = None
+        if scheme.lower() != "bearer" or claims is None or self._door.is_banned(claims.video.room, claims.identity):
+            raise _refusal(web.HTTPUnauthorized, "no_token")
+        if teacher and not claims.video.room_admin:
+            raise _refusal(web.HTTPForbidden, "not_a_teacher")
+        return claims
+
+    async def _is_inside(self, claims: Any) -> bool:
+        who = api.RoomParticipantIdentity(room=claims.video.room, identity=claims.identity)
+        try:
+            await self._media.ask(lambda rooms: rooms.get_participant(who))
+        except api.TwirpError:
+            return False
+        return True
+
+
+def _verified(verifier: Any, token: str) -> Any:
+    try:
+        claims = verifier.verify(token)
+    except Exception:  # whatever is wrong with a token, it opens nothing
+        return None
+    return claims if claims.video and claims.video.room and claims.identity else None
+
+
+def _problem(status: int, error: str) -> web.Response:
+    return web.json_response({"error": error}, status=status)
+
+
+def _refusal(kind: type[web.HTTPException], error: str) -> web.HTTPException:
+    return kind(text=json.dumps({"error": error}), content_type="application/json")
+
+
+@web.middleware
+async def _plain_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every failure as JSON, and write nothing about who asked or what was sent."""
+    try:
+        return await handler(request)
+    except Unreachable:
+        return _problem(503, "unreachable")
+    except api.TwirpError as error:
+        return _problem(404, "not_there") if error.status < 500 else _problem(503, "unreachable")
+    except web.HTTPException as error:
+        if error.content_type == "application/json":
+            raise
+        problem = _problem(error.status, error.reason.lower().replace(" ", "_"))
+        if "Allow" in error.headers:
+            problem.headers["Allow"] = error.headers["Allow"]
+        return problem
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        # The kind and place of the fault alone: its text might hold what somebody wrote.
+        at = error.__traceback__
+        while at and at.tb_next:
+            at = at.tb_next
+        where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at else "?"
+        print(f"error: {type(error).__name__} at {where}", file=sys.stderr)
+        return _problem(500, "fault")
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        found = await request.json()
+    except (ValueError, UnicodeDecodeError, LookupError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,159 @@
+"""Settings: what is taken, and one clear sentence for what is not."""
+
+import datetime
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from classroom.common.errors import WrongUseError
+from classroom.common.paths import REPO
+from classroom.config.endpoints import faults_of
+from classroom.config.settings import Settings, load
+from tests.unit.conftest import issued
+
+PEM = serialization.Encoding.PEM
+
+
+@pytest.fixture
+def values(smallest: dict[str, Any]) -> dict[str, Any]:
+    """The smallest settings without endpoints, which are no key that has to be there."""
+    return {key: value for key, value in smallest.items() if key != "endpoints"} | {
+        "region": "GRA11",
+        "image": "Debian 13",
+    }
+
+
+def refused(values: dict[str, Any]) -> str:
+    with pytest.raises(WrongUseError) as caught:
+        load(values)
+    return str(caught.value)
+
+
+def test_the_smallest_settings_are_taken(values: dict[str, Any]) -> None:
+    settings = load(values)
+    assert settings.shape == "single"
+    assert settings.turn_names == ["turn.class.example"]
+    assert settings.classes[0].room == "cm2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"regoin": "GRA11"}, ["regoin", "there is no such key"]),
+        ({"region": None}, ["region", "None"]),
+        ({"network_cidr": "10.20.0/24"}, ["network_cidr", "10.20.0/24", "10.20.0.0/24"]),
+        (
+            {"network_cidr": "203.0.113.0/24", "ssh_from": ["203.0.113.0/25"]},
+            ["ssh_from", "203.0.113.0/25", "overlaps"],
+        ),
+        ({"ssh_from": ["10.20.0.0/16"]}, ["ssh_from", "10.20.0.0/16", "network_cidr"]),
+        ({"ipv6": "2001:db8::/48"}, ["ipv6", "2001:db8::/48", "/64"]),
+        ({"shape": "both"}, ["shape", "both"]),
+        ({"shape": "split"}, ["flavor_media", "split"]),
+        ({"media_count": 2}, ["media_count", "2", "split"]),
+        ({"domain": "Class.Example"}, ["domain", "Class.Example"]),
+        ({"classes": [{"name": "CM2", "size": 30}, {"name": "cm2", "size": 3}]}, ["classes", "CM2", "cm2", "rename"]),
+        ({"classes": [{"name": "CM2", "size": "many"}]}, ["classes.0.size", "many"]),
+        ({"admins": [{"name": "root", "public_key": "x"}]}, ["admins.0.name", "root"]),
+        (
+            {"admins": [{"name": "ada", "public_key": "-----BEGIN OPENSSH PRIVATE KEY-----"}]},
+            ["public_key", "private", ".pub"],
+        ),
+        ({"certificate": "none"}, ["certificate", "PEM"]),
+    ],
+)
+def test_what_is_wrong_is_named(values: dict[str, Any], changes: dict[str, Any], words: list[str]) -> None:
+    message = refused(values | changes)
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_what_is_missing_is_named(values: dict[str, Any]) -> None:
+    del values["image"]
+    assert "image: it is missing" in refused(values)
+
+
+def test_an_expired_certificate_is_named_with_its_date(values: dict[str, Any]) -> None:
+    message = refused(values | issued("class.example", "turn.class.example", days=-2))
+    assert "expired on 20" in message
+
+
+def test_a_certificate_of_another_name_is_named(values: dict[str, Any]) -> None:
+    message = refused(values | issued("other.example"))
+    assert "other.example" in message and "class.example" in message
+
+
+def test_a_key_of_another_certificate_is_named_and_not_shown(values: dict[str, Any]) -> None:
+    other = issued("class.example", "turn.class.example")["certificate_key"]
+    message = refused(values | {"certificate_key": other})
+    assert "certificate_key: it is not the key of certificate" in message
+    assert other.splitlines()[1] not in message
+
+
+def test_the_example_is_taken_and_explains_every_key(certificate: dict[str, str], public_key: str) -> None:
+    text = (REPO / "Pulumi.example.yaml").read_text()
+    assert [key for key in Settings.model_fields if key not in text] == []
+    found = {key.removeprefix("classroom:"): value for key, value in yaml.safe_load(text)["config"].items()}
+    found |= issued(found["domain"], f"turn.{found['domain']}")
+    found["admins"][0]["public_key"] = public_key
+    settings = load(found)
+    assert settings.shape == "single"
+    assert faults_of(settings.endpoints) == []
+
+
+def test_every_key_is_described_and_no_other_is_known() -> None:
+    schema = Settings.model_json_schema()
+    assert schema["additionalProperties"] is False
+    for section in (schema, *schema["$defs"].values()):
+        assert [name for name, field in section["properties"].items() if not field.get("description")] == []
+
+
+def test_every_fault_is_told_at_once(values: dict[str, Any]) -> None:
+    wrong = {"shape": "split", "ipv6": "2001:db8::/48", "network_cidr": "192.0.2.0/29", **issued("other.example")}
+    lines = refused(values | wrong).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["flavor_media", "network_cidr", "ipv6", "ssh_from", "certificate"]
+    for changes, words in (
+        ({"flavour_front": "small"}, "did you mean flavor_front?"),
+        ({"admins": [{"name": "ada", "public_key": "x", "pubkey": "y"}]}, "did you mean public_key?"),
+    ):
+        assert words in refused(values | changes)
+
+
+def test_what_is_wrong_with_a_chain(values: dict[str, Any], certificate: dict[str, str]) -> None:
+    other = issued("class.example")
+    chain = certificate["certificate"] + other["certificate"]
+    message = refused(values | certificate | {"certificate": chain})
+    assert "CN=class.example' is not issued by 'CN=class.example', which follows it" in message
+    nameless = unnamed()
+    assert "certificate: it is for no name and not for class.example" in refused(values | nameless)
+    assert "valid from 20" in refused(values | unnamed(begins=10))
+
+
+def unnamed(begins: int = -1) -> dict[str, str]:
+    """Return a certificate without names, valid from `begins` days from now on."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "class.example")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now + datetime.timedelta(begins)).not_valid_after(now + datetime.timedelta(90))
+    private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {
+        "certificate": made.sign(key, hashes.SHA256()).public_bytes(PEM).decode(),
+        "certificate_key": private.decode(),
+    }
+
+
+def test_a_key_with_a_passphrase_is_refused_and_not_shown(values: dict[str, Any]) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = key.private_bytes(
+        PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    ).decode()
+    message = refused(values | {"certificate_key": locked})
+    assert "certificate_key: no PEM private key without a passphrase" in message
+    assert locked.splitlines()[1] not in message
+    assert "certificate_key" in refused(values | {"certificate_key": ["secret-in-a-list"]})
+    assert "secret-in-a-list" not in refused(values | {"certificate_key": ["secret-in-a-list"]})

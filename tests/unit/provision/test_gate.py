@@ -1,0 +1,550 @@
+"""What the gate refuses, what it lets pass, and what it says; no cloud is there, and none is asked."""
+
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from pydantic import ValidationError
+
+from classroom.clients import pulumi_backend
+from classroom.clients.openstack import Endpoint, way_in
+from classroom.common.errors import RefusedError, WrongUseError
+from classroom.config.settings import Settings, load
+from classroom.provision import gate
+from classroom.sovereignty import operators
+from classroom.sovereignty import service_policy as outside
+
+OVH = "https://auth.cloud.ovh.net/v3"
+CLEURA = "https://kna1.citycloud.com:5000/v3"
+INFOMANIAK = "https://api.pub1.infomaniak.cloud/identity/v3"
+ACADEMY = "https://cloud.academy.example:5000/v3"
+DECLARED: dict[str, Any] = {
+    "name": "Cloud of the Academy",
+    "operator": {"name": "Academy of Example", "country": "FR"},
+    "parent": {"name": "The French state", "country": "FR"},
+    "keystone": [ACADEMY],
+    "regions": [
+        {"name": "one", "city": "Creteil", "country": "FR"},
+        {"name": "far", "city": "Zurich", "country": "CH"},
+    ],
+    "prefixes": ["203.0.113.0/24", "2001:db8:30::/48"],
+    "source": "contract 12 of 2026",
+    "date": "2026-10-01",
+}
+DAY = datetime.date(2026, 11, 24)
+Make = Callable[..., Settings]
+
+
+class Today(datetime.date):
+    """The day by which all is judged here."""
+
+    @classmethod
+    def today(cls) -> "Today":
+        return cls(2026, 11, 24)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the caller's, a fixed day, a file backend, and no request."""
+    for name in [name for name in os.environ if name.startswith(("OS_", "PULUMI_", "VAULT_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    monkeypatch.setattr(gate.datetime, "date", Today)
+    monkeypatch.setattr(requests.Session, "request", lambda *_, **__: pytest.fail("something was asked"))
+    (tmp_path / "Pulumi.yaml").write_text("backend:\n  url: file://~\n")
+    (tmp_path / "Pulumi.t.yaml").write_text("encryptionsalt: v1:x\n")
+
+
+@pytest.fixture
+def make(certificate: dict[str, str], public_key: str) -> Make:
+    def made(**changes: Any) -> Settings:
+        values = {
+            "region": "GRA11",
+            "image": "debian-13",
+            "flavor_front": "small",
+            "external_network": "public",
+            "domain": "class.example",
+            "admins": [{"name": "ada", "public_key": public_key}],
+            "ssh_from": ["192.0.2.0/24"],
+            "classes": [{"name": "CM2", "size": 30}],
+            **certificate,
+        }
+        return load(values | changes)
+
+    return made
+
+
+@pytest.fixture
+def plan(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
+    """Judge a plan on the cloud at an address, OVHcloud's if not told."""
+
+    def judged(auth_url: str = OVH, **changes: Any) -> list[str]:
+        for name, value in {"AUTH_URL": auth_url, "USERNAME": "ada", "PASSWORD": "x", "PROJECT_NAME": "p"}.items():
+            monkeypatch.setenv(f"OS_{name}", value)
+        return gate.check_plan(make(**changes), tmp_path / "Pulumi.t.yaml", tmp_path)
+
+    return judged
+
+
+def refusal(judge: Callable[..., object], *values: Any, **changes: Any) -> str:
+    with pytest.raises(RefusedError) as caught:
+        judge(*values, **changes)
+    message = str(caught.value)
+    assert message.endswith("nothing was created (status 3)")
+    return message
+
+
+def test_a_plan_within_the_policy_passes(plan: Callable[..., list[str]]) -> None:
+    assert plan() == []
+    assert plan(ACADEMY, region="one", declared_cloud=DECLARED) == []
+
+
+@pytest.mark.parametrize(
+    ("auth_url", "changes", "words"),
+    [
+        (OVH, {"region": "UK1"}, ["region: 'UK1'", "London", "source:", "policy: {soil: adequate, operator: eu"]),
+        (OVH, {"region": "eu-west-eri"}, ["region: 'eu-west-eri'", "Erith, United Kingdom", "allowed regions of OVH"]),
+        (OVH, {"region": "nowhere"}, ["OVHcloud has no region 'nowhere'", "GRA (Gravelines, France)"]),
+        (CLEURA, {"region": "Kna1"}, ["ICG plc, United Kingdom", "{soil: eu, operator: eu, parent: adequate}"]),
+        (INFOMANIAK, {"region": "dc3-a"}, ["Infomaniak SA", "{soil: adequate, operator: adequate, parent: adequate}"]),
+        ("https://auth.cloud.ovh.us/v3", {"region": "US-EAST-VA-1"}, ["third country", "no policy admits it"]),
+        (
+            "https://cloud.nobody.example/v3",
+            {},
+            ["OS_AUTH_URL: 'https://cloud.nobody.example/v3' is no Keystone", "classroom:declared_cloud"],
+        ),
+        (ACADEMY, {"region": "two", "declared_cloud": DECLARED}, ["has no region 'two'"]),
+        (ACADEMY, {"region": "far", "declared_cloud": DECLARED}, ["Zurich, Switzerland", "contract 12 of 2026"]),
+        (OVH, {"facts_max_age_months": 1, "declared_cloud": []}, []),
+    ],
+)
+def test_clouds_and_regions(
+    plan: Callable[..., list[str]], auth_url: str, changes: dict[str, Any], words: list[str]
+) -> None:
+    if not words:
+        assert plan(auth_url, **changes) == []
+        return
+    message = refusal(plan, auth_url, **changes)
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_the_line_that_a_refusal_tells_admits(plan: Callable[..., list[str]]) -> None:
+    levels = {"soil": "adequate", "operator": "adequate", "parent": "adequate"}
+    assert plan(INFOMANIAK, region="dc3-a", policy=levels) == []
+    assert plan(CLEURA, region="Kna1", policy={"parent": "adequate"}) == []
+
+
+def test_old_facts_let_nothing_pass(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Today, "today", classmethod(lambda cls: cls(2027, 11, 26)))
+    assert "more than 12 months before 2027-11-26" in refusal(plan)
+    assert plan(facts_max_age_months=24) == []
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    return {"use": "ntp", "name": "time.example", "operator": "hetzner"} | changes
+
+
+NETWORK = {
+    "name": "Network of the Academy",
+    "country": "FR",
+    "parent": {"name": "The French state", "country": "FR"},
+    "source": "decree 7 of 2024",
+    "date": "2026-10-01",
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (
+            endpoint(operator="Nobody"),
+            ["its operator 'Nobody' is neither in the catalogue nor declared", "Hetzner Online"],
+        ),
+        (
+            endpoint(operator="Cloudflare, Inc."),
+            ["ntp 'time.example' of 'Cloudflare, Inc.'", "third country", "source:"],
+        ),
+        (endpoint(operator="Binero"), ["its parent is not known, and unknown never passes"]),
+        (endpoint(operator="Cleura"), ["its parent is not allowed", "parent: adequate}"]),
+        (
+            endpoint(operator="OVHcloud", addresses=["51.89.200.1"]),
+            ["its soil is not known", "51.89.200.1", "United Kingdom"],
+        ),
+        (endpoint(addresses=["116.202.10.1", "3.120.10.1"]), ["its operator is not allowed", "3.120.10.1 (Amazon.com"]),
+        (endpoint(operator="OVHcloud", addresses=["158.69.10.1"]), ["its soil is not allowed", "158.69.10.1", "CA"]),
+        (endpoint(addresses=["10.0.0.53"]), ["its soil is not known", "10.0.0.53"]),
+        (endpoint(addresses=["192.0.2.0/24"]), ["its soil is not known", "192.0.2.0"]),
+        (endpoint(url="https://other.example/debian"), ["leads to 'other.example'; name that host"]),
+    ],
+)
+def test_endpoints_that_are_refused(plan: Callable[..., list[str]], one: dict[str, Any], words: list[str]) -> None:
+    message = refusal(plan, endpoints=[endpoint(), one])
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_endpoints_that_pass(plan: Callable[..., list[str]]) -> None:
+    assert (
+        plan(endpoints=[endpoint(addresses=["116.202.10.1"]), endpoint(use="packages", url="https://time.example/d")])
+        == []
+    )
+    known = endpoint(operator="network of the academy", addresses=["116.202.10.1"])
+    assert plan(endpoints=[known], declared_operators=[NETWORK]) == []
+    own = endpoint(operator="Cloud of the Academy", addresses=["203.0.113.0/24", "2001:db8:30::53"])
+    within = DECLARED | {"regions": DECLARED["regions"][:1]}
+    assert plan(endpoints=[own], declared_cloud=within) == []
+    # Nobody declares which region a prefix is in: the one that is furthest away counts.
+    assert "its soil is not allowed" in refusal(plan, endpoints=[own], declared_cloud=DECLARED)
+
+
+def test_all_refusals_are_told_at_once(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "azblob://states")
+    message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Nobody"), endpoint(operator="amazon")])
+    for words in ("region: 'UK1'", "'Nobody' is neither", "of 'amazon'", "backend: 'azblob://states'"):
+        assert words in message
+    assert message.count("allowed operators under this policy") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"use": "web"}, "use"),
+        ({"name": "Time.Example"}, "no host name"),
+        ({"name": "https://time.example"}, "no host name"),
+        ({"addresses": ["time.example"]}, "neither an address nor a network"),
+        ({"addresses": ["192.0.2.1/24"]}, "neither an address nor a network"),
+        ({"url": "time.example"}, "is no address"),
+        ({"operator": ""}, "operator"),
+        ({"port": 123}, "port"),
+    ],
+)
+def test_an_endpoint_that_is_none(changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValidationError, match=error):
+        outside.Endpoint.model_validate(endpoint(**changes))
+
+
+EU = [
+    "file://~",
+    "file:///srv/states",
+    "s3://states?endpoint=https://s3.gra.io.cloud.ovh.net&region=gra",
+    "s3://states?region=eu-de&endpoint=obs.eu-de.otc.t-systems.com",
+    "s3://states?endpoint=s3.academy.example:9000",
+]
+OTHER = {
+    "https://api.pulumi.com": ["Pulumi Corporation, United States", "source:"],
+    "https://app.pulumi.com/school": ["Pulumi Corporation, United States", "source:"],
+    "s3://states": ["Amazon.com, Inc., United States", "source:"],
+    "s3://states?region=eu-west-3": ["Amazon.com, Inc."],
+    "s3://states?endpoint=": ["Amazon.com, Inc."],
+    "s3://states?endpoint=https://s3.eu-west-3.amazonaws.com": ["who runs 's3.eu-west-3.amazonaws.com'"],
+    "s3://states?endpoint=https://s3.bhs.io.cloud.ovh.net": ["Beauharnois, Canada", "soil: adequate"],
+    "s3://states?endpoint=https://s3.io.cloud.ovh.net": ["its soil is not allowed"],
+    "s3://states?endpoint=https://s3.us-east-va.io.cloud.ovh.us": ["third country"],
+    "s3://states?endpoint=https://s3.kna1.citycloud.com": ["ICG plc"],
+    "s3://states?endpoint=s3.gra.io.cloud.ovh.net&endpoint=s3.elsewhere.example": ["s3.elsewhere.example"],
+    "s3://states?endpoint=https://s3.gra.io.cloud.ovh.net.elsewhere.example": ["not known"],
+    "s3://states?endpoint=3.120.10.1": ["Amazon.com, Inc."],
+    "s3://states?endpoint=127.0.0.1:9000": ["loopback", "unknown never passes"],
+    "s3://states?endpoint=s3.refused.example": ["it is an endpoint that is refused", "Cloudflare"],
+    "azblob://states": ["Microsoft Corporation"],
+    "gs://states": ["Google LLC"],
+    "postgres://db.elsewhere.example/states": ["db.elsewhere.example"],
+    "https://pulumi.academy.example.elsewhere.example": ["not known"],
+    "nonsense": ["who keeps it is not known"],
+}
+NAMED = [
+    endpoint(use="backups", name="s3.academy.example"),
+    endpoint(use="backups", name="s3.refused.example", operator="Cloudflare, Inc."),
+]
+
+
+@pytest.fixture
+def judge(make: Make) -> outside.Outside:
+    return gate.outside_of(make(endpoints=NAMED))
+
+
+@pytest.mark.parametrize("url", EU)
+def test_backends_that_pass(judge: outside.Outside, url: str) -> None:
+    assert pulumi_backend.refuse_backend(url, judge) is None
+
+
+@pytest.mark.parametrize("url", OTHER)
+def test_backends_that_are_refused(judge: outside.Outside, url: str) -> None:
+    message = pulumi_backend.refuse_backend(url, judge)
+    assert message is not None
+    assert message.startswith(f"backend: '{url}'")
+    assert "allowed: a folder on this machine" in message
+    assert [word for word in OTHER[url] if word not in message] == [], message
+
+
+def test_a_backend_s_password_is_not_shown(judge: outside.Outside) -> None:
+    message = pulumi_backend.refuse_backend("postgres://ada:hidden-7@db.elsewhere.example/states", judge)
+    assert message is not None
+    assert "hidden-7" not in message
+    assert "'postgres://…@db.elsewhere.example/states'" in message
+    # What stands before an @ is no host.
+    message = pulumi_backend.refuse_backend(
+        "s3://states?endpoint=https://s3.gra.io.cloud.ovh.net@elsewhere.example", judge
+    )
+    assert message is not None
+    assert "host 'elsewhere.example'" in message
+
+
+def test_the_backend_is_the_one_that_pulumi_takes(tmp_path: Path) -> None:
+    variables = {"PULUMI_HOME": str(tmp_path)}
+    assert pulumi_backend.backend_url(tmp_path, variables | {"PULUMI_BACKEND_URL": "s3://one"}) == "s3://one"
+    assert pulumi_backend.backend_url(tmp_path, variables) == "file://~"
+    (tmp_path / "Pulumi.yaml").write_text("name: classroom\n")
+    assert pulumi_backend.backend_url(tmp_path, variables) == "https://api.pulumi.com"
+    assert (
+        pulumi_backend.backend_url(tmp_path, variables | {"PULUMI_API": "https://own.example"}) == "https://own.example"
+    )
+    (tmp_path / "credentials.json").write_text('{"current": "gs://two"}')
+    assert pulumi_backend.backend_url(tmp_path, variables) == "gs://two"
+    (tmp_path / "elsewhere").mkdir()
+    moved = variables | {"PULUMI_CREDENTIALS_PATH": str(tmp_path / "elsewhere")}
+    assert pulumi_backend.backend_url(tmp_path, moved) == "https://api.pulumi.com"
+    (tmp_path / "credentials.json").write_text("no JSON")
+    with pytest.raises(WrongUseError, match=r"credentials.json cannot be read .*PULUMI_BACKEND_URL"):
+        pulumi_backend.backend_url(tmp_path, variables)
+
+
+@pytest.mark.parametrize(
+    ("provider", "vault", "words"),
+    [
+        ("passphrase", "", None),
+        ("hashivault://key", "https://s3.academy.example:8200", None),
+        ("awskms://alias/x?region=eu-west-3", "", ["Amazon.com, Inc."]),
+        ("azurekeyvault://x.vault.azure.net/keys/y", "", ["Microsoft Corporation"]),
+        ("gcpkms://projects/x", "", ["Google LLC"]),
+        ("service", "", ["Pulumi Corporation"]),
+        ("hashivault://key", "", ["VAULT_SERVER_URL names no Vault"]),
+        ("hashivault://key", "https://vault.elsewhere.example", ["vault.elsewhere.example", "not known"]),
+        ("base64key://x", "", ["who keeps it is not known"]),
+    ],
+)
+def test_secrets_providers(judge: outside.Outside, provider: str, vault: str, words: list[str] | None) -> None:
+    message = pulumi_backend.refuse_secrets_provider(provider, "file://~", judge, {"VAULT_SERVER_URL": vault})
+    if words is None:
+        assert message is None
+        return
+    assert message is not None
+    assert message.startswith(f"secretsprovider: '{provider}'")
+    assert "allowed: a passphrase" in message
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_the_secrets_provider_stands_in_the_stack_s_file(tmp_path: Path, plan: Callable[..., list[str]]) -> None:
+    file = tmp_path / "Pulumi.t.yaml"
+    assert pulumi_backend.secrets_provider("t", tmp_path) == "passphrase"
+    for text, found in (
+        ("", "passphrase"),
+        ("secretsprovider: default", "passphrase"),
+        ("secretsprovider: a://b", "a://b"),
+    ):
+        file.write_text(text)
+        assert pulumi_backend.secrets_provider("t", tmp_path) == found
+    file.write_text("secretsprovider: awskms://alias/x")
+    assert "secretsprovider: 'awskms://alias/x': its soil" not in refusal(plan)
+    with pytest.raises(WrongUseError, match=r"Pulumi.u.yaml cannot be read"):
+        pulumi_backend.secrets_provider("u", tmp_path)
+
+
+def test_a_program_without_an_engine_above_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WrongUseError, match=r"which stack file Pulumi reads cannot be seen \(no engine is above"):
+        pulumi_backend.stack_file("t", tmp_path)
+
+
+def test_a_declaration_takes_nothing_public(plan: Callable[..., list[str]]) -> None:
+    for changes, words in (
+        (
+            {"declared_cloud": DECLARED | {"prefixes": ["51.91.0.0/16"]}},
+            "declared_cloud.prefixes: '51.91.0.0/16' stands",
+        ),
+        ({"declared_cloud": DECLARED | {"keystone": [OVH]}}, "is OVHcloud's in the catalogue"),
+        ({"declared_cloud": DECLARED | {"name": "OVHcloud"}}, "declared_cloud: 'OVHcloud' is known already"),
+        ({"declared_operators": [NETWORK | {"name": "amazon"}]}, "declared_operators: 'amazon' is known already"),
+        ({"exceptions": [exception("Nobody")]}, "exceptions: 'Nobody' is nobody in the catalogue"),
+    ):
+        with pytest.raises(WrongUseError, match=words):
+            plan(**changes)
+
+
+def exception(name: str, until: str = "2026-12-31") -> dict[str, str]:
+    return {"name": name, "reason": "the contract runs until then", "until": until}
+
+
+def test_exceptions_are_told_whether_they_are_needed_or_not(
+    plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    us = endpoint(operator="Cloudflare, Inc.")
+    reason = "until 2026-12-31: the contract runs until then"
+    assert plan(endpoints=[us], exceptions=[exception("cloudflare")]) == [
+        f"exceptions: 'cloudflare' is made use of, {reason}"
+    ]
+    assert plan(exceptions=[exception("Cleura")]) == [f"exceptions: 'Cleura' is not needed, {reason}"]
+    assert plan(CLEURA, region="Kna1", exceptions=[exception("Cleura")])[0].startswith(
+        "exceptions: 'Cleura' is made use"
+    )
+    ended = refusal(plan, endpoints=[us], exceptions=[exception("cloudflare", "2026-11-23")])
+    assert "the exception for cloudflare ended on 2026-11-23" in ended
+    assert plan(exceptions=[exception("Cleura", "2026-11-23")]) == [
+        "exceptions: 'Cleura' ended on 2026-11-23; remove it"
+    ]
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
+    assert plan(exceptions=[exception("Amazon.com, Inc.")])
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    # An exception for who is named is none for whose network the address is in.
+    hosted = endpoint(operator="Cleura", addresses=["3.120.10.1"])
+    message = refusal(plan, endpoints=[hosted], exceptions=[exception("Cleura")])
+    assert "ntp 'time.example', address '3.120.10.1': its operator is not allowed" in message
+    assert "ICG" not in message
+    assert plan(endpoints=[hosted], exceptions=[exception("Cleura"), exception("amazon")])
+    # What is not known is no matter of exceptions.
+    assert "unknown" in refusal(plan, endpoints=[endpoint(operator="Binero")], exceptions=[exception("Binero")])
+
+
+def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]) -> None:
+    party = {"name": "Example Inc.", "country": "US", "dpf": "unknown"}
+    label = {"prefixes": ["192.0.2.128/25"], "country": "US", "operator": party, "parent": party}
+    with pytest.raises(WrongUseError, match="overlay: only a rehearsal may label addresses"):
+        make(overlay=[label])
+    settings = make(overlay=label, rehearsal=True, declared_cloud=DECLARED)
+    assert settings.overlay[0].country == "US"
+    assert "Example Inc." in str(
+        gate.outside_of(settings).endpoint(outside.Endpoint.model_validate(endpoint(addresses=["192.0.2.130"])))
+    )
+    labelled = {"overlay": label, "rehearsal": True, "endpoints": [endpoint(addresses=["192.0.2.130"])]}
+    message = refusal(plan, **labelled, exceptions=[exception("Example Inc.")])
+    assert "its soil is not allowed" in message
+    assert "its operator" not in message
+    assert plan(**labelled, exceptions=[exception("Example Inc."), exception("hetzner")])
+    with pytest.raises(WrongUseError, match="is no documentation network"):
+        make(overlay=label | {"prefixes": ["9.9.9.9/32"]}, rehearsal=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"policy": {"soil": "us"}}, "policy.soil: 'us' will not do"),
+        ({"policy": {"soils": "eu"}}, "policy.soils: there is no such key; did you mean soil?"),
+        (
+            {"exceptions": [{"name": "Cleura", "until": "2027-01-01"}]},
+            "exceptions.0.reason: it is missing; set it (Why",
+        ),
+        (
+            {"declared_cloud": DECLARED | {"region": "x"}},
+            "declared_cloud.0.region: there is no such key; did you mean region",
+        ),
+        ({"endpoints": [endpoint(names="x")]}, "endpoints.0.names: there is no such key; did you mean name?"),
+        ({"facts_max_age_months": 0}, "facts_max_age_months: 0 will not do"),
+    ],
+)
+def test_what_is_wrong_in_a_section_is_named(make: Make, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(WrongUseError) as caught:
+        make(**changes)
+    assert words in str(caught.value)
+
+
+COMPUTE = "https://compute.gra11.cloud.ovh.net/v2.1"
+
+
+@pytest.mark.parametrize(
+    ("auth_url", "url", "words"),
+    [
+        (OVH, COMPUTE, None),
+        (OVH, "https://storage.gra.cloud.ovh.net/v1/AUTH_x", None),
+        (OVH, "https://auth.cloud.ovh.net/v3", None),
+        (OVH, "https://s3.rbx.io.cloud.ovh.net", None),
+        (OVH, "https://compute.bhs5.cloud.ovh.net/v2.1", ["which is another region", "Beauharnois, Canada", "source:"]),
+        (
+            OVH,
+            "https://compute.gra11.cloud.ovh.us/v2.1",
+            ["not OVHcloud's", "source:", "allowed: hosts in cloud.ovh.net"],
+        ),
+        (OVH, "https://compute.cloud.ovh.net.elsewhere.example/v2.1", ["not OVHcloud's"]),
+        (OVH, "https://xcloud.ovh.net/v2.1", ["not OVHcloud's"]),
+        (OVH, "https://51.91.10.1/v2.1", ["not OVHcloud's"]),
+        (OVH, "nonsense", ["not OVHcloud's"]),
+        (ACADEMY, "https://compute.academy.example:8774/v2.1", None),
+        (ACADEMY, "http://203.0.113.10:8774/v2.1", None),
+        (ACADEMY, "http://[2001:db8:30::10]:8774/v2.1", None),
+        (ACADEMY, "http://203.0.114.10:8774/v2.1", ["not Cloud of the Academy's", "declared_cloud: prefixes"]),
+        (ACADEMY, "http://10.0.0.1:8774/v2.1", ["not Cloud of the Academy's"]),
+        (ACADEMY, "https://academy.example.org/v2.1", ["not Cloud of the Academy's"]),
+    ],
+)
+def test_where_the_cloud_s_own_catalogue_leads(make: Make, auth_url: str, url: str, words: list[str] | None) -> None:
+    settings = make(region="one" if auth_url == ACADEMY else "GRA11", declared_cloud=DECLARED)
+    rows = [Endpoint("identity", "public", auth_url), Endpoint("compute", "public", url)]
+    if words is None:
+        gate.check_catalogue(settings, auth_url, rows)
+        return
+    message = refusal(gate.check_catalogue, settings, auth_url, rows)
+    assert f"leads to '{url}' for compute (public)" in message
+    assert [word for word in words if word not in message] == [], message
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("auth.cloud.ovh.net", "cloud.ovh.net"),
+        ("keystone.cloudferro.com", "cloudferro.com"),
+        ("cloud.academy.gouv.fr", "academy.gouv.fr"),
+        ("academy.gouv.fr", "academy.gouv.fr"),
+        ("cloud.co.uk", "cloud.co.uk"),
+        ("cloud.example", "cloud.example"),
+        ("192.0.2.10", "192.0.2.10"),
+        ("keystone", "keystone"),
+    ],
+)
+def test_the_domain_that_services_share(host: str, domain: str) -> None:
+    assert operators.domain_of(host) == domain
+
+
+def test_the_domains_of_all_clouds_are_somebody_s_own() -> None:
+    for cloud in operators.load_catalogue().clouds:
+        assert all("." in domain and "{" not in domain for domain in operators.domains(cloud))
+
+
+def entry(tmp_path: Path, words: str) -> None:
+    (tmp_path / "clouds.yaml").write_text(f"clouds:\n  school:\n    {words}\n")
+
+
+def test_the_address_stands_in_clouds_yaml(make: Make, tmp_path: Path) -> None:
+    entry(tmp_path, f"auth: {{auth_url: '{CLEURA}', username: a, password: b, project_name: p}}")
+    message = refusal(gate.check_plan, make(cloud="school", region="Kna1"), tmp_path / "Pulumi.t.yaml", tmp_path)
+    assert f"auth_url of the entry 'school' of clouds.yaml: '{CLEURA}': its parent is not allowed" in message
+    entry(tmp_path, f"region_name: GRA11\n    auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
+    assert "has no region 'nowhere'" in refusal(
+        gate.check_plan, make(cloud="school", region="nowhere"), tmp_path / "Pulumi.t.yaml", tmp_path
+    )
+    assert gate.check_plan(make(cloud="school"), tmp_path / "Pulumi.t.yaml", tmp_path) == []
+    with pytest.raises(WrongUseError, match="RBX1 is not a valid region"):
+        gate.check_plan(make(cloud="school", region="RBX1"), tmp_path / "Pulumi.t.yaml", tmp_path)
+    entry(tmp_path, "profile: https://elsewhere.example")
+    with pytest.raises(WrongUseError, match=r"takes its profile from 'https://elsewhere.example'"):
+        gate.check_plan(make(cloud="school"), tmp_path / "Pulumi.t.yaml", tmp_path)
+
+
+def test_the_rows_that_are_used_are_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry(tmp_path, f"auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
+    assert way_in("school", "GRA11").interfaces == {"public"}
+    monkeypatch.setenv("OS_ENDPOINT_TYPE", "internalURL")
+    assert way_in("school", "GRA11").interfaces == {"public", "internal"}
+    monkeypatch.delenv("OS_ENDPOINT_TYPE")
+    entry(tmp_path, f"interface: admin\n    auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
+    assert way_in("school", "GRA11").interfaces == {"public", "admin"}
+
+
+def test_the_rehearsal_passes(make: Make, monkeypatch: pytest.MonkeyPatch, plan: Callable[..., list[str]]) -> None:
+    from rehearsal.cloud_config import AUTH_URL, REGION
+    from rehearsal.stack import DECLARED as OWN
+
+    declared = OWN | {"date": "2026-11-24"}
+    assert plan(AUTH_URL, region=REGION, rehearsal=True, declared_cloud=declared) == []
+    rows = [Endpoint("compute", "public", f"{AUTH_URL.removesuffix(':5000/v3')}:8774/v2.1")]
+    gate.check_catalogue(make(region=REGION, rehearsal=True, declared_cloud=declared), AUTH_URL, rows)

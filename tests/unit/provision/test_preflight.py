@@ -1,0 +1,265 @@
+"""What stands in the way is named before anything is created; the judgement alone, without a cloud."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from classroom.common import tmpfs
+from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.config.settings import Settings, load
+from classroom.provision import preflight
+from classroom.provision.preflight import Findings
+from tests.unit.conftest import issued
+from tests.unit.provision.test_classroom import run
+
+Answers = dict[str, Any]
+
+
+class FakeCloud:
+    """Answers as a cloud would, from a table; takes down what it is asked."""
+
+    project = "p"
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers, self.asked = answers, []  # type: ignore[var-annotated]
+
+    def get(self, service: str, path: str, **query: Any) -> dict[str, Any]:
+        self.asked.append((service, path, query))
+        if path == "/servers":
+            found: Any = [
+                {"name": server["name"]}
+                for server in self.answers["/servers/detail"]
+                if (server["status"], server["image"]["id"]) == (query["status"], query["image"])
+            ]
+        else:
+            found = self.answers[path]
+        if path == "/images" and "name" in query:
+            found = [image for image in found if image["name"] == query["name"]]
+        if path == "/networks":
+            found = [network for network in found if ("tags" in query) == bool(network.get("tags"))]
+        key = {
+            "/flavors/detail": "flavors",
+            "/servers/detail": "servers",
+            "/os-availability-zone": "availabilityZoneInfo",
+        }
+        return found if path in {"/limits"} else {key.get(path, path.strip("/")): found}
+
+    def find(self, service: str, path: str, **query: Any) -> dict[str, Any] | None:
+        self.asked.append((service, path, query))
+        return self.answers.get(path)
+
+
+@pytest.fixture
+def answers() -> Answers:
+    limits = {"maxTotalInstances": 10, "totalInstancesUsed": 0, "maxTotalCores": 20, "totalCoresUsed": 0}
+    return {
+        "/images": [
+            {"name": "debian-13", "id": "i1", "min_disk": 3, "min_ram": 512},
+            {"name": "debian-12", "id": "i2"},
+        ],
+        "/flavors/detail": [
+            {"name": "small", "vcpus": 2, "ram": 2048, "disk": 10},
+            {"name": "thin", "vcpus": 1, "ram": 256, "disk": 0},
+        ],
+        "/networks": [{"name": "public", "id": "n1"}],
+        "/servers/detail": [],
+        "/os-availability-zone": [{"zoneName": "nova"}, {"zoneName": "north"}],
+        "/limits": {"limits": {"absolute": {**limits, "maxTotalRAMSize": -1, "totalRAMUsed": 0}}},
+    }
+
+
+@pytest.fixture
+def values(smallest: dict[str, Any]) -> dict[str, Any]:
+    return dict(smallest)
+
+
+def look(answers: Answers, settings: Settings) -> Findings:
+    return look_at(FakeCloud(answers), settings)
+
+
+def look_at(cloud: FakeCloud, settings: Settings) -> Findings:
+    with ThreadPoolExecutor(4) as pool:
+        return preflight._Check(cloud, settings, "academy", pool).run()  # type: ignore[arg-type]
+
+
+def refused(answers: Answers, values: dict[str, Any]) -> str:
+    with pytest.raises(ClassroomError) as caught:
+        look(answers, load(values))
+    return str(caught.value)
+
+
+def test_all_is_well(answers: Answers, values: dict[str, Any]) -> None:
+    assert look(answers, load(values)) == Findings("n1", {}, [])
+
+
+def test_what_the_cloud_does_not_have_is_named_with_what_it_has(answers: Answers, values: dict[str, Any]) -> None:
+    wrong = {"image": "debian-14", "flavor_front": "huge", "external_network": "internet", "availability_zone": "south"}
+    message = refused(answers, values | wrong)
+    assert message.splitlines() == [
+        "availability_zone: the cloud has no 'south'; choose one of: north, nova",
+        "image: the cloud has no 'debian-14'; choose one of: debian-12, debian-13",
+        "flavor_front: the cloud has no 'huge'; choose one of: small, thin",
+        "external_network: the cloud has no 'internet'; choose one of: public",
+    ]
+
+
+def test_of_many_names_the_nearest_are_shown(answers: Answers, values: dict[str, Any]) -> None:
+    answers["/images"] += [{"name": f"windows-{n}", "id": str(n)} for n in range(200)]
+    message = refused(answers, values | {"image": "debian-14"})
+    assert "choose one of: debian-13, debian-12" in message and message.endswith("and others")
+
+
+def test_a_flavour_that_the_image_does_not_fit_is_named(answers: Answers, values: dict[str, Any]) -> None:
+    message = refused(answers, values | {"flavor_front": "thin"})
+    assert "flavor_front: 'thin' has 0 GiB of disk and 256 MiB" in message and "choose one of: small" in message
+
+
+def test_names_that_are_not_clear_are_told(answers: Answers, values: dict[str, Any]) -> None:
+    answers["/images"].append({"name": "debian-13", "id": "i9"})
+    answers["/networks"].append({"name": "public", "id": "n9"})
+    message = refused(answers, values)
+    assert "2 images named 'debian-13' (i1, i9)" in message and "2 external networks named 'public' (n1, n9)" in message
+
+
+class Quota(NamedTuple):
+    limits: dict[str, int]
+    network: dict[str, Any]
+    words: list[str]
+
+
+@pytest.mark.parametrize(
+    "quota",
+    [
+        Quota({"maxTotalInstances": 2}, {}, ["machines needed: 3, left in the project: 2 of 2"]),
+        Quota({"totalCoresUsed": 15}, {}, ["processors needed: 6, left in the project: 5 of 20"]),
+        Quota({"maxTotalRAMSize": 4096}, {}, ["MiB of memory needed: 6144, left in the project: 4096 of 4096"]),
+        Quota(
+            {},
+            {"floatingip": {"limit": 4, "used": 2, "reserved": 0}, "router": {"limit": 1, "used": 1, "reserved": 0}},
+            ["floating IPs needed: 3, left in the project: 2 of 4", "routers needed: 1, left in the project: 0 of 1"],
+        ),
+        Quota({}, {"port": 4}, ["ports needed: 6, left in the project: 4 of 4"]),
+    ],
+)
+def test_a_quota_that_is_too_small_is_told_in_numbers(answers: Answers, values: dict[str, Any], quota: Quota) -> None:
+    split = {"shape": "split", "media_count": 2, "flavor_media": "small", "ipv6": "2001:db8::/64"}
+    names = ["class.example", "turn1.class.example", "turn2.class.example"]
+    answers["/limits"]["limits"]["absolute"] |= quota.limits
+    answers["/quotas/p/details.json"] = {"quota": quota.network}
+    message = refused(answers, values | split | issued(*names))
+    assert [word for word in quota.words if f"quota: {word}" not in message] == [], message
+    assert len(message.splitlines()) == len(quota.words), message
+
+
+@pytest.mark.parametrize("media_count", [1, 2])
+def test_the_quota_on_the_network_is_what_the_program_declares(
+    answers: Answers, values: dict[str, Any], media_count: int
+) -> None:
+    names = ["class.example", "turn.class.example", "turn1.class.example", "turn2.class.example"]
+    split = {"shape": "split", "media_count": media_count, "flavor_media": "small", "ipv6": "2001:db8::/64"}
+    settings = load(values | split | issued(*names))
+    kinds = {
+        "floatingip": "FloatingIp",
+        "network": "Network",
+        "router": "Router",
+        "subnet": "Subnet",
+        "security_group": "SecGroup",
+        "security_group_rule": "SecGroupRule",
+    }
+    answers["/quotas/p/details.json"] = {"quota": dict.fromkeys(kinds, 0)}
+    with pytest.raises(ClassroomError) as caught:
+        look(answers, settings)
+    told = sorted(int(found[1]) for found in re.finditer(r"needed: (\d+)", str(caught.value)))
+    declared = run(settings)
+    assert told == sorted(len(declared.of(f"networking/{kind[0].lower()}{kind[1:]}:{kind}")) for kind in kinds.values())
+
+
+def test_machines_that_are_there_need_no_quota(answers: Answers, values: dict[str, Any]) -> None:
+    answers["/limits"]["limits"]["absolute"] |= {"maxTotalInstances": 1, "totalInstancesUsed": 1}
+    answers["/servers/detail"] = [{"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i1"}}]
+    cloud = FakeCloud(answers)
+    assert look_at(cloud, load(values)) == Findings("n1")
+    # Nor are details asked for that take a cloud long to tell.
+    assert [path for _, path, _ in cloud.asked if path.startswith("/servers")] == ["/servers"]
+
+
+@pytest.mark.parametrize("change", [{"status": "ERROR"}, {"status": "SHUTOFF"}, {"image": {"id": "i2"}}])
+def test_of_a_machine_that_is_not_as_it_should_be_more_is_asked(
+    answers: Answers, values: dict[str, Any], change: dict[str, Any]
+) -> None:
+    answers["/images/i2"] = {"name": "debian-12", "id": "i2"}
+    answers["/servers/detail"] = [
+        {"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i1"}} | change
+    ]
+    cloud = FakeCloud(answers)
+    look_at(cloud, load(values))
+    assert [path for _, path, _ in cloud.asked if path.startswith("/servers")] == ["/servers", "/servers/detail"]
+
+
+def test_a_machine_in_error_is_found(answers: Answers, values: dict[str, Any]) -> None:
+    server = {"name": "academy-class", "id": "s", "status": "ERROR", "image": {"id": "i1"}}
+    others = [{"name": "academy-two-front", "id": "x", "status": "ERROR", "image": {"id": "i1"}}]
+    answers["/servers/detail"] = [{**server, "fault": {"message": "No valid host was found."}}, *others]
+    assert look(answers, load(values)).broken == {"class": "No valid host was found."}
+
+
+def test_another_image_is_advice_with_the_command(answers: Answers, values: dict[str, Any]) -> None:
+    answers["/servers/detail"] = [{"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i2"}}]
+    answers["/images/i2"] = {"name": "debian-12", "id": "i2"}
+    (advice,) = look(answers, load(values)).advice
+    assert "image: class runs 'debian-12' and not 'debian-13'" in advice
+    assert (
+        "`pulumi up --stack academy --replace 'urn:pulumi:academy::classroom::" in advice
+        and "machines-class'`" in advice
+    )
+    # The cloud has renewed its image under the same name: nothing that an operator has to act upon.
+    answers["/images/i2"] = {"name": "debian-13", "id": "i2"}
+    assert look(answers, load(values)).advice == []
+
+
+def test_only_reading_is_asked_for() -> None:
+    source = Path(preflight.__file__).read_text()
+    assert ".console(" not in source and "_ask(" not in source
+
+
+def test_a_full_disk_is_told_with_place_and_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/not/there/yet")
+    for name in ("livekit_binary", "page_dir", "portal_dir"):
+        monkeypatch.setattr(preflight, name, lambda: None)
+    monkeypatch.delenv("CLASSROOM_SSH_KEY", raising=False)
+    monkeypatch.setattr(preflight, "STATE_MIB", 10**9)
+    with pytest.raises(ClassroomError, match=r"MiB are free in .*/not/there/yet, and 1000000000 MiB are needed"):
+        preflight.this_machine()
+    monkeypatch.setattr(preflight, "STATE_MIB", 1)
+    preflight.this_machine()
+
+
+def test_the_state_s_folder_is_where_pulumi_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket?region=eu")
+    assert preflight.state_folder() is None
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    assert preflight.state_folder() == Path.home()
+
+
+def test_a_key_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("livekit_binary", "page_dir", "portal_dir"):
+        monkeypatch.setattr(preflight, name, lambda: None)
+    monkeypatch.setenv("CLASSROOM_SSH_KEY", "/nowhere/id_ed25519")
+    with pytest.raises(ClassroomError, match="CLASSROOM_SSH_KEY is '/nowhere/id_ed25519'"):
+        preflight.this_machine()
+
+
+def test_secrets_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tmpfs.in_memory(tmpfs.memory_folder())
+    assert not tmpfs.in_memory(Path("/proc"))
+    monkeypatch.setattr(tmpfs, "in_memory", lambda _: False)
+    with pytest.raises(ClassroomError, match="secrets may not reach a disk"):
+        tmpfs.memory_folder()
+
+
+def test_wrong_use_is_told_apart(answers: Answers, values: dict[str, Any]) -> None:
+    with pytest.raises(WrongUseError):
+        look(answers, load(values | {"image": "none"}))

@@ -1,0 +1,71 @@
+"""Security group rules and codes come from one table each."""
+
+from classroom.config.ports import PORTS, Group, Shape, ports_for
+from classroom.configure.provider.server import plain, secret
+from classroom.configure.resources import CROCKFORD
+from classroom.provision.access import Rule, security_groups
+from classroom.provision.class_codes import digest_of, grouped
+
+SSH_FROM = ["192.0.2.0/24", "2001:db8::/32"]
+
+
+def groups_of(shape: Shape, media_count: int = 1, *, ipv6: bool = True) -> dict[Group, list[Rule]]:
+    return security_groups(shape, media_count, ssh_from=SSH_FROM, egress=[], ipv6=ipv6)
+
+
+def test_rules_open_exactly_the_table() -> None:
+    groups = groups_of("single")
+    rules = [rule for found in groups.values() for rule in found if rule.direction == "ingress"]
+    opened = {(r.ethertype, r.protocol, r.first, r.prefix) for r in rules if r.first}
+    assert ("IPv4", "tcp", 22, "192.0.2.0/24") in opened
+    assert ("IPv6", "tcp", 22, "2001:db8::/32") in opened
+    assert {first for _, _, first, _ in opened} == {p.first for p in PORTS if "single" in p.shapes}
+    assert not any(r.peer for r in rules)
+    assert {r.protocol for r in rules if not r.first} == {"icmp", "ipv6-icmp"}
+
+
+def test_each_group_holds_its_own_ports_alone_and_no_rule_stands_twice() -> None:
+    groups = groups_of("split", 2)
+    assert list(groups) == ["all", "front", "media"]
+    for group, rules in groups.items():
+        opened = {r.first for r in rules if r.direction == "ingress" and r.first}
+        assert opened == {p.first for p in PORTS if p.group == group}
+    rules = [rule for found in groups.values() for rule in found]
+    assert len({rule.name for rule in rules}) == len(rules)
+
+
+def test_signalling_is_open_to_the_front_alone() -> None:
+    rules = groups_of("split")["media"]
+    inner = [r for r in rules if r.first in {7880, 5349}]
+    assert len(inner) == 2
+    assert all(r.peer == "front" and r.prefix is None and r.ethertype == "IPv4" for r in inner)
+
+
+def test_only_media_machines_that_are_several_reach_what_they_share() -> None:
+    assert "valkey" not in {p.name for p in ports_for(["front"], "split")}
+    found = [(r.peer, r.prefix, r.ethertype) for r in groups_of("split", 2)["front"] if r.first == 6379]
+    assert found == [("media", None, "IPv4")]
+
+
+def test_every_way_in_has_a_source() -> None:
+    kinds: list[tuple[Shape, int]] = [("single", 1), ("split", 1), ("split", 3)]
+    for shape, count in kinds:
+        for rules in groups_of(shape, count).values():
+            assert all(r.prefix or r.peer for r in rules if r.direction == "ingress")
+
+
+def test_without_ipv6_no_rule_speaks_it() -> None:
+    found = {rule.ethertype for rules in groups_of("split", ipv6=False).values() for rule in rules}
+    assert found == {"IPv4"}
+
+
+def test_codes_are_read_in_groups() -> None:
+    assert grouped("ABCDEFGHJKMNP") == "ABCD-EFGH-JKMNP"
+    assert grouped("ABCDEFGH") == "ABCD-EFGH"
+    assert len(set(CROCKFORD)) == 32
+    assert digest_of("X") != digest_of("Y")
+
+
+def test_numbers_and_secrets_arrive_as_they_were_sent() -> None:
+    assert plain({"a": 443.0, "b": [1.5, secret("s")]}) == {"a": 443, "b": [1.5, "s"]}
+    assert isinstance(plain(443.0), int)

@@ -1,0 +1,132 @@
+"""The catalogue of controls: whole, sourced, each in one place, and the page that is made from it."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from classroom.cli import controls as controls_command
+from classroom.cli import sovereignty
+from classroom.cli.app import app
+from classroom.common.errors import ClassroomError
+from classroom.common.paths import REPO
+from classroom.sovereignty.facts import DATA
+from classroom.verify.controls.control_catalogue import DOCS, PROOFS, TESTS, load_clauses, load_controls, page
+from classroom.verify.report.phrases import phrases, said
+
+TWELVE = [
+    "cloud-region",
+    "addresses",
+    "resolver",
+    "time",
+    "packages",
+    "egress-drop",
+    "host-connections",
+    "page-requests",
+    "ice",
+    "issuers",
+    "telemetry",
+    "pulumi",
+]
+
+if not any(command.callback is controls_command.command for command in app.registered_commands):
+    sovereignty.register(app)
+
+
+def test_there_are_these_twelve_in_this_order() -> None:
+    assert [one.id for one in load_controls()] == TWELVE
+    assert [one.number for one in load_controls()] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("one", load_controls(), ids=lambda one: one.id)
+def test_each_has_one_file_to_observe_and_one_to_judge(one) -> None:
+    assert one.test.is_file()
+    assert one.proof.is_file()
+    assert f'ID = "{one.id}"' in one.proof.read_text()
+    tests = [n.name for n in ast.walk(ast.parse(one.test.read_text())) if isinstance(n, ast.FunctionDef)]
+    assert tests == [f"test_{one.module}"]
+
+
+def test_no_test_and_no_judge_stands_outside_the_catalogue() -> None:
+    modules = {one.module for one in load_controls()}
+    assert {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")} == modules
+    assert {path.stem for path in PROOFS.glob("*.py")} - {
+        "__init__",
+        "collectors",
+        "control_catalogue",
+        "evidence",
+    } == modules
+
+
+def test_every_clause_carries_the_page_that_was_read() -> None:
+    used = {clause.id for one in load_controls() for clause in one.clauses}
+    assert used == set(load_clauses())
+    assert all(clause.source.address.startswith("https://") for clause in load_clauses().values())
+
+
+def test_a_clause_that_nobody_read_cannot_be_cited(tmp_path: Path) -> None:
+    data = yaml.safe_load((DATA / "controls" / "time.yaml").read_text())
+    (tmp_path / "time.yaml").write_text(yaml.safe_dump(data | {"clauses": ["gdpr-99"]}))
+    with pytest.raises(ClassroomError, match=r"time.yaml: clauses: 'gdpr-99' does not stand in clauses.yaml"):
+        load_controls(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["claim", "observed", "remediation", "title", "number"])
+def test_a_control_without_a_part_is_refused(tmp_path: Path, key: str) -> None:
+    data = yaml.safe_load((DATA / "controls" / "time.yaml").read_text())
+    del data[key]
+    (tmp_path / "time.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(ClassroomError, match=f"time.yaml: {key}"):
+        load_controls(tmp_path)
+
+
+def test_an_empty_catalogue_is_no_catalogue(tmp_path: Path) -> None:
+    with pytest.raises(ClassroomError, match="the catalogue of controls is empty"):
+        load_controls(tmp_path)
+
+
+def test_the_page_is_the_one_that_is_made() -> None:
+    assert DOCS.read_text(encoding="utf-8") == page(), "make it anew: classroom controls --docs"
+
+
+def test_the_command_lists_them() -> None:
+    answer = CliRunner().invoke(app, ["controls", "--json"])
+    found = json.loads(answer.stdout)
+    assert [one["id"] for one in found] == TWELVE
+    assert all((REPO / one["observed_in"]).is_file() and one["clauses"] for one in found)
+    assert "host-connections" in CliRunner().invoke(app, ["controls"]).stdout
+
+
+def test_both_languages_have_every_phrase_with_the_same_values() -> None:
+    for key, phrase in phrases().items():
+        phrase.names()
+        assert phrase.en != phrase.fr or key in {"report-verdict", "report-exceptions"}, key
+
+
+def test_every_phrase_is_used_and_every_used_one_is_there() -> None:
+    files = [*(REPO / "classroom").rglob("*.py"), REPO / "templates" / "report.html.j2"]
+    text = "\n".join(path.read_text() for path in files)
+    dynamic = ("part-", "state-", "class-", "report-", "dpf-")
+    unused = [
+        key for key in phrases() if f'"{key}"' not in text and f"'{key}'" not in text and not key.startswith(dynamic)
+    ]
+    assert unused == []
+    assert set(re.findall(r'said\(\s*"([a-z0-9-]+)"', text)) <= set(phrases())
+
+
+def test_no_phrase_certifies() -> None:
+    text = (DATA / "phrases.yaml").read_text() + (REPO / "templates" / "report.html.j2").read_text() + page()
+    assert not re.search(r"complian|conforme à|conformité|certified", text, re.I)
+
+
+def test_a_sentence_wants_exactly_its_values() -> None:
+    assert said("forwards", server="192.0.2.1").text("fr").endswith("192.0.2.1")
+    for values in ({}, {"server": "x", "more": "y"}):
+        with pytest.raises(ValueError, match="forwards"):
+            said("forwards", **values)
+    with pytest.raises(KeyError):
+        said("no-such-phrase")

@@ -1,0 +1,133 @@
+"""The firewall as text: by the port table, and as nft tells it."""
+
+import pytest
+
+from classroom.verify.deployment import Target
+from classroom.verify.network.firewall import effective, expected
+from classroom.verify.text_diff import same
+
+
+def inventory(shape: str = "split", ssh_from: tuple[str, ...] = ("0.0.0.0/0", "::/0")) -> dict:
+    names = ["class"] if shape == "single" else ["front", "media1"]
+    hostvars = {
+        name: {
+            "classroom_public4": f"203.0.113.{n}",
+            "classroom_public6": f"2001:db8:30::{n}",
+            "classroom_private4": f"10.30.0.{n}",
+            "classroom_host_keys": ["ssh-ed25519 AAAA"],
+        }
+        for n, name in enumerate(names, 10)
+    }
+    variables = {
+        "classroom_stack": "s",
+        "classroom_domain": "class.example",
+        "classroom_ipv6": True,
+        "classroom_shape": shape,
+        "classroom_ssh_from": list(ssh_from),
+        "classroom_relay_ports": [30000, 30999],
+        "classroom_endpoints": [
+            {
+                "use": "dns",
+                "name": "dns.example",
+                "operator": "Example Cooperative",
+                "addresses": ["192.0.2.54", "2001:db8:e::53", "192.0.2.53"],
+            }
+        ],
+    }
+    return {
+        "front": {"hosts": names[:1]},
+        "media": {"hosts": names[-1:]},
+        "all": {"vars": variables},
+        "_meta": {"hostvars": hostvars},
+    }
+
+
+def match(protocol: str, field: str, right: object) -> dict:
+    return {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}}
+
+
+def test_nothing_goes_out_but_by_the_tables() -> None:
+    target = Target(inventory())
+    front, media = (
+        [line.removeprefix("egress: ") for line in expected(target, m) if line.startswith("egress: ")]
+        for m in (target.group("front")[0], target.group("media")[0])
+    )
+    for lines in (front, media):
+        assert "ip daddr { 192.0.2.53, 192.0.2.54 } udp dport 53 skuid unbound counter name out_dns accept" in lines
+        assert "ip6 daddr 2001:db8:e::53 tcp dport 53 skuid unbound counter name out_dns accept" in lines
+        assert lines[-1] == "counter name out_dropped log prefix 'classroom-drop ' group 1"
+        assert "accept" not in lines
+    assert "ip daddr 10.30.0.11 tcp dport 7880 counter name to_signal accept" in front
+    assert not any("livekit" in line for line in front) and not any("counter name to_" in line for line in media)
+    assert (
+        "ip daddr 203.0.113.11 udp sport 30000-30999 udp dport 7882 skuid livekit counter name media_relay accept"
+        in media
+    )
+
+
+def rule(*expr: dict) -> dict:
+    return {"rule": {"family": "inet", "table": "classroom", "chain": "ingress", "handle": 9, "expr": list(expr)}}
+
+
+def test_ports_behind_the_front_are_open_to_it_alone() -> None:
+    target = Target(inventory())
+    lines = expected(target, target.group("media")[0])
+    assert "ingress: ip saddr 10.30.0.10 tcp dport 7880 counter name signal accept" in lines
+    assert "ingress: udp dport 3478 counter name turn_udp accept" in lines
+    assert not any("dport 443" in line for line in lines)
+
+
+def test_administration_only_from_where_it_may() -> None:
+    target = Target(inventory(ssh_from=("198.51.100.0/25", "198.51.100.128/25", "2001:db8:c::7/128")))
+    lines = [line for line in expected(target, target.group("front")[0]) if "dport 22" in line]
+    assert lines == [
+        "ingress: ip saddr 198.51.100.0/24 tcp dport 22 counter name ssh accept",
+        "ingress: ip6 saddr 2001:db8:c::7 tcp dport 22 counter name ssh accept",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expr", "line"),
+    [
+        ([match("tcp", "dport", 22), {"counter": "ssh"}, {"accept": None}], "tcp dport 22 counter name ssh accept"),
+        ([match("tcp", "dport", {"range": [30000, 30999]}), {"drop": None}], "tcp dport 30000-30999 drop"),
+        (
+            [match("ip", "saddr", {"prefix": {"addr": "10.0.0.0", "len": 8}}), {"accept": None}],
+            "ip saddr 10.0.0.0/8 accept",
+        ),
+        ([match("icmp", "type", {"set": ["b", "a"]}), {"accept": None}], "icmp type { a, b } accept"),
+        ([{"accept": None}], "accept"),
+        ([{"counter": {"packets": 5, "bytes": 9}}, {"accept": None}], "counter accept"),
+        ([{"match": {"op": "!=", "left": {"meta": {"key": "iif"}}, "right": "lo"}}], "iif != lo"),
+        (
+            [
+                {
+                    "match": {
+                        "op": "!=",
+                        "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, {"|": ["fin", "syn"]}]},
+                        "right": "syn",
+                    }
+                }
+            ],
+            "tcp flags & (fin | syn) != syn",
+        ),
+        ([{"log": {"prefix": "classroom-drop ", "group": 1}}], "log prefix 'classroom-drop ' group 1"),
+    ],
+)
+def test_a_rule_is_told_as_text(expr: list[dict], line: str) -> None:
+    assert effective([rule(*expr)]) == [f"ingress: {line}"]
+
+
+def test_what_is_not_known_is_never_left_out() -> None:
+    found = effective([{"metainfo": {}}, rule({"tproxy": {"port": 1}}), {"map": {"name": "m"}}])
+    assert len(found) == 2
+    assert "tproxy" in found[1] and "map" in found[0]
+
+
+def test_one_more_rule_is_a_difference_and_is_shown() -> None:
+    lines = ["a", "b"]
+    same(lines, list(lines), "it")
+    with pytest.raises(AssertionError, match=r"(?s)it is not what it should be.*\+ingress: accept"):
+        same(lines, [*lines, "ingress: accept"], "it")
+    with pytest.raises(AssertionError, match=r"(?s)-b"):
+        same(lines, ["a"], "it")
