@@ -70,6 +70,7 @@ linters:
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
+	@$(VENV)/lint-imports --no-cache --no-logo
 	@$(VENV)/yamllint --strict .
 	@cd ansible && ../$(VENV)/ansible-lint --offline -q
 	@$(VENV)/python -m engine.check_page

@@ -5,9 +5,10 @@ from typing import Any
 
 from classroom.config import declarations
 from classroom.config.endpoints import egress_rows, host_services, rows_for
+from classroom.config.guest import LOGIN
+from classroom.config.plan import Plan
 from classroom.config.ports import GROUPS, RELAY, ports_for
 from classroom.config.settings import Settings
-from classroom.provision.machines import LOGIN, Plan
 
 
 def inventory(

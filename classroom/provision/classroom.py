@@ -10,12 +10,13 @@ from pulumi import Output, ResourceOptions
 from classroom.clients.openstack import connect
 from classroom.common.errors import ClassroomError
 from classroom.config.endpoints import resolvers
+from classroom.config.plan import plans_for
 from classroom.config.settings import Settings
 from classroom.configure.inventory import dns_records, inventory, with_host_keys
 from classroom.configure.resources import CROCKFORD, LETTERS, Configure, Secret, openstack_provider, own_provider
 from classroom.provision.access import Access, AccessArgs, groups_of
 from classroom.provision.class_codes import digest_of, links
-from classroom.provision.machines import Machines, MachinesArgs, plans_for
+from classroom.provision.machines import Machines, MachinesArgs
 from classroom.provision.network import Network, NetworkArgs
 from classroom.provision.preflight import Findings
 

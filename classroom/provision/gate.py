@@ -4,7 +4,6 @@ First what settings, environment and clouds.yaml alone decide; then, with a toke
 """
 
 import datetime
-import ipaddress
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +12,10 @@ from classroom.clients.openstack import Endpoint, RegionError, way_in
 from classroom.clients.pulumi_backend import backend_url, provider_in, refuse_backend, refuse_secrets_provider
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.common.paths import REPO
-from classroom.config.declarations import Declarations
 from classroom.config.settings import Settings
-from classroom.sovereignty.catalogue import Cloud, load_catalogue
-from classroom.sovereignty.operators import Operators, domains, host_of, is_address, region_in, within
-from classroom.sovereignty.policy import DeclaredCloud, PolicyException, check, judge_region
+from classroom.sovereignty.cloud_services import astray, cloud_at, declared_at
+from classroom.sovereignty.operators import Operators
+from classroom.sovereignty.policy import PolicyException, check
 from classroom.sovereignty.service_policy import Outside
 from classroom.sovereignty.verdict import public
 
@@ -49,7 +47,7 @@ def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[
         settings.region,
         settings.policy,
         exceptions=settings.exceptions,
-        declared_cloud=_declared_at(settings, auth_url),
+        declared_cloud=declared_at(settings, auth_url),
         as_of=outside.as_of,
         max_age_months=settings.facts_max_age_months,
     )
@@ -72,20 +70,9 @@ def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[Endpo
     A row has to lead into a domain of the cloud's Keystone, and of a declared cloud also to an address of its prefixes. A
     region that a host name tells has to be one that the policy admits.
     """
-    declared = _declared_at(settings, auth_url)
-    cloud = declared.as_cloud() if declared else load_catalogue().find(auth_url)
-    if cloud is None:  # the plan was not judged before
+    if cloud_at(settings, auth_url) is None:  # the plan was not judged before
         raise RefusedError(f"auth-url: '{auth_url}' is no Keystone of the catalogue\n{END}")
-    _end(fault for row in endpoints if (fault := _astray(settings, cloud, declared, row)))
-
-
-def astray(settings: Settings | Declarations, auth_url: str, row: Endpoint) -> str | None:
-    """Return what is wrong with one row of the cloud's own catalogue, by the same rules, or None."""
-    declared = _declared_at(settings, auth_url)
-    cloud = declared.as_cloud() if declared else load_catalogue().find(auth_url)
-    if cloud is None:
-        return f"auth-url: '{auth_url}' is no Keystone of the catalogue"
-    return _astray(settings, cloud, declared, row)
+    _end(fault for row in endpoints if (fault := astray(settings, auth_url, row)))
 
 
 def outside_of(settings: Settings) -> Outside:
@@ -99,42 +86,6 @@ def _address_key(settings: Settings) -> str:
     """Return where the address of the cloud's Keystone is told."""
     entry = settings.cloud or os.environ.get("OS_CLOUD")
     return f"auth_url of the entry '{entry}' of clouds.yaml" if entry else "OS_AUTH_URL"
-
-
-def _declared_at(settings: Settings | Declarations, auth_url: str) -> DeclaredCloud | None:
-    return next((one for one in settings.declared_cloud if one.as_cloud().answers_at(auth_url) is not None), None)
-
-
-def _astray(
-    settings: Settings | Declarations, cloud: Cloud, declared: DeclaredCloud | None, row: Endpoint
-) -> str | None:
-    """Return what is wrong with a row of the cloud's catalogue, or None."""
-    host = host_of(row.url)
-    subject = f"region: '{settings.region}': the cloud's own catalogue leads to '{row.url}' for {row.service} ({row.interface})"
-    own = declared.networks if declared else ()
-    if not within(cloud, host) and not (
-        is_address(host) and any(ipaddress.ip_address(host) in network for network in own)
-    ):
-        source = cloud.keystone[0]
-        fault = (
-            f"{subject}, which is not {cloud.name}'s: {source.fact} ({source.url})\n"
-            f"  source: {source.sources}, read {source.source.date}, {source.source.mark}\n"
-            f"allowed: hosts in {', '.join(_places(cloud, declared))}"
-        )
-        if declared:
-            fault += "\nthe line of the stack file that would admit its address: its network, under classroom:declared_cloud: prefixes"
-        return fault
-    region = region_in(cloud, host)
-    if region is None or region == cloud.region(settings.region):
-        return None
-    reason = judge_region(cloud, region.name, settings.policy, datetime.date.today(), settings.facts_max_age_months)
-    if reason.verdict == "allowed":
-        return None
-    return f"{subject}, which is another region: {reason.fact}\n  source: {reason.source}, read {reason.date}, {reason.mark}"
-
-
-def _places(cloud: Cloud, declared: DeclaredCloud | None) -> list[str]:
-    return [*sorted(domains(cloud)), *(declared.prefixes if declared else ())]
 
 
 def _end(faults: Iterable[str]) -> None:

@@ -8,24 +8,14 @@ import pulumi_openstack as openstack
 from pulumi import Output, ResourceOptions
 
 from classroom.common.templates import render
-from classroom.config.ports import Group, named
+from classroom.config.plan import Plan
+from classroom.config.ports import named
 from classroom.provision.access import Access
 from classroom.provision.network import Network, tag
 
-LOGIN = "debian"
-"""The account of Debian's images that takes the first administrator's key."""
 KEPT = ["keyPair", "imageName", "userData"]
 """What holds for new machines only. The base role brings another key to machines that are there; another image or first
 boot would rebuild all of them at once, under running classes: the preflight names the command that renews them one by one."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A machine to be: its name in the inventory, the groups of the port table it belongs to, and its flavour."""
-
-    name: str
-    groups: Sequence[Group]
-    flavor: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +133,3 @@ class Machines(pulumi.ComponentResource):
             description=f"{stack}: TURN's relay to its own machine",
             opts=ResourceOptions(parent=self, delete_before_replace=True),
         )
-
-
-def plans_for(shape: str, media_count: int, flavor_front: str, flavor_media: str | None) -> list[Plan]:
-    """Return the machines that a classroom of this shape consists of."""
-    if shape == "single":
-        return [Plan("class", ("front", "media"), flavor_front)]
-    media = [Plan(f"media{n}", ("media",), flavor_media or flavor_front) for n in range(1, media_count + 1)]
-    return [Plan("front", ("front",), flavor_front), *media]

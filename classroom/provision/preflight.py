@@ -18,11 +18,11 @@ from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.common.paths import CACHE
 from classroom.common.tmpfs import memory_folder
 from classroom.config.endpoints import faults_of
+from classroom.config.plan import Plan, plans_for
 from classroom.config.settings import Settings
 from classroom.configure.artifacts import livekit_binary, page_dir, portal_dir
 from classroom.provision.access import groups_of
 from classroom.provision.gate import check_catalogue, refusal
-from classroom.provision.machines import Plan, plans_for
 from classroom.provision.network import tag
 
 SHOWN = 30

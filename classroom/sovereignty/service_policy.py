@@ -4,15 +4,14 @@ import datetime
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
-from classroom.config.declarations import Declarations
-from classroom.config.endpoints import Endpoint
-from classroom.config.settings import Settings
 from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
+from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS
 from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
 from classroom.sovereignty.policy import (
+    DeclaredCloud,
     Level,
     Policy,
     PolicyException,
@@ -23,8 +22,44 @@ from classroom.sovereignty.policy import (
     judge_operator,
     judge_region,
 )
-from classroom.sovereignty.verdict import Declared, Judge, Judged
+from classroom.sovereignty.verdict import Declared, Judge, Judged, Overlay
 from classroom.sovereignty.verdict import Verdict as Seen
+
+
+class Rules(Protocol):
+    """What is judged by: a stack's settings, or what a deployment declares of them."""
+
+    @property
+    def region(self) -> str:
+        """The cloud's region."""
+
+    @property
+    def policy(self) -> Policy:
+        """The levels that are asked for."""
+
+    @property
+    def exceptions(self) -> Sequence[PolicyException]:
+        """Who is admitted all the same."""
+
+    @property
+    def declared_cloud(self) -> Sequence[DeclaredCloud]:
+        """Clouds that the catalogue does not know."""
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Services outside that the classroom uses."""
+
+    @property
+    def facts_max_age_months(self) -> int:
+        """The age at which a fact lets nothing pass."""
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the stack is a rehearsal's."""
+
+    @property
+    def overlay(self) -> Sequence[Overlay]:
+        """Owners of addresses made up for a rehearsal."""
 
 
 @dataclass
@@ -42,7 +77,7 @@ class Outside:
     _judge: Judge | None = None
 
     @classmethod
-    def of(cls, rules: Settings | Declarations, operators: Operators, as_of: datetime.date) -> Self:
+    def of(cls, rules: Rules, operators: Operators, as_of: datetime.date) -> Self:
         """Return what judges by a stack's settings, or by what a deployment tells of them."""
         return cls(
             operators=operators,

@@ -18,11 +18,11 @@ from pydantic import Field, ValidationError, field_validator
 
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
-from classroom.config.endpoints import Endpoint
 from classroom.sovereignty import owners as owner_file
 from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Address, Announced, Network, Tables, tables
 from classroom.sovereignty.catalogue import About, Dpf, Party
 from classroom.sovereignty.countries import CountryClass, classify, country_name
+from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error, parse_yaml, too_old
 from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.owners import Owner, Owners

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from classroom.clients.openstack import Endpoint
-from classroom.provision.gate import astray
 from classroom.sovereignty.catalogue import load_catalogue
+from classroom.sovereignty.cloud_services import astray
 from classroom.sovereignty.policy import check
 from classroom.verify.controls.evidence import Eye, Proof, Seen, Side, class_of
 from classroom.verify.report.phrases import said

@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from classroom.config.declarations import Declarations
-from classroom.config.endpoints import Endpoint
 from classroom.sovereignty.catalogue import ASPECTS, About
 from classroom.sovereignty.countries import CountryClass
+from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import Record
 from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.policy import PolicyException, judge_operator

@@ -13,9 +13,10 @@ import pulumi_openstack
 import pytest
 
 from classroom.config.endpoints import egress_for, endpoints_of
+from classroom.config.plan import plans_for
 from classroom.configure.artifacts import engine_dir
 from classroom.provision.access import Access, AccessArgs, security_groups
-from classroom.provision.machines import Machines, MachinesArgs, plans_for
+from classroom.provision.machines import Machines, MachinesArgs
 from classroom.provision.network import Network, NetworkArgs
 
 DNS = {"use": "dns", "name": "dns.example", "operator": "Example", "addresses": ["192.0.2.53"]}
