@@ -43,7 +43,7 @@ class Limit:
 
 
 @dataclass
-class Door:
+class RoomAccess:
     """Wrong codes by address, ways known to be right, locked rooms, and identities that may not come back."""
 
     wrong: Limit = field(default_factory=lambda: Limit(WRONG_CODES, WRONG_SECONDS))

@@ -18,7 +18,7 @@ from portal.config import Config
 from portal.media import Media, Unreachable
 from portal.names import clean_name
 from portal.openapi import OPENAPI
-from portal.rate_limit import Door, network
+from portal.rate_limit import RoomAccess, network
 
 TOKEN_SECONDS = 120
 """A token opens the door; whoever is inside stays, as the media server renews it."""
@@ -27,7 +27,7 @@ LESSON = datetime.timedelta(hours=12)
 BODY_BYTES = 4096
 WATCH_SECONDS = 2.0
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def token_for(config: Config, admission: Admission, name: str) -> str:
@@ -64,7 +64,7 @@ class Portal:
     """The handlers, over one configuration."""
 
     def __init__(self, config: Config) -> None:
-        self._config, self._door, self._media = config, Door(), Media(config)
+        self._config, self._door, self._media = config, RoomAccess(), Media(config)
         self._codes = Codes(config.codes, config.secret)
         self._strict = api.TokenVerifier(config.key, config.secret)
         self._lenient = api.TokenVerifier(config.key, config.secret, leeway=LESSON)
@@ -256,7 +256,7 @@ def _refusal(kind: type[web.HTTPException], error: str) -> web.HTTPException:
 
 
 @web.middleware
-async def _plain_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _plain_problems(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
     """Answer every failure as JSON, and write nothing about who asked or what was sent."""
     try:
         return await handler(request)

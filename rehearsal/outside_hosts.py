@@ -9,8 +9,8 @@ from typing import Literal
 
 from rehearsal.authority import NAME as AUTHORITY
 
-Kind = Literal["dns", "ntp", "stun", "cdn", "ca"]
-KINDS: tuple[Kind, ...] = ("dns", "ntp", "stun", "cdn", "ca")
+HostKind = Literal["dns", "ntp", "stun", "cdn", "ca"]
+KINDS: tuple[HostKind, ...] = ("dns", "ntp", "stun", "cdn", "ca")
 US_AUTHORITY = "Example Certificates, Inc."
 """Name of the second certificate authority, as its certificates tell it."""
 
@@ -33,11 +33,11 @@ class Side:
     network6: str
     more: tuple[str, ...] = ()
 
-    def name(self, kind: Kind) -> str:
+    def name(self, kind: HostKind) -> str:
         """Return the host's name, such as `dns.us.example`."""
         return f"{kind}.{self.zone}"
 
-    def addresses(self, kind: Kind) -> tuple[str, str]:
+    def addresses(self, kind: HostKind) -> tuple[str, str]:
         """Return the host's IPv4 and IPv6 address."""
         number = KINDS.index(kind) + 1
         return tuple(str(ipaddress.ip_network(net)[number]) for net in (self.network4, self.network6))  # type: ignore[return-value]

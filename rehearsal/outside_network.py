@@ -14,7 +14,7 @@ from classroom.common.foreground import wait
 from rehearsal import authority, lab
 from rehearsal.cloud_config import DNS
 from rehearsal.folders import CLOUD, LOGS, PACKAGES
-from rehearsal.outside_hosts import SIDES, US_AUTHORITY, Kind
+from rehearsal.outside_hosts import SIDES, US_AUTHORITY, HostKind
 from rehearsal.rootfs import mirrors
 
 OUTSIDE = CLOUD / "outside"
@@ -48,7 +48,7 @@ def certify(files: Mapping[str, Path]) -> None:
     """Write the certificates of the outside's web hosts, each by the authority of its side; `files` are these, by name."""
     folder = OUTSIDE / "hosts.d"
     folder.mkdir(mode=0o700, exist_ok=True)
-    kinds: tuple[Kind, ...] = ("cdn", "ca")
+    kinds: tuple[HostKind, ...] = ("cdn", "ca")
     for side in SIDES:
         for kind in kinds:
             name = side.name(kind)

@@ -13,7 +13,16 @@ from classroom.cli.cloud import day
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.report.phrases import LANGUAGES, Language, said
-from classroom.verify.report.report import Verification, as_html, as_json, as_junit, date_text, load, outcome, states
+from classroom.verify.report.report import (
+    VerificationRecord,
+    as_html,
+    as_json,
+    as_junit,
+    date_text,
+    load,
+    outcome,
+    states,
+)
 
 COLOURS = {"passed": "green", "failed": "red", "not proven": "yellow"}
 
@@ -33,7 +42,7 @@ def _write(path: Path, text: str) -> None:
         raise WrongUseError(f"{path} cannot be written ({error.strerror}): name another file") from None
 
 
-def _show(one: Verification, language: Language) -> None:
+def _show(one: VerificationRecord, language: Language) -> None:
     console = Console(highlight=False)
     console.print(
         said("report-observed-on", date=date_text(one.date, language)).text(language) + f" · {one.stack} · {one.domain}"

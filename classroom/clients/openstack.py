@@ -33,7 +33,7 @@ VERSIONS: dict[str, dict[str, str]] = {
 """Services, and the versions of their interfaces that the paths below are made for."""
 
 
-class Endpoint(NamedTuple):
+class CloudService(NamedTuple):
     """A row of the cloud's own catalogue that concerns one region."""
 
     service: str
@@ -55,7 +55,7 @@ class WayIn:
     interfaces: frozenset[str]
 
 
-class Cloud:
+class OpenStackClient:
     """A project on a cloud, in one region, with a valid token; `endpoints` are the region's rows of its catalogue."""
 
     def __init__(
@@ -63,8 +63,8 @@ class Cloud:
         session: Session,
         region: str,
         auth_url: str = "",
-        endpoints: Sequence[Endpoint] = (),
-        rows: Sequence[tuple[str, Endpoint]] = (),
+        endpoints: Sequence[CloudService] = (),
+        rows: Sequence[tuple[str, CloudService]] = (),
     ) -> None:
         self._session, self._region = session, region
         self.auth_url, self.endpoints = auth_url, tuple(endpoints)
@@ -89,7 +89,7 @@ class Cloud:
 
     def holds(self, region: str, server: str) -> bool:
         """Return whether the compute service of a region holds a server; ClassroomError if it does not answer."""
-        other = Cloud(self._session, region)
+        other = OpenStackClient(self._session, region)
         return other.find("compute", f"/servers/{server}") is not None
 
     def console(self, server: str) -> str:
@@ -162,7 +162,7 @@ def _stays(answer: requests.Response, **_: object) -> None:
         )
 
 
-def connect(entry: str | None, region: str) -> Cloud:
+def connect(entry: str | None, region: str) -> OpenStackClient:
     """Return the project on the cloud that `entry` of clouds.yaml names, or the `OS_*` variables.
 
     WrongUseError if the way in is incomplete or the region is not the cloud's; RedirectError if its Keystone leads to
@@ -199,13 +199,13 @@ def connect(entry: str | None, region: str) -> Cloud:
     rows = [
         (
             str(endpoint["region_name"] or ""),
-            Endpoint(str(service["type"]), str(endpoint["interface"]), str(endpoint["url"])),
+            CloudService(str(service["type"]), str(endpoint["interface"]), str(endpoint["url"])),
         )
         for service in access.service_catalog.normalize_catalog()
         for endpoint in service["endpoints"]
         if endpoint["interface"] in way.interfaces
     ]
-    return Cloud(session, region, url, [row for place, row in rows if place in {region, ""}], rows)
+    return OpenStackClient(session, region, url, [row for place, row in rows if place in {region, ""}], rows)
 
 
 def _from_environment(how: str) -> WayIn:

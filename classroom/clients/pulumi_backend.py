@@ -14,7 +14,7 @@ from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.sovereignty.facts import parse_yaml
 from classroom.sovereignty.operators import host_of
-from classroom.sovereignty.service_policy import Outside
+from classroom.sovereignty.service_policy import ServicePolicy
 
 DEFAULT = "https://api.pulumi.com"
 """What Pulumi takes if nothing names a backend."""
@@ -60,7 +60,7 @@ def backend_url(root: Path = REPO, environment: Mapping[str, str] = os.environ) 
     return str(current or environment.get("PULUMI_API") or DEFAULT)
 
 
-def refuse_backend(url: str, outside: Outside) -> str | None:
+def refuse_backend(url: str, outside: ServicePolicy) -> str | None:
     """Return what is wrong with the place of Pulumi's state, or None."""
     subject = f"backend: '{_without_password(url)}'"
     scheme = urlsplit(url).scheme.lower()
@@ -153,7 +153,7 @@ def provider_in(file: Path) -> str:
 
 
 def refuse_secrets_provider(
-    provider: str, backend: str, outside: Outside, environment: Mapping[str, str] = os.environ
+    provider: str, backend: str, outside: ServicePolicy, environment: Mapping[str, str] = os.environ
 ) -> str | None:
     """Return what is wrong with who keeps a stack's secrets, or None; `backend` keeps them where it is Pulumi's service."""
     scheme = provider.partition("://")[0].lower()

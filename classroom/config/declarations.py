@@ -15,6 +15,7 @@ from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy
 from classroom.sovereignty.verdict import Declared, Overlay, public, stack_config
 
 OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
+"""Lets a single one stand without the dash of a list."""
 
 
 class Declarations(Record):

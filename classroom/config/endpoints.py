@@ -35,7 +35,7 @@ NEEDED: tuple[Use, ...] = ("dns", "ntp", "packages")
 
 
 @dataclass(frozen=True)
-class Egress:
+class EgressRule:
     """A way out that is open: to `addresses` (networks and addresses of both families), for sockets of `account` alone."""
 
     use: Use
@@ -96,7 +96,7 @@ def port_of(url: str | None) -> int:
     return parts.port or (80 if parts.scheme == "http" else 443)
 
 
-def egress_for(endpoints: Sequence[Endpoint]) -> list[Egress]:
+def egress_for(endpoints: Sequence[Endpoint]) -> list[EgressRule]:
     """Return the ways out that the table opens, those to the same port together, in the order of `WAYS`."""
     found: dict[tuple[Use, Protocol, int], list[str]] = {}
     for use, way in WAYS.items():
@@ -104,7 +104,7 @@ def egress_for(endpoints: Sequence[Endpoint]) -> list[Egress]:
             for protocol, port in way.ports:
                 found.setdefault((use, protocol, port or port_of(endpoint.url)), []).extend(endpoint.addresses)
     return [
-        Egress(use, protocol, port, WAYS[use].account, tuple(dict.fromkeys(addresses)))
+        EgressRule(use, protocol, port, WAYS[use].account, tuple(dict.fromkeys(addresses)))
         for (use, protocol, port), addresses in found.items()
     ]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 Protocol = Literal["tcp", "udp"]
 Group = Literal["all", "front", "media"]
-Source = Literal["world", "ssh_from", "front", "media"]
+PortSource = Literal["world", "ssh_from", "front", "media"]
 Shape = Literal["single", "split"]
 GROUPS: tuple[Group, ...] = ("front", "media")
 """The groups in which a machine can be; `all` means every one of them."""
@@ -21,7 +21,7 @@ class Port:
     first: int
     last: int
     group: Group
-    source: Source
+    source: PortSource
     why: str
     shapes: tuple[Shape, ...] = ("single", "split")
     media_count: int = 1

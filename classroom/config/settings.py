@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -25,6 +24,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from classroom.common.errors import WrongUseError
+from classroom.config.declarations import OneOrMore
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
@@ -47,9 +47,7 @@ def _network(value: str) -> str:
     return value
 
 
-Network = Annotated[str, AfterValidator(_network)]
-OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
-"""Lets a single one stand without the dash of a list."""
+NetworkText = Annotated[str, AfterValidator(_network)]
 
 
 class _Section(BaseModel):
@@ -118,15 +116,17 @@ class Settings(_Section):
     )
     flavor_media: str | None = Field(default=None, description="Flavour of the media machines; needed in shape split.")
     external_network: str = Field(description="Network that gives floating IPs.")
-    network_cidr: Network = Field(default="10.20.0.0/24", description="The machines' own private IPv4 network.")
-    ipv6: Network | None = Field(default=None, description="An IPv6 /64 that the cloud routes to the project, or none.")
+    network_cidr: NetworkText = Field(default="10.20.0.0/24", description="The machines' own private IPv4 network.")
+    ipv6: NetworkText | None = Field(
+        default=None, description="An IPv6 /64 that the cloud routes to the project, or none."
+    )
     shape: Literal["single", "split"] = Field(default="single", description="One machine, or front and media apart.")
     media_count: int = Field(default=1, ge=1, le=9, description="Number of media machines in shape split.")
     domain: str = Field(description="Name of the class page, such as class.academy.example.")
     certificate: str = Field(description="The certificate chain for domain and its TURN names, PEM, the leaf first.")
     certificate_key: SecretStr = Field(description="The certificate's private key, PEM; keep it as a Pulumi secret.")
     admins: list[Admin] = Field(min_length=1, description="Administrators; the first one's key opens new machines.")
-    ssh_from: list[Network] = Field(min_length=1, description="Networks from which SSH is allowed.")
+    ssh_from: list[NetworkText] = Field(min_length=1, description="Networks from which SSH is allowed.")
     classes: list[Class] = Field(min_length=1, description="The classes.")
     policy: Policy = Field(
         default=Policy(), description="How far soil, operator and parent may be: each eu, eea or adequate."

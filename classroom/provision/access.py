@@ -9,7 +9,7 @@ import pulumi
 import pulumi_openstack as openstack
 from pulumi import Output, ResourceOptions
 
-from classroom.config.endpoints import METADATA4, METADATA6, Egress, egress_for
+from classroom.config.endpoints import METADATA4, METADATA6, EgressRule, egress_for
 from classroom.config.ports import GROUPS, Group, Port, Shape, ports_for
 from classroom.config.settings import Settings
 from classroom.provision.network import tag
@@ -101,7 +101,7 @@ def groups_of(settings: Settings) -> dict[Group, list[Rule]]:
 
 
 def security_groups(
-    shape: Shape, media_count: int, *, ssh_from: Sequence[str], egress: Sequence[Egress], ipv6: bool
+    shape: Shape, media_count: int, *, ssh_from: Sequence[str], egress: Sequence[EgressRule], ipv6: bool
 ) -> dict[Group, list[Rule]]:
     """Return the rules of each group of the port table; every machine is in `all` and in its own groups.
 
@@ -126,7 +126,7 @@ def _family(network: str) -> int:
     return ipaddress.ip_network(network).version
 
 
-def _for_all(egress: Sequence[Egress], family: int) -> Iterator[Rule]:
+def _for_all(egress: Sequence[EgressRule], family: int) -> Iterator[Rule]:
     """Return what holds for every machine in one family: ping and path MTU in, the ways out and the metadata service."""
     ethertype = f"IPv{family}"
     icmp, metadata = {4: ("icmp", f"{METADATA4}/32"), 6: ("ipv6-icmp", f"{METADATA6}/128")}[family]

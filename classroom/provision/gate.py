@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from classroom.clients.openstack import Endpoint, RegionError, way_in
+from classroom.clients.openstack import CloudService, RegionError, way_in
 from classroom.clients.pulumi_backend import backend_url, provider_in, refuse_backend, refuse_secrets_provider
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.common.paths import REPO
@@ -16,7 +16,7 @@ from classroom.config.settings import Settings
 from classroom.sovereignty.cloud_services import astray, cloud_at, declared_at
 from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.policy import PolicyException, check
-from classroom.sovereignty.service_policy import Outside
+from classroom.sovereignty.service_policy import ServicePolicy
 from classroom.sovereignty.verdict import public
 
 END = "nothing was created (status 3)"
@@ -64,7 +64,7 @@ def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[
     return _advice(settings, [*judged.exceptions, *outside.used], outside.as_of)
 
 
-def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[Endpoint]) -> None:
+def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[CloudService]) -> None:
     """Raise RefusedError (status 3) if a row of the cloud's own catalogue leads elsewhere than to that cloud.
 
     A row has to lead into a domain of the cloud's Keystone, and of a declared cloud also to an address of its prefixes. A
@@ -75,11 +75,13 @@ def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[Endpo
     _end(fault for row in endpoints if (fault := astray(settings, auth_url, row)))
 
 
-def outside_of(settings: Settings) -> Outside:
+def outside_of(settings: Settings) -> ServicePolicy:
     """Return what judges hosts and operators under these settings; WrongUseError if a declaration takes what is public."""
     for cloud in settings.declared_cloud:
         cloud.check(public)
-    return Outside.of(settings, Operators(settings.declared_cloud, settings.declared_operators), datetime.date.today())
+    return ServicePolicy.of(
+        settings, Operators(settings.declared_cloud, settings.declared_operators), datetime.date.today()
+    )
 
 
 def _address_key(settings: Settings) -> str:

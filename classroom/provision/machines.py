@@ -33,7 +33,7 @@ class MachinesArgs:
 
 
 @dataclass(frozen=True)
-class Machine:
+class ProvisionedMachine:
     """A machine that is: its server and image, its private and public addresses (`public6` is empty without IPv6)."""
 
     plan: Plan
@@ -48,7 +48,7 @@ class Machine:
 class Machines(pulumi.ComponentResource):
     """All machines, spread over the cloud's hosts as far as it can."""
 
-    machines: dict[str, Machine]
+    machines: dict[str, ProvisionedMachine]
 
     def __init__(self, name: str, args: MachinesArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("classroom:machines:Machines", name, {}, opts)
@@ -57,7 +57,9 @@ class Machines(pulumi.ComponentResource):
         self.machines = {plan.name: self._machine(name, plan, args, spread) for plan in args.plans}
         self.register_outputs({})
 
-    def _machine(self, name: str, plan: Plan, args: MachinesArgs, spread: openstack.compute.ServerGroup) -> Machine:
+    def _machine(
+        self, name: str, plan: Plan, args: MachinesArgs, spread: openstack.compute.ServerGroup
+    ) -> ProvisionedMachine:
         full, label, tags = f"{args.stack}-{plan.name}", f"{name}-{plan.name}", [tag(args.stack)]
         fixed = [openstack.networking.PortFixedIpArgs(subnet_id=args.network.subnet4_id)]
         if args.network.subnet6_id is not None:
@@ -108,7 +110,7 @@ class Machines(pulumi.ComponentResource):
             port_id=port.id,
             opts=ResourceOptions(parent=self, depends_on=[server], delete_before_replace=True),
         )
-        return Machine(
+        return ProvisionedMachine(
             plan=plan,
             server_id=server.id,
             image_id=server.image_id,

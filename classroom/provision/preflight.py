@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classroom.clients.openstack import Cloud, RedirectError, connect
+from classroom.clients.openstack import OpenStackClient, RedirectError, connect
 from classroom.clients.pulumi_backend import backend_url
 from classroom.clients.pulumi_cli import replace_command
 from classroom.common.errors import ClassroomError, WrongUseError
@@ -94,7 +94,7 @@ def _there(folder: Path) -> Path:
 class _Check:
     """One look at the cloud: the requests run side by side, as each takes a while."""
 
-    def __init__(self, cloud: Cloud, settings: Settings, stack: str, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, cloud: OpenStackClient, settings: Settings, stack: str, pool: ThreadPoolExecutor) -> None:
         self._cloud, self._settings, self._stack, self._pool = cloud, settings, stack, pool
         plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
         self._plans = {f"{stack}-{plan.name}": plan for plan in plans}  # by the server's name

@@ -33,8 +33,8 @@ from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, digest
 from classroom.sovereignty.facts import DATA, Record
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PINS = DATA / "npm"
 FOLDER = "CLASSROOM_ADDRESSES"
@@ -313,7 +313,7 @@ class Tables:
             raise ValueError(f"{path.name} is cut off")
         return [view[n * length : (n + 1) * length] for n in range(count)]
 
-    def country(self, table: str, address: Address) -> str | None:
+    def country(self, table: str, address: IpAddress) -> str | None:
         """Return the country code that a table (DBIP or REGISTRY) gives for an address, or None."""
         try:
             record = self._places[table].get(address)
@@ -337,7 +337,7 @@ class Tables:
             return self._four[1][index], self._four[2][index]
         return (self._six[2][index] << 64) | self._six[3][index], self._six[4][index]
 
-    def network(self, address: Address) -> Announced | None:
+    def network(self, address: IpAddress) -> Announced | None:
         """Return the network that announces an address, or None."""
         value = int(address)
         index = self._index(value, address.version)

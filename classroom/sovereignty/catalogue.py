@@ -192,7 +192,7 @@ def split_url(url: str) -> tuple[str, str, str]:
     return parts.scheme, f"{parts.hostname.lower()}:{port}", VERSION.sub("", parts.path.rstrip("/").lower())
 
 
-def _resolve(data: Any, sources: dict[str, Any]) -> Any:
+def with_sources(data: Any, sources: dict[str, Any]) -> Any:
     """Put each source in the place of its short name; a name that is not listed stays, and fails the schema."""
     if isinstance(data, dict):
         return {
@@ -200,10 +200,10 @@ def _resolve(data: Any, sources: dict[str, Any]) -> Any:
             if key == "source" and isinstance(value, str)
             else [sources.get(name, name) for name in value]
             if key == "also"
-            else _resolve(value, sources)
+            else with_sources(value, sources)
             for key, value in data.items()
         }
-    return [_resolve(item, sources) for item in data] if isinstance(data, list) else data
+    return [with_sources(item, sources) for item in data] if isinstance(data, list) else data
 
 
 def read_cloud(path: Path) -> Cloud:
@@ -215,7 +215,7 @@ def read_cloud(path: Path) -> Cloud:
         )
     try:
         sources = {key: Source.model_validate(value) for key, value in (data.pop("sources", None) or {}).items()}
-        return Cloud.model_validate({"id": path.stem, **_resolve(data, sources)})
+        return Cloud.model_validate({"id": path.stem, **with_sources(data, sources)})
     except ValidationError as error:
         raise ClassroomError(first_error(path.name, error)) from None
 

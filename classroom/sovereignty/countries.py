@@ -21,7 +21,7 @@ class Page(Record):
     address: str = Field(min_length=4)
 
 
-class Group(Record):
+class CountryGroup(Record):
     """Codes of one class, with the fact that puts them there."""
 
     class_: CountryClass = Field(alias="class")
@@ -36,7 +36,7 @@ class Group(Record):
 class Countries(Record):
     """The whole file: groups of codes, and the English names of all codes of ISO 3166-1."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[CountryGroup, ...]
     names: dict[str, str]
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty import owners as owner_file
-from classroom.sovereignty.catalogue import Cloud, Party, Region, _resolve, load_catalogue
+from classroom.sovereignty.catalogue import Cloud, Party, Region, load_catalogue, with_sources
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator
 
@@ -43,7 +43,8 @@ def load_services(path: Path = DATA / "services.yaml") -> tuple[Service, ...]:
     try:
         sources = {key: Source.model_validate(value) for key, value in (data.get("sources") or {}).items()}
         return tuple(
-            Service.model_validate({"id": key, **_resolve(value, sources)}) for key, value in data["services"].items()
+            Service.model_validate({"id": key, **with_sources(value, sources)})
+            for key, value in data["services"].items()
         )
     except (ValidationError, TypeError) as error:
         said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from classroom.common.errors import ClassroomError
-from classroom.sovereignty.catalogue import Catalogue, Fact, Party, _resolve, load_catalogue
+from classroom.sovereignty.catalogue import Catalogue, Fact, Party, load_catalogue, with_sources
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
 
 
@@ -45,7 +45,7 @@ def _prefix(value: str) -> str:
     return value
 
 
-class Group(Fact):
+class OwnerGroup(Fact):
     """Prefixes, and whole networks by number and a word of their name, that no table can place."""
 
     prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = ()
@@ -59,8 +59,8 @@ class Owners(Record):
     """
 
     owners: tuple[Owner, ...]
-    anycast: tuple[Group, ...] = ()
-    disputed: tuple[Group, ...] = ()
+    anycast: tuple[OwnerGroup, ...] = ()
+    disputed: tuple[OwnerGroup, ...] = ()
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -80,8 +80,8 @@ class Owners(Record):
         return {number: owner for owner in self.owners for number in owner.networks}
 
     @functools.cached_property
-    def _prefixes(self) -> dict[tuple[int, int], dict[int, tuple[str, Group]]]:
-        found: dict[tuple[int, int], dict[int, tuple[str, Group]]] = {}
+    def _prefixes(self) -> dict[tuple[int, int], dict[int, tuple[str, OwnerGroup]]]:
+        found: dict[tuple[int, int], dict[int, tuple[str, OwnerGroup]]] = {}
         for kind, groups in (("anycast", self.anycast), ("disputed", self.disputed)):
             for group in groups:
                 for prefix in group.prefixes:
@@ -90,12 +90,12 @@ class Owners(Record):
         return found
 
     @functools.cached_property
-    def _networks(self) -> dict[int, tuple[str, Group]]:
+    def _networks(self) -> dict[int, tuple[str, OwnerGroup]]:
         return {number: ("anycast", group) for group in self.anycast for number in group.networks}
 
     def unplaced(
         self, address: ipaddress.IPv4Address | ipaddress.IPv6Address, number: int | None
-    ) -> tuple[str, Group] | None:
+    ) -> tuple[str, OwnerGroup] | None:
         """Return why no table can place an address (`anycast` or `disputed`) with the fact, or None if one can.
 
         `number` is that of the network that announces the address.
@@ -132,8 +132,8 @@ def load(path: Path = DATA / "owners.yaml") -> Owners:
         raise ClassroomError(f"{path.name} describes no owners: write the keys sources, owners, anycast and disputed")
     try:
         sources = {key: Source.model_validate(value) for key, value in (data.get("sources") or {}).items()}
-        listed = [{"id": key, **_resolve(value, sources)} for key, value in data["owners"].items()]
-        groups = {key: _resolve(data.get(key) or [], sources) for key in ("anycast", "disputed")}
+        listed = [{"id": key, **with_sources(value, sources)} for key, value in data["owners"].items()]
+        groups = {key: with_sources(data.get(key) or [], sources) for key in ("anycast", "disputed")}
         owners = Owners.model_validate({"owners": listed, **groups})
     except (ValidationError, TypeError) as error:
         said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"

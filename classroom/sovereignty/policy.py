@@ -29,7 +29,7 @@ from classroom.sovereignty.facts import MAX_AGE_MONTHS, Mark, Record, Source, to
 
 Level = Literal["eu", "eea", "adequate"]
 LEVELS: tuple[Level, ...] = ("eu", "eea", "adequate")
-Verdict = Literal["allowed", "refused", "unknown"]
+PolicyDecision = Literal["allowed", "refused", "unknown"]
 
 
 class Policy(Record):
@@ -211,7 +211,7 @@ class Reason(Record):
     """One of the three verdicts, and the fact that it rests on; without a source the fact says what is not known."""
 
     about: About
-    verdict: Verdict
+    verdict: PolicyDecision
     country_class: str
     fact: str
     source: str | None = None
@@ -222,7 +222,7 @@ class Reason(Record):
 class CheckResult(Record):
     """The judgement on a cloud and region: `allowed` only if all three verdicts are, `refused` if one is."""
 
-    verdict: Verdict
+    verdict: PolicyDecision
     auth_url: str
     cloud: str | None
     region: str
@@ -291,7 +291,7 @@ def _reason(
     mark: Mark = "M" if any(source.mark == "M" for source in (ground.source, *ground.also)) else "H"
     word = "third country" if seen.verdict == "third" else seen.verdict
     fact = f"{fact} ({word}{remark})"
-    verdict: Verdict = "allowed" if policy.admits(about, seen.verdict) else "refused"
+    verdict: PolicyDecision = "allowed" if policy.admits(about, seen.verdict) else "refused"
     if too_old(read, day, months):
         fact = f"{fact}; read on {read}, more than {months} months before {day}, so it has to be read again"
         verdict = "unknown" if verdict == "allowed" else verdict
@@ -379,7 +379,7 @@ def judge(
         f"{note.fact} (source: {note.source}, read {note.source.date}, {note.source.mark})" for note in cloud.notes
     ]
     verdicts = {reason.verdict for reason in reasons}
-    verdict: Verdict = "refused" if "refused" in verdicts else "unknown" if "unknown" in verdicts else "allowed"
+    verdict: PolicyDecision = "refused" if "refused" in verdicts else "unknown" if "unknown" in verdicts else "allowed"
     known = found is not None and not astray
     result = CheckResult(
         verdict=verdict,

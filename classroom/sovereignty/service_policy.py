@@ -14,16 +14,15 @@ from classroom.sovereignty.policy import (
     DeclaredCloud,
     Level,
     Policy,
+    PolicyDecision,
     PolicyException,
     Reason,
-    Verdict,
     admitting_line,
     excepted,
     judge_operator,
     judge_region,
 )
-from classroom.sovereignty.verdict import Declared, Judge, Judged, Overlay
-from classroom.sovereignty.verdict import Verdict as Seen
+from classroom.sovereignty.verdict import Declared, Judge, Judged, Overlay, Verdict
 
 
 class Rules(Protocol):
@@ -63,7 +62,7 @@ class Rules(Protocol):
 
 
 @dataclass
-class Outside:
+class ServicePolicy:
     """Judges what is outside of the cloud, on one day, under one policy. `used` and `notes` collect the exceptions."""
 
     operators: Operators
@@ -184,8 +183,8 @@ class Outside:
         """Return the three verdicts on an address under the policy, soil first."""
         return [self._verdict(seen.address, about, getattr(seen, about)) for about in ASPECTS]
 
-    def _verdict(self, address: str, about: About, verdict: Seen) -> Reason:
-        admitted: Verdict = "allowed" if self.policy.admits(about, verdict.verdict) else "refused"
+    def _verdict(self, address: str, about: About, verdict: Verdict) -> Reason:
+        admitted: PolicyDecision = "allowed" if self.policy.admits(about, verdict.verdict) else "refused"
         who = ", ".join(word for word in (verdict.name, verdict.country) if word) or "not known"
         return Reason(
             about=about,

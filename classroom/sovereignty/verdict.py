@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.sovereignty import owners as owner_file
-from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Address, Announced, Network, Tables, tables
+from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Announced, IpAddress, IpNetwork, Tables, tables
 from classroom.sovereignty.catalogue import About, Dpf, Party
 from classroom.sovereignty.countries import CountryClass, classify, country_name
 from classroom.sovereignty.endpoint_record import Endpoint
@@ -32,7 +32,7 @@ Basis = Literal["observed", "declared"]
 ORDER: tuple[CountryClass, ...] = ("eu", "eea", "adequate", "third", "unknown")
 
 
-def _nets(*rows: tuple[str, str]) -> tuple[tuple[Network, str], ...]:
+def _nets(*rows: tuple[str, str]) -> tuple[tuple[IpNetwork, str], ...]:
     return tuple((ipaddress.ip_network(prefix), what) for prefix, what in rows)
 
 
@@ -159,7 +159,7 @@ class Overlay(Record):
         return value
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[IpNetwork, ...]:
         """The labelled networks."""
         return tuple(ipaddress.ip_network(prefix) for prefix in self.prefixes)
 
@@ -177,18 +177,18 @@ class Declared(Record):
     operators: tuple[DeclaredOperator, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
 
-    def operator_rows(self) -> tuple[tuple[Network, DeclaredOperator], ...]:
+    def operator_rows(self) -> tuple[tuple[IpNetwork, DeclaredOperator], ...]:
         """Return the networks of endpoints that name a declared operator, each with that one."""
         names = {name: one for one in self.operators for name in (one.name.casefold(), one.as_cloud().id)}
         rows = [(text, names.get(row.operator.strip().casefold())) for row in self.endpoints for text in row.addresses]
         return tuple((ipaddress.ip_network(text), one) for text, one in rows if one)
 
 
-def _within(inner: Network, outer: Network) -> bool:
+def _within(inner: IpNetwork, outer: IpNetwork) -> bool:
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
-def _ranges(rows: Iterable[tuple[Network, str]]) -> dict[int, list[tuple[int, int, str]]]:
+def _ranges(rows: Iterable[tuple[IpNetwork, str]]) -> dict[int, list[tuple[int, int, str]]]:
     """Return the networks by IP version, as first and last address, for quick look-ups."""
     found: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
     for net, what in rows:
@@ -199,7 +199,7 @@ def _ranges(rows: Iterable[tuple[Network, str]]) -> dict[int, list[tuple[int, in
 _TRANSLATED, _SPECIAL = _ranges(TRANSLATED), _ranges((*RESERVED, *DECLARABLE))
 
 
-def _kind(address: Address, ranges: dict[int, list[tuple[int, int, str]]]) -> str | None:
+def _kind(address: IpAddress, ranges: dict[int, list[tuple[int, int, str]]]) -> str | None:
     value = int(address)
     for first, last, what in ranges[address.version]:
         if first <= value <= last:
@@ -224,7 +224,7 @@ def public(prefix: str) -> str | None:
     return tables().public(prefix)
 
 
-def parse(text: str) -> Address:
+def parse(text: str) -> IpAddress:
     """Return the address that `text` names; WrongUseError naming it if it is none."""
     try:
         return ipaddress.ip_address(text)
@@ -259,7 +259,7 @@ class Judge:
         self._place = functools.cache(self._judge_place)
         self._rows = self.declared.operator_rows()
 
-    def judge(self, text: str, parsed: Address | None = None) -> Judged:
+    def judge(self, text: str, parsed: IpAddress | None = None) -> Judged:
         """Return the verdicts on one address; WrongUseError naming it if it is none."""
         address = parsed or parse(text)
         judged = self._judge(text, address)
@@ -270,7 +270,7 @@ class Judge:
                 return judged.model_copy(update={about: parties[about] for about in unknown})
         return judged
 
-    def _judge(self, text: str, address: Address) -> Judged:
+    def _judge(self, text: str, address: IpAddress) -> Judged:
         for overlay in self.declared.overlays:
             if any(address in net for net in overlay.networks):
                 return self._overlaid(text, overlay)
@@ -294,7 +294,7 @@ class Judge:
 
     # Soil.
 
-    def _soil(self, address: Address, network: Announced | None) -> Verdict:
+    def _soil(self, address: IpAddress, network: Announced | None) -> Verdict:
         owner = self.owners.by_number.get(network.number) if network else None
         if found := self.owners.unplaced(address, network.number if network else None):
             kind, group = found

@@ -203,7 +203,7 @@ class Quiet:
     """Stands in for pytest's own reporter: the plugin above tells what there is to tell."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from _pytest.config import create_terminal_writer
+        from _pytest.config import create_terminal_writer  # noqa: PLC2701 - offered nowhere else
 
         self._tw = create_terminal_writer(config, sys.stderr)
 

@@ -19,7 +19,7 @@ SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """Something that has to be there, unless all `parts` that need it are left out (no parts: everything needs it)."""
 
     what: str
@@ -61,42 +61,46 @@ def capture_path(stack: str) -> Path:
     return CACHE / "captured" / f"{stack}.json"
 
 
-def _program(name: str, package: str, parts: frozenset[str] = frozenset()) -> Need:
-    return Need(name, lambda _: shutil.which(name) is not None, f"apt-get install {package}", parts)
+def _program(name: str, package: str, parts: frozenset[str] = frozenset()) -> Requirement:
+    return Requirement(name, lambda _: shutil.which(name) is not None, f"apt-get install {package}", parts)
 
 
-def needs(target: Target) -> list[Need]:
+def needs(target: Target) -> list[Requirement]:
     """Return what the verification of this deployment needs here."""
     clients = frozenset({"ipv6", "udp-drop", "capture"})
     found = [
-        Need("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run it as root"),
+        Requirement("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run it as root"),
         _program("ssh", "openssh-client"),
         _program("nmap", "nmap"),
         _program("chromium", "chromium chromium-sandbox"),
         _program("certutil", "libnss3-tools"),
         _program("setpriv", "util-linux"),
-        Need("a way to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "give this machine IPv4"),
-        Need(
+        Requirement("a way to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "give this machine IPv4"),
+        Requirement(
             f"DNS that knows {', '.join(target.names)}",
             _resolves,
             "enter the records that `classroom status` shows",
         ),
         _program("ip", "iproute2", clients),
         _program("nft", "nftables", clients),
-        Need("network namespaces", lambda _: _makes_namespaces(), "use a kernel with them", clients),
+        Requirement("network namespaces", lambda _: _makes_namespaces(), "use a kernel with them", clients),
     ]
     if target.ipv6:
         way6 = "a way to the class over IPv6"
-        found.append(Need(way6, lambda t: _reaches(t, socket.AF_INET6), "give this machine IPv6", frozenset({"ipv6"})))
+        found.append(
+            Requirement(way6, lambda t: _reaches(t, socket.AF_INET6), "give this machine IPv6", frozenset({"ipv6"}))
+        )
     account = "the way into the cloud (an openrc file's variables, or an entry of clouds.yaml)"
-    found.append(Need(account, _knows_cloud, "source your project's openrc file", frozenset({"cloud"})))
+    found.append(Requirement(account, _knows_cloud, "source your project's openrc file", frozenset({"cloud"})))
     file = f"the stack's file {target.stack_file.name}"
     here = f"verify by --stack where it lies, in {target.stack_file.parent}"
-    found.append(Need(file, lambda t: t.stack_file.exists(), here, frozenset({"pulumi"})))
+    found.append(Requirement(file, lambda t: t.stack_file.exists(), here, frozenset({"pulumi"})))
     run = f"run `classroom capture --stack {target.stack} -- pulumi up --stack {target.stack}`"
-    found.append(Need("a capture of `pulumi up`", lambda t: capture_path(t.stack).exists(), run, frozenset({"up"})))
+    found.append(
+        Requirement("a capture of `pulumi up`", lambda t: capture_path(t.stack).exists(), run, frozenset({"up"}))
+    )
     if target.rehearsal:
         member = "the cloud's member account (OS_… variables)"
         fix = 'eval "$(classroom rehearsal env)"'
-        found.append(Need(member, lambda _: bool(os.environ.get("OS_AUTH_URL")), fix, frozenset({"inside"})))
+        found.append(Requirement(member, lambda _: bool(os.environ.get("OS_AUTH_URL")), fix, frozenset({"inside"})))
     return found

@@ -7,11 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from classroom.verify.browsers.background_class import Held
+from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting
 from classroom.verify.deployment import Target
 from classroom.verify.network.port_scan import declared_tcp, own_address, scan
-from classroom.verify.network.private_network_probe import Probe, Tried
+from classroom.verify.network.private_network_probe import Probe, ProbeAnswers
 from classroom.verify.pytest_plugin import Verification
 from classroom.verify.ssh import Remote
 
@@ -40,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 _pool = ThreadPoolExecutor(16)
 _scans: dict[str, Future[dict[int, str]]] = {}
 _begin: Future[None] = Future()
-_tried: Future[Tried] = Future()
+_tried: Future[ProbeAnswers] = Future()
 _left: Future[list[str]] | None = None
 
 
@@ -119,7 +119,7 @@ def scans() -> dict[str, dict[int, str]]:
 
 
 @pytest.fixture(scope="session")
-def tried() -> Tried:
+def tried() -> ProbeAnswers:
     """What a probe got from inside; its removal goes on beside the tests after."""
     if not _begin.done():
         _begin.set_result(None)
@@ -162,11 +162,11 @@ def held(
     meeting: Meeting,
     codes: dict[str, str],
     with_ipv6: bool,
-) -> Iterator[Held]:
+) -> Iterator[BackgroundClass]:
     """A class of a teacher and two pupils, all of whose traffic is watched unless that was left out."""
     verification.step("a teacher's and two pupils' browsers start and join")
     watched = "capture" not in verification.without
-    with Held(target, remotes, meeting, codes, ipv6=with_ipv6, watched=watched) as held:
+    with BackgroundClass(target, remotes, meeting, codes, ipv6=with_ipv6, watched=watched) as held:
         yield held
 
 

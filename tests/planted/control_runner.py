@@ -44,13 +44,13 @@ class Look:
     sides: dict[str, list[dict[str, str]]]
 
 
-class Eyes:
+class ControlRunner:
     """The program out there, as this process speaks to it. Use it in a `with`."""
 
     def __init__(self, inventory: Path) -> None:
         self._inventory = inventory
 
-    def __enter__(self) -> "Eyes":
+    def __enter__(self) -> "ControlRunner":
         script = 'cd "$0" && exec "$@"'
         argv = ["sh", "-c", script, REPO, sys.executable, "-m", "tests.planted.control_runner", self._inventory]
         self._process = subprocess.Popen(

@@ -9,16 +9,16 @@ import yaml
 
 from classroom.verify.deployment import Group, Target
 from rehearsal import stack
-from tests.planted.control_runner import Eyes
+from tests.planted.control_runner import ControlRunner
 from tests.rehearsal.command import as_client, in_cloud
 
 
 @dataclass
-class Hands:
+class Injector:
     """What plants are put with: the class's inventory, an administrator's login, and the environment of the next look."""
 
     target: Target
-    eyes: Eyes
+    eyes: ControlRunner
     values: Mapping[str, str]
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -43,10 +43,10 @@ class Action(Protocol):
     def where(self) -> str:
         """Where it is put, in a word."""
 
-    def do(self, hands: Hands) -> None:
+    def do(self, hands: Injector) -> None:
         """Put it there."""
 
-    def undo(self, hands: Hands) -> None:
+    def undo(self, hands: Injector) -> None:
         """Take it back, all of it, however far `do` came."""
 
 
@@ -59,15 +59,15 @@ class OnHost:
     back: str
     where: str = "host"
 
-    def do(self, hands: Hands) -> None:
+    def do(self, hands: Injector) -> None:
         """Run the script."""
         self._run(hands, self.script)
 
-    def undo(self, hands: Hands) -> None:
+    def undo(self, hands: Injector) -> None:
         """Run the one that takes it back."""
         self._run(hands, self.back)
 
-    def _run(self, hands: Hands, script: str) -> None:
+    def _run(self, hands: Injector, script: str) -> None:
         hands.eyes.administer(hands.target.group(self.group)[0].name, hands.fill(script))
 
 
@@ -79,11 +79,11 @@ class InCloud:
     back: str
     where: str = "cloud"
 
-    def do(self, hands: Hands) -> None:
+    def do(self, hands: Injector) -> None:
         """Run it."""
         hands.in_cloud(self.code)
 
-    def undo(self, hands: Hands) -> None:
+    def undo(self, hands: Injector) -> None:
         """Run the part that takes it back."""
         hands.in_cloud(self.back)
 
@@ -96,7 +96,7 @@ class InStackFile:
     """From the file's settings, without their prefix, to those that change."""
     where: str = "plan"
 
-    def do(self, hands: Hands) -> None:
+    def do(self, hands: Injector) -> None:
         """Keep the file beside itself, and change it in place."""
         self._kept.write_bytes(stack.SETTINGS.read_bytes())
         self._kept.chmod(0o600)
@@ -105,7 +105,7 @@ class InStackFile:
         there["config"] |= {f"classroom:{key}": value for key, value in self.change(values).items()}
         stack.SETTINGS.write_text(yaml.safe_dump(there, sort_keys=True, allow_unicode=True))
 
-    def undo(self, hands: Hands) -> None:
+    def undo(self, hands: Injector) -> None:
         """Give the file back, byte for byte."""
         if self._kept.exists():
             stack.SETTINGS.write_bytes(self._kept.read_bytes())
@@ -123,11 +123,11 @@ class InEnvironment:
     values: Mapping[str, str]
     where: str = "operator's machine"
 
-    def do(self, hands: Hands) -> None:
+    def do(self, hands: Injector) -> None:
         """Set them."""
         hands.environment.update(self.values)
 
-    def undo(self, hands: Hands) -> None:
+    def undo(self, hands: Injector) -> None:
         """Unset them."""
         for name in self.values:
             hands.environment.pop(name, None)
@@ -141,11 +141,11 @@ class OnOperatorsMachine:
     back: str
     where: str = "operator's machine"
 
-    def do(self, hands: Hands) -> None:
+    def do(self, hands: Injector) -> None:
         """Run it."""
         self._run(self.script)
 
-    def undo(self, hands: Hands) -> None:
+    def undo(self, hands: Injector) -> None:
         """Run the one that takes it back."""
         self._run(self.back)
 

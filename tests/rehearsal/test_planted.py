@@ -14,8 +14,8 @@ from classroom.cli.verify import last_path
 from classroom.verify.deployment import Target
 from rehearsal import authority, outside_network, stack
 from rehearsal.outside_hosts import US_AUTHORITY
-from tests.planted.control_runner import ALL, Eyes, Look
-from tests.planted.injectors import Hands
+from tests.planted.control_runner import ALL, ControlRunner, Look
+from tests.planted.injectors import Injector
 from tests.planted.plants import PLANTS, VALUES, Plant
 from tests.planted.record import Row, per_cent, red, renewed, table, write
 
@@ -25,7 +25,7 @@ APPLIED = {plant.name: plant.where for plant in PLANTS}
 class Run:
     """One run over the plants: what is put where, the state of every control as it was last seen, and the rows so far."""
 
-    def __init__(self, hands: Hands) -> None:
+    def __init__(self, hands: Injector) -> None:
         self.hands = hands
         self.states = dict.fromkeys(ALL, "not proven")
         self.rows: list[Row] = []
@@ -65,8 +65,8 @@ def planting(inventory: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
     )
     values = VALUES | {"us_certificate": chain.decode().strip(), "us_key": key.decode().strip()}
     given: Path | None = request.config.getoption("--planted")
-    with Eyes(inventory) as eyes:
-        run = Run(Hands(target, eyes, values))
+    with ControlRunner(inventory) as eyes:
+        run = Run(Injector(target, eyes, values))
         first = run.look(None)
         assert red(run.states) == frozenset(), first.faults
         try:

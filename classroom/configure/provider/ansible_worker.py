@@ -19,9 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from classroom.clients.openstack import Cloud, connect
+from classroom.clients.openstack import OpenStackClient, connect
 from classroom.clients.pulumi_cli import replace_command
 from classroom.common.errors import ClassroomError
+from classroom.configure.provider.ansible_process import HostKeys
 
 PR_SET_CHILD_SUBREAPER = 36
 CONSOLE_SECONDS = 240.0
@@ -38,8 +39,6 @@ PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_.*|TERM|TMPDIR|TZ|SSH_AUTH_SOCK|XDG_.*|CLASSROOM_(CACHE|SSH_KEY)"
 )
 """The variables that Ansible gets: nothing of the ways into the cloud and into Pulumi's state."""
-
-HostKeys = dict[str, list[str]]
 
 
 class Stopped(Exception):
@@ -125,7 +124,7 @@ class Run:
             self.say("note", f"host keys read from the consoles after {time.monotonic() - start:.1f} s")
         return found
 
-    def _look(self, cloud: Cloud, name: str) -> list[str]:
+    def _look(self, cloud: OpenStackClient, name: str) -> list[str]:
         """Return the host keys on a machine's console; say what is wrong with a machine that will not boot by itself."""
         server_id = self._inputs["hosts"][name]["server"]
         answer = cloud.find("compute", f"/servers/{server_id}")

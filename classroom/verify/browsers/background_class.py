@@ -46,7 +46,7 @@ class _Mark:
     counters: Mapping[str, int]
 
 
-class Held:
+class BackgroundClass:
     """A teacher and two pupils in one class of `meeting`. Use it in a `with`; `close` ends the watch, not the class.
 
     Where there is IPv6, the second of the pupils has nothing else.
@@ -74,7 +74,7 @@ class Held:
         self.teacher: Participant
         self.pupils: list[Participant] = []
 
-    def __enter__(self) -> "Held":
+    def __enter__(self) -> "BackgroundClass":
         """Let everybody join; then the watch begins."""
         try:
             self._begin()

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from classroom.clients.openstack import Endpoint
+from classroom.clients.openstack import CloudService
 from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.cloud_services import astray
 from classroom.sovereignty.policy import check
-from classroom.verify.controls.evidence import Eye, Proof, Seen, Side, class_of
+from classroom.verify.controls.evidence import DestinationVerdict, Eye, Proof, Seen, class_of
 from classroom.verify.report.phrases import said
 
 ID = "cloud-region"
@@ -18,7 +18,7 @@ class CloudView:
     """What the cloud says: the address of its Keystone, its catalogue by region, and the regions that hold each machine."""
 
     auth_url: str
-    rows: tuple[tuple[str, Endpoint], ...]
+    rows: tuple[tuple[str, CloudService], ...]
     holders: Mapping[str, tuple[str, ...]]
 
 
@@ -37,7 +37,7 @@ def judge(view: CloudView, eye: Eye) -> Proof:
     )
     known = cloud.as_cloud() if cloud else load_catalogue().find(view.auth_url)
     sides = {
-        reason.about: Side(
+        reason.about: DestinationVerdict(
             verdict=class_of(reason.country_class),
             name=party.name if (party := getattr(known, reason.about, None)) else None,
             country=party.country if party else judged.country if reason.about == "soil" else None,

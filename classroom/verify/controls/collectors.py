@@ -25,7 +25,7 @@ from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.sovereignty.operators import host_of
 from classroom.verify.browsers.background_class import between, clock
 from classroom.verify.controls.cloud_region import CloudView
-from classroom.verify.controls.egress_drop import Barrier, Tried
+from classroom.verify.controls.egress_drop import Barrier, EgressAttempt
 from classroom.verify.controls.evidence import Eye
 from classroom.verify.controls.ice import Relay
 from classroom.verify.controls.issuers import Served
@@ -203,7 +203,7 @@ def _nowhere(eye: Eye, family: int) -> str:
     raise ClassroomError("endpoints: they hold every documentation address; name those that are used, one by one")
 
 
-def _try_out(remote: Remote, places: Sequence[str]) -> tuple[Tried, ...]:
+def _try_out(remote: Remote, places: Sequence[str]) -> tuple[EgressAttempt, ...]:
     """Send a few datagrams to each place; return how many the firewall then counted, and told, for each."""
     first, counted = clock(remote), []
     for address in places:
@@ -217,7 +217,7 @@ def _try_out(remote: Remote, places: Sequence[str]) -> tuple[Tried, ...]:
             break
         time.sleep(0.4)
     return tuple(
-        Tried(address, number, sum(drop.address == address for drop in told))
+        EgressAttempt(address, number, sum(drop.address == address for drop in told))
         for address, number in zip(places, counted, strict=True)
     )
 

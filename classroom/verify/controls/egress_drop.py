@@ -7,14 +7,14 @@ from typing import Any
 
 from classroom.config.endpoints import METADATA4, METADATA6
 from classroom.verify.controls.evidence import Eye, Proof, Seen
-from classroom.verify.network.nftables import Egress
+from classroom.verify.network.nftables import EgressRuleset
 from classroom.verify.report.phrases import Said, said
 
 ID = "egress-drop"
 
 
 @dataclass(frozen=True)
-class Tried:
+class EgressAttempt:
     """An attempt of a host to reach a place that no table names: how many packets its firewall then counted and told."""
 
     address: str
@@ -26,8 +26,8 @@ class Tried:
 class Barrier:
     """A host's rules for what leaves, and what its attempts came to, by IP version."""
 
-    rules: Egress
-    tried: tuple[Tried, ...]
+    rules: EgressRuleset
+    tried: tuple[EgressAttempt, ...]
 
 
 def judge(

@@ -15,8 +15,7 @@ from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import Record
 from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.policy import PolicyException, judge_operator
-from classroom.sovereignty.verdict import Judge
-from classroom.sovereignty.verdict import Verdict as Finding
+from classroom.sovereignty.verdict import Judge, Verdict
 from classroom.verify.report.phrases import Said
 
 Outcome = Literal["good", "wrong", "unknown", "residue"]
@@ -24,7 +23,7 @@ Outcome = Literal["good", "wrong", "unknown", "residue"]
 State = Literal["passed", "failed", "not proven"]
 
 
-class Side(Record):
+class DestinationVerdict(Record):
     """One of the three verdicts on a destination, in short: class of country, who, where, and why it is unknown."""
 
     verdict: CountryClass
@@ -42,7 +41,9 @@ class Seen(Record):
     outcome: Outcome
     what: Said
     address: str | None = None
-    sides: dict[About, Side] = Field(default={}, description="The verdicts on it, where it is a destination.")
+    sides: dict[About, DestinationVerdict] = Field(
+        default={}, description="The verdicts on it, where it is a destination."
+    )
     exception: str | None = Field(default=None, description="Name of the exception that admitted it.")
 
 
@@ -114,7 +115,7 @@ class Eye:
         """Return an observed party that is known by its name alone, such as a certificate authority; soil is not judged."""
         one = self.operators.named(name)
         if one is None:
-            unknown = Side(verdict="unknown", name=name, reason="nobody has read who runs and owns it")
+            unknown = DestinationVerdict(verdict="unknown", name=name, reason="nobody has read who runs and owns it")
             return Seen(where=where, outcome="unknown", what=what, sides={"operator": unknown, "parent": unknown})
         sides = self._party(name)
         exception = self._exception(sides, (one.name, one.id, name))
@@ -125,10 +126,10 @@ class Eye:
             where=where, outcome=outcome, what=what, exception=exception.name if exception else None, sides=sides
         )
 
-    def _admits(self, about: About, side: Side) -> bool:
+    def _admits(self, about: About, side: DestinationVerdict) -> bool:
         return self.declarations.policy.admits(about, side.verdict)
 
-    def _exception(self, sides: dict[About, Side], names: Iterable[str]) -> PolicyException | None:
+    def _exception(self, sides: dict[About, DestinationVerdict], names: Iterable[str]) -> PolicyException | None:
         """Return the exception that is needed and holds, or None; what is unknown no exception admits."""
         if all(self._admits(about, side) for about, side in sides.items()):
             return None
@@ -141,14 +142,14 @@ class Eye:
                 return one
         return None
 
-    def _party(self, name: str) -> dict[About, Side]:
+    def _party(self, name: str) -> dict[About, DestinationVerdict]:
         one = self.operators.named(name)
         assert one is not None
-        found: dict[About, Side] = {}
+        found: dict[About, DestinationVerdict] = {}
         for reason in judge_operator(one, self.declarations.policy, self.as_of, self.months):
             party = getattr(one, reason.about)
             unknown = reason.verdict == "unknown"
-            found[reason.about] = Side(
+            found[reason.about] = DestinationVerdict(
                 verdict="unknown" if unknown else class_of(reason.country_class),
                 name=party.name if party else name,
                 country=party.country if party else None,
@@ -158,7 +159,7 @@ class Eye:
             )
         return found
 
-    def _judged(self, address: str) -> tuple[dict[About, Side], tuple[str, ...]]:
+    def _judged(self, address: str) -> tuple[dict[About, DestinationVerdict], tuple[str, ...]]:
         judged = self._judge.judge(address)
         sides = {about: _side(getattr(judged, about)) for about in ASPECTS}
         # Where no table knows who runs a network, the endpoint's own row does; the gate judges by the same rule.
@@ -179,8 +180,8 @@ def class_of(text: str) -> CountryClass:
     return found.get(text, "unknown")
 
 
-def _side(found: Finding) -> Side:
+def _side(found: Verdict) -> DestinationVerdict:
     reason = found.reason if found.verdict == "unknown" else None
-    return Side(
+    return DestinationVerdict(
         verdict=found.verdict, name=found.name, country=found.country, dpf=found.dpf, basis=found.basis, reason=reason
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from classroom.config.endpoints import METADATA4, METADATA6
 from classroom.verify.controls.evidence import Eye, Proof, Seen
-from classroom.verify.network.nftables import Drop, Egress, Out
+from classroom.verify.network.nftables import Drop, EgressRuleset, Out
 from classroom.verify.report.phrases import Said, said
 
 ID = "host-connections"
@@ -25,7 +25,7 @@ class Window:
     `steady` tells whether the rules were the same at both ends, `seconds` how long the window was.
     """
 
-    rules: Egress
+    rules: EgressRuleset
     steady: bool
     grown: Mapping[str, int]
     dropped: tuple[Drop, ...]

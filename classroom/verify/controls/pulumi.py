@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from classroom.clients.pulumi_backend import refuse_backend, refuse_secrets_provider
-from classroom.sovereignty.service_policy import Outside
+from classroom.sovereignty.service_policy import ServicePolicy
 from classroom.verify.controls.evidence import Eye, Outcome, Proof, Seen
 from classroom.verify.report.phrases import Said, said
 
@@ -45,7 +45,7 @@ def judge(
 
     `own` are the stack's addresses, `cloud` those of the cloud's services, `resolvers` those of the operator's machine.
     """
-    outside = Outside.of(eye.declarations, eye.operators, eye.as_of)
+    outside = ServicePolicy.of(eye.declarations, eye.operators, eye.as_of)
     seen: list[Seen] = []
     absent: list[Said] = []
     fault = refuse_backend(engine.backend, outside)

@@ -162,7 +162,7 @@ def _statement(statement: Mapping[str, Any]) -> str:
     (kind, body), *_ = statement.items()
     if kind == "match":
         operator = "" if body["op"] in {"==", "in"} else f"{body['op']} "
-        return f"{_left(body['left'])} {operator}{_right(body['right'])}"
+        return f"{left_text(body['left'])} {operator}{right_text(body['right'])}"
     if kind == "counter":
         return f"counter name {body}" if isinstance(body, str) else "counter"
     if kind == "log" and set(body) == {"prefix", "group"}:
@@ -170,24 +170,26 @@ def _statement(statement: Mapping[str, Any]) -> str:
     return kind if body is None else json.dumps(statement, sort_keys=True)
 
 
-def _left(left: Mapping[str, Any]) -> str:
+def left_text(left: Mapping[str, Any]) -> str:
+    """Return the left side of a match as the rules are written, or its JSON where it is of another kind."""
     (kind, body), *_ = left.items()
     if kind == "payload" and "field" in body:
         return f"{body['protocol']} {body['field']}"
     if kind == "&" and isinstance(body[1], dict) and set(body[1]) == {"|"}:
-        return f"{_left(body[0])} & ({' | '.join(body[1]['|'])})"
+        return f"{left_text(body[0])} & ({' | '.join(body[1]['|'])})"
     if kind in {"meta", "ct"} and set(body) == {"key"}:
         return str(body["key"]) if kind == "meta" else f"ct {body['key']}"
     return json.dumps(left, sort_keys=True)
 
 
-def _right(right: Any) -> str:
+def right_text(right: Any) -> str:
+    """Return the right side of a match as the rules are written, or its JSON where it is of another kind."""
     if isinstance(right, list):
-        return _set([_right(part) for part in right])
+        return _set([right_text(part) for part in right])
     if isinstance(right, dict):
         (kind, body), *_ = right.items()
         if kind == "set":
-            return _set([_right(part) for part in body])
+            return _set([right_text(part) for part in body])
         if kind == "prefix":
             return _network(ipaddress.ip_network(f"{body['addr']}/{body['len']}"))
         if kind == "range":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from classroom.verify.network.firewall import _left, _right
+from classroom.verify.network.firewall import left_text, right_text
 
 PREFIX = "classroom-drop "
 """With this every line begins that the firewall writes about what it kept in."""
@@ -22,7 +22,7 @@ NEIGHBOURS = frozenset(
         "mld2-listener-report",
     }
 )
-Kind = Literal["own", "answers", "neighbours", "addresses", "to", "open"]
+RuleKind = Literal["own", "answers", "neighbours", "addresses", "to", "open"]
 """What an accepting rule lets out: to itself, answers, to neighbours, requests for addresses, to listed places, or more."""
 
 
@@ -30,7 +30,7 @@ Kind = Literal["own", "answers", "neighbours", "addresses", "to", "open"]
 class Out:
     """One rule by which something may leave: what it is for, where to, and its counter's name if it has one."""
 
-    kind: Kind
+    kind: RuleKind
     text: str
     networks: tuple[str, ...] = ()
     protocol: str = ""
@@ -39,7 +39,7 @@ class Out:
 
 
 @dataclass(frozen=True)
-class Egress:
+class EgressRuleset:
     """All that a ruleset lets out; `closed` tells whether what no rule names is dropped, in both families."""
 
     closed: bool
@@ -55,7 +55,7 @@ class Drop:
     port: int | None
 
 
-def read(ruleset: Sequence[Mapping[str, Any]]) -> Egress:
+def read(ruleset: Sequence[Mapping[str, Any]]) -> EgressRuleset:
     """Return what a ruleset, as `nft -j list ruleset` gives it, lets out by its table `inet classroom`.
 
     What this table drops stays dropped whatever other tables say.
@@ -74,7 +74,7 @@ def read(ruleset: Sequence[Mapping[str, Any]]) -> Egress:
             verdicts = {kind for statement in rule["expr"] for kind in statement}
             if not verdicts & {"drop", "reject"} and verdicts & {"accept", "jump", "goto", "vmap", "queue", "return"}:
                 ways.append(_out(rule["expr"]))
-    return Egress(closed, tuple(ways))
+    return EgressRuleset(closed, tuple(ways))
 
 
 def _out(statements: Iterable[Mapping[str, Any]]) -> Out:
@@ -84,7 +84,7 @@ def _out(statements: Iterable[Mapping[str, Any]]) -> Out:
         (kind, body), *_ = statement.items()
         if kind == "match":
             operator = "" if body["op"] in {"==", "in"} else f"{body['op']} "
-            matches[_left(body["left"])] = f"{operator}{_right(body['right'])}"
+            matches[left_text(body["left"])] = f"{operator}{right_text(body['right'])}"
         elif kind == "counter":
             counter = body if isinstance(body, str) else ""
         else:
@@ -100,7 +100,7 @@ def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[{},\s]+", text) if word]
 
 
-def _kind(matches: Mapping[str, str], others: set[str]) -> Kind:
+def _kind(matches: Mapping[str, str], others: set[str]) -> RuleKind:
     if others != {"accept"}:
         return "open"
     if matches in ({"oif": "lo"}, {"oifname": "lo"}):
@@ -177,6 +177,6 @@ def own_connections(text: str) -> set[tuple[str, str, int, str]]:
     return found
 
 
-def as_text(found: Egress) -> str:
+def as_text(found: EgressRuleset) -> str:
     """Return what is let out as text, to compare two moments."""
     return json.dumps([found.closed, [way.text for way in found.ways]])

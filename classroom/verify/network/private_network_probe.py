@@ -76,7 +76,7 @@ UNDECLARED_UDP = (53, 123, 5000, 40000)
 
 
 @dataclass(frozen=True)
-class Tried:
+class ProbeAnswers:
     """What a probe got from inside: its own addresses; TCP answers by address; each host's counters before and after."""
 
     source4: str
@@ -183,7 +183,7 @@ class Probe:
             )
         return str(group.id)
 
-    def try_all(self) -> Tried:
+    def try_all(self) -> ProbeAnswers:
         """Try every TCP port of each machine from there, and some of UDP, once the cloud's firewall has opened."""
         for machine in self.target.machines:
             self._wait(f"the cloud's firewall to open '{machine.name}'", partial(self._arrives, machine), 30)
@@ -191,7 +191,7 @@ class Probe:
         inner = {address: m for m in self.target.machines for address in (m.private4, m.public6) if address}
         send = {address: [port.first for port in declared_udp(self.target, m)] for address, m in inner.items()}
         answers = self._run(send=send, scan=list(inner))
-        return Tried(self.address4, self.address6, answers, before, self._counters())
+        return ProbeAnswers(self.address4, self.address6, answers, before, self._counters())
 
     def _counters(self) -> dict[str, dict[str, int]]:
         return {name: remote.counters() for name, remote in self._remotes.items()}

@@ -28,7 +28,7 @@ MONTHS: dict[Language, str] = {
 COLON: dict[Language, str] = {"en": ": ", "fr": "\u00a0: "}
 
 
-class Result(Proof):
+class ControlResult(Proof):
     """One control as it was kept: its evidence, and the state that its test had."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -51,7 +51,7 @@ class Admitted(Record):
     ended: bool
 
 
-class Verification(Record):
+class VerificationRecord(Record):
     """A verification as `classroom verify` keeps it; what a report does not tell is left aside."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -70,15 +70,15 @@ class Verification(Record):
     exceptions: tuple[Admitted, ...]
     address_data: tuple[TableInfo, ...] = Field(min_length=1)
     open: tuple[Said, ...]
-    controls: tuple[Result, ...]
+    controls: tuple[ControlResult, ...]
 
-    def result(self, control: Control) -> Result:
+    def result(self, control: Control) -> ControlResult:
         """Return what was kept of a control; one that this version knows and the record does not is not proven."""
         found = next((one for one in self.controls if one.id == control.id), None)
         if found:
             return found
         empty = {"id": control.id, "state": "not proven", "not_proven": (said("control-not-run"),)}
-        return Result.model_validate(empty)
+        return ControlResult.model_validate(empty)
 
     def stale(self, day: datetime.date) -> list[Said]:
         """Return a sentence for each table of address data that is too old by the day of judgement, or on `day`."""
@@ -97,7 +97,7 @@ def last_path(stack: str) -> Path:
     return CACHE / "verified" / stack / "last.json"
 
 
-def load(stack: str) -> Verification:
+def load(stack: str) -> VerificationRecord:
     """Return a stack's last verification; UnknownError (status 4) if there is none, or it cannot be read."""
     path = last_path(stack)
     fix = f"run `classroom verify --stack {stack}`"
@@ -107,7 +107,7 @@ def load(stack: str) -> Verification:
         content = json.loads(path.read_text(encoding="utf-8"))
         if "controls" not in content:
             raise ValueError("it holds no controls, as those of an older version")
-        return Verification.model_validate(content)
+        return VerificationRecord.model_validate(content)
     except ValidationError as error:
         raise UnknownError(
             f"the last verification of '{stack}' cannot be read ({first_error(path.name, error)}): {fix} again"
@@ -118,7 +118,7 @@ def load(stack: str) -> Verification:
         ) from None
 
 
-def states(verification: Verification) -> dict[State, int]:
+def states(verification: VerificationRecord) -> dict[State, int]:
     """Return how many controls passed, failed, and are not proven."""
     found: dict[State, int] = {"passed": 0, "failed": 0, "not proven": 0}
     for control in load_controls():
@@ -126,7 +126,7 @@ def states(verification: Verification) -> dict[State, int]:
     return found
 
 
-def outcome(verification: Verification, day: datetime.date) -> State:
+def outcome(verification: VerificationRecord, day: datetime.date) -> State:
     """Return the worst state of all; data that are too old let nothing pass."""
     count = states(verification)
     if count["failed"]:
@@ -134,7 +134,7 @@ def outcome(verification: Verification, day: datetime.date) -> State:
     return "not proven" if count["not proven"] or verification.stale(day) else "passed"
 
 
-def as_json(verification: Verification, day: datetime.date) -> dict[str, Any]:
+def as_json(verification: VerificationRecord, day: datetime.date) -> dict[str, Any]:
     """Return the report as JSON has it: evidence with its sentences in English, and the catalogue's words for each control."""
     controls = []
     for control in load_controls():
@@ -171,7 +171,7 @@ def as_json(verification: Verification, day: datetime.date) -> dict[str, Any]:
     }
 
 
-def as_junit(verification: Verification, day: datetime.date) -> str:
+def as_junit(verification: VerificationRecord, day: datetime.date) -> str:
     """Return the report as JUnit XML: a test case for each control, and one for the age of the address data."""
     count, stale = states(verification), verification.stale(day)
     suite = ET.Element(
@@ -201,7 +201,7 @@ def as_junit(verification: Verification, day: datetime.date) -> str:
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def as_html(verification: Verification, day: datetime.date, language: Language) -> str:
+def as_html(verification: VerificationRecord, day: datetime.date, language: Language) -> str:
     """Return the page for a data protection officer, in one language; it needs nothing from outside."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(REPO / "templates"),
@@ -244,11 +244,11 @@ def _unique(lines: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _faults(result: Result) -> list[Seen]:
+def _faults(result: ControlResult) -> list[Seen]:
     return [one for one in result.seen if one.outcome in {"wrong", "unknown"}]
 
 
-def _residue(rows: Iterable[tuple[Control, Result]], language: Language) -> list[str]:
+def _residue(rows: Iterable[tuple[Control, ControlResult]], language: Language) -> list[str]:
     """Return what was told without a verdict; where machines differ in it by a number alone, each is named."""
     return _unique(
         f"{control.id}, {one.where}: {one.what.text(language)}"
@@ -258,7 +258,7 @@ def _residue(rows: Iterable[tuple[Control, Result]], language: Language) -> list
     )
 
 
-def recipients(results: Iterable[Result]) -> list[dict[str, Any]]:
+def recipients(results: Iterable[ControlResult]) -> list[dict[str, Any]]:
     """Return who was contacted, each operator, owner, place and basis once, with the controls that saw them."""
     found: dict[tuple[object, ...], dict[str, Any]] = {}
     for result in results:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from classroom.verify.browsers.background_class import Held
+from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting
 from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, both_ways
 from classroom.verify.browsers.media_signal import judge
@@ -16,7 +16,7 @@ WORDS = "Bonjour Madame"
 
 
 @pytest.fixture(scope="session")
-def met(verification: Verification, meeting: Meeting, held: Held) -> Pair:
+def met(verification: Verification, meeting: Meeting, held: BackgroundClass) -> Pair:
     """The teacher and a pupil meet for 20 s; then they write, show a screen, and the pupil turns the camera off."""
     teacher, pupil = held.teacher, held.pupils[0]
     held.show(teacher, pupil)

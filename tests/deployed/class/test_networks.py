@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from classroom.verify.browsers.background_class import Held
+from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting, Participant
 from classroom.verify.browsers.client_network import Client
 from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, both_ways
@@ -22,7 +22,12 @@ PARTS = {"tcp-443": ["udp-drop"], "ipv6-tcp-443": ["ipv6", "udp-drop"]}
 
 @pytest.fixture(scope="session")
 def restricted(
-    verification: Verification, meeting: Meeting, held: Held, codes: dict[str, str], target: Target, with_ipv6: bool
+    verification: Verification,
+    meeting: Meeting,
+    held: BackgroundClass,
+    codes: dict[str, str],
+    target: Target,
+    with_ipv6: bool,
 ) -> Iterator[dict[str, Pair]]:
     """Pupils with less network, all at once, meet the held class's teacher; its pupil with all of it has left."""
     teacher = held.teacher

@@ -14,8 +14,7 @@ from classroom.verify.deployment import Target
 from classroom.verify.network.port_scan import own_address, stun_binding
 from classroom.verify.pytest_plugin import Verification
 from classroom.verify.report.phrases import LANGUAGES
-from classroom.verify.report.report import Verification as Kept
-from classroom.verify.report.report import as_html
+from classroom.verify.report.report import VerificationRecord, as_html
 from classroom.verify.ssh import Remote
 
 ADMINISTRATION = re.compile(r" (sshd|sshd-session|sshd-auth|sudo|systemd-logind|systemd|cloud-init)(\[\d+\])?: ")
@@ -49,7 +48,7 @@ def test_no_report_knows_anybody(verification: Verification, traces: set[str]) -
     """Neither what is kept of the controls nor a page that is made of it holds a participant's address or name."""
     start = time.time()
     kept = record_of(verification, start, 0)
-    pages = [as_html(Kept.model_validate(kept), verification.as_of, language) for language in LANGUAGES]
+    pages = [as_html(VerificationRecord.model_validate(kept), verification.as_of, language) for language in LANGUAGES]
     for text in (json.dumps(kept), *pages):
         assert "class" in text
         assert [trace for trace in traces if re.search(rf"(?<![\w.:]){re.escape(trace)}(?![\d.:]*\w)", text)] == []

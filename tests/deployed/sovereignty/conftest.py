@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from classroom.verify.browsers.background_class import Held, Observed
+from classroom.verify.browsers.background_class import BackgroundClass, Observed
 from classroom.verify.controls.evidence import Eye, Proof
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Verification
@@ -14,7 +14,7 @@ from classroom.verify.pytest_plugin import Verification
 def observed(request: pytest.FixtureRequest, verification: Verification) -> Observed:
     """What was seen of the held class; what is tried after it stands in no window."""
     if verification.observed is None:
-        held: Held = request.getfixturevalue("held")
+        held: BackgroundClass = request.getfixturevalue("held")
         verification.step("the class is held")
         verification.observed = held.close(verification.hold)
     verification.held_for = verification.observed.seconds

@@ -18,7 +18,7 @@ from classroom.verify import requirements as module
 from classroom.verify.controls.collectors import captured_up
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Silence, Verification
-from classroom.verify.requirements import PARTS, Need
+from classroom.verify.requirements import PARTS, Requirement
 from tests.unit.verify.network.test_firewall import inventory
 
 if not any(command.callback is commands.verify for command in app.registered_commands):
@@ -62,7 +62,7 @@ def test_an_inventory_without_its_machines_is_refused(tmp_path: Path, change: di
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    need = Need("a way to the class over IPv6", lambda _: False, "give this machine IPv6", frozenset({"ipv6"}))
+    need = Requirement("a way to the class over IPv6", lambda _: False, "give this machine IPv6", frozenset({"ipv6"}))
     monkeypatch.setattr(commands, "needs", lambda _: [need])
     target = Target(inventory())
     with pytest.raises(UnknownError, match="or go on with --without ipv6") as caught:

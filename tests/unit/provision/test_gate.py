@@ -11,7 +11,7 @@ import requests
 from pydantic import ValidationError
 
 from classroom.clients import pulumi_backend
-from classroom.clients.openstack import Endpoint, way_in
+from classroom.clients.openstack import CloudService, way_in
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.config.settings import Settings, load
 from classroom.provision import gate
@@ -262,17 +262,17 @@ NAMED = [
 
 
 @pytest.fixture
-def judge(make: Make) -> outside.Outside:
+def judge(make: Make) -> outside.ServicePolicy:
     return gate.outside_of(make(endpoints=NAMED))
 
 
 @pytest.mark.parametrize("url", EU)
-def test_backends_that_pass(judge: outside.Outside, url: str) -> None:
+def test_backends_that_pass(judge: outside.ServicePolicy, url: str) -> None:
     assert pulumi_backend.refuse_backend(url, judge) is None
 
 
 @pytest.mark.parametrize("url", OTHER)
-def test_backends_that_are_refused(judge: outside.Outside, url: str) -> None:
+def test_backends_that_are_refused(judge: outside.ServicePolicy, url: str) -> None:
     message = pulumi_backend.refuse_backend(url, judge)
     assert message is not None
     assert message.startswith(f"backend: '{url}'")
@@ -280,7 +280,7 @@ def test_backends_that_are_refused(judge: outside.Outside, url: str) -> None:
     assert [word for word in OTHER[url] if word not in message] == [], message
 
 
-def test_a_backend_s_password_is_not_shown(judge: outside.Outside) -> None:
+def test_a_backend_s_password_is_not_shown(judge: outside.ServicePolicy) -> None:
     message = pulumi_backend.refuse_backend("postgres://ada:hidden-7@db.elsewhere.example/states", judge)
     assert message is not None
     assert "hidden-7" not in message
@@ -326,7 +326,7 @@ def test_the_backend_is_the_one_that_pulumi_takes(tmp_path: Path) -> None:
         ("base64key://x", "", ["who keeps it is not known"]),
     ],
 )
-def test_secrets_providers(judge: outside.Outside, provider: str, vault: str, words: list[str] | None) -> None:
+def test_secrets_providers(judge: outside.ServicePolicy, provider: str, vault: str, words: list[str] | None) -> None:
     message = pulumi_backend.refuse_secrets_provider(provider, "file://~", judge, {"VAULT_SERVER_URL": vault})
     if words is None:
         assert message is None
@@ -479,7 +479,7 @@ COMPUTE = "https://compute.gra11.cloud.ovh.net/v2.1"
 )
 def test_where_the_cloud_s_own_catalogue_leads(make: Make, auth_url: str, url: str, words: list[str] | None) -> None:
     settings = make(region="one" if auth_url == ACADEMY else "GRA11", declared_cloud=DECLARED)
-    rows = [Endpoint("identity", "public", auth_url), Endpoint("compute", "public", url)]
+    rows = [CloudService("identity", "public", auth_url), CloudService("compute", "public", url)]
     if words is None:
         gate.check_catalogue(settings, auth_url, rows)
         return
@@ -546,5 +546,5 @@ def test_the_rehearsal_passes(make: Make, monkeypatch: pytest.MonkeyPatch, plan:
 
     declared = OWN | {"date": "2026-11-24"}
     assert plan(AUTH_URL, region=REGION, rehearsal=True, declared_cloud=declared) == []
-    rows = [Endpoint("compute", "public", f"{AUTH_URL.removesuffix(':5000/v3')}:8774/v2.1")]
+    rows = [CloudService("compute", "public", f"{AUTH_URL.removesuffix(':5000/v3')}:8774/v2.1")]
     gate.check_catalogue(make(region=REGION, rehearsal=True, declared_cloud=declared), AUTH_URL, rows)

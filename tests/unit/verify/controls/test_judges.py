@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from classroom.clients.openstack import Endpoint as Row
+from classroom.clients.openstack import CloudService
 from classroom.common.errors import WrongUseError
 from classroom.config import declarations
 from classroom.config.declarations import Declarations
@@ -228,7 +228,7 @@ def test_packages(change: dict, reds: list[str]) -> None:
     assert wrong(proof) == reds
 
 
-TRIED = (egress_drop.Tried("198.51.100.213", 3, 3), egress_drop.Tried("2001:db8:dead::213", 3, 3))
+TRIED = (egress_drop.EgressAttempt("198.51.100.213", 3, 3), egress_drop.EgressAttempt("2001:db8:dead::213", 3, 3))
 GROUP = [
     {"direction": "ingress", "ethertype": "IPv4", "remote_ip_prefix": "0.0.0.0/0"},
     {
@@ -263,8 +263,8 @@ def test_egress_drop() -> None:
     assert judge(groups=None).not_proven == (said("groups-unasked"),)
     # The table has changed since the rules were made.
     assert "rule-too-wide" in wrong(judge(endpoints=MORE[1:]))
-    assert wrong(judge(tried=(TRIED[0], egress_drop.Tried("2001:db8:dead::213", 0, 0)))) == ["tried-and-lost"]
-    assert wrong(judge(tried=(TRIED[0], egress_drop.Tried("2001:db8:dead::213", 3, 0)))) == ["tried-and-lost"]
+    assert wrong(judge(tried=(TRIED[0], egress_drop.EgressAttempt("2001:db8:dead::213", 0, 0)))) == ["tried-and-lost"]
+    assert wrong(judge(tried=(TRIED[0], egress_drop.EgressAttempt("2001:db8:dead::213", 3, 0)))) == ["tried-and-lost"]
     assert wrong(judge(tried=())) == ["nothing-tried"]
     assert wrong(judge(rules=read([]))) == ["host-open"]
     for rule in ({}, {"remote_ip_prefix": "0.0.0.0/0"}, {"remote_ip_prefix": "192.0.2.0/24"}):
@@ -458,7 +458,7 @@ KEYSTONE = "http://192.0.2.10:5000/v3"
     ],
 )
 def test_cloud_region(rows: list, holders: tuple, change: dict, reds: list[str]) -> None:
-    catalogue = tuple((region, Row("compute", "public", url)) for region, url in rows)
+    catalogue = tuple((region, CloudService("compute", "public", url)) for region, url in rows)
     view = cloud_region.CloudView(KEYSTONE, catalogue, {"class": holders})
     proof = cloud_region.judge(view, eye(**change))
     assert wrong(proof) == reds
