@@ -25,11 +25,6 @@ app = typer.Typer(
 )
 
 
-def register(root: typer.Typer) -> None:
-    """Add `rehearsal` to the command line."""
-    root.add_typer(app, name="rehearsal")
-
-
 def _cloud_environment() -> dict[str, str]:
     return admin_environment() | {"LAB_API": API, "LAB_IMAGE": rootfs.guest_root().parent.name}
 

@@ -1,16 +1,27 @@
 """The `classroom` command: one module registers the commands of each area."""
 
-import importlib
-import importlib.util
+import functools
 import sys
+from importlib.metadata import distribution
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from classroom.cli import (
+    capture,
+    classes,
+    cloud,
+    configure,
+    controls,
+    inventory,
+    report,
+    settings,
+    status,
+    verdict,
+    verify,
+)
 from classroom.common.errors import ClassroomError
-
-AREAS = ("classroom.cli.stack", "classroom.cli.verify", "classroom.cli.sovereignty", "rehearsal.commands")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False)
 
@@ -20,11 +31,30 @@ def root() -> None:
     """Opens virtual classes on European clouds, and proves where they run and in whose hands."""
 
 
+# In the order in which `--help` lists them.
+app.command("settings")(settings.command)
+app.command("inventory")(inventory.command)
+app.command("configure")(configure.command)
+app.command("classes")(classes.command)
+app.command("status")(status.command)
+app.command("verify")(verify.command)
+app.command("capture", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(capture.command)
+app.add_typer(cloud.app, name="cloud")
+app.command("verdict")(verdict.command)
+app.command("controls")(controls.command)
+app.command("report")(report.command)
+
+
+@functools.cache
+def add_others() -> None:
+    """Add the commands that other packages of this project register as entry points of the group `classroom.commands`."""
+    for entry in distribution("sovereign-classroom").entry_points.select(group="classroom.commands"):
+        app.add_typer(entry.load(), name=entry.name)
+
+
 def main() -> None:
     """Run the command line; a ClassroomError becomes its sentence on standard error and its exit status."""
-    for area in AREAS:
-        if importlib.util.find_spec(area.rpartition(".")[0]) and importlib.util.find_spec(area):
-            importlib.import_module(area).register(app)
+    add_others()
     try:
         app()
     except ClassroomError as error:

@@ -1,25 +1,17 @@
 """`classroom cloud check`: may a classroom stand on this cloud, in this region? Decided offline, from the catalogue."""
 
-import datetime
 import json
 from typing import Annotated
 
 import typer
 
+from classroom.cli.options import day
 from classroom.common.errors import RefusedError, UnknownError, WrongUseError
 from classroom.sovereignty.policy import LEVELS, CheckResult, Level, Policy, check
 
+app = typer.Typer(no_args_is_help=True, help="Judge clouds before anything is created on them.")
+app.callback()(lambda: None)  # without it a single command would swallow its own name
 STATUS = {"allowed": 0, "refused": RefusedError.status, "unknown": UnknownError.status}
-
-
-def day(text: str | None) -> datetime.date:
-    """Return the day that `--as-of` names, today if None; WrongUseError naming it if it is none."""
-    if text is None:
-        return datetime.date.today()
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise WrongUseError(f"as-of: '{text}' is no date; write one as YYYY-MM-DD, such as 2026-11-24") from None
 
 
 def level(text: str) -> Level:
@@ -35,6 +27,7 @@ def report(result: CheckResult, as_json: bool) -> str:
     return json.dumps(result.as_json(), ensure_ascii=False, indent=2) if as_json else result.message
 
 
+@app.command("check")
 def command(
     auth_url: Annotated[str, typer.Option(help="Address of the cloud's Keystone.")],
     region: Annotated[str, typer.Option(help="The cloud's region, as its own catalogue names it.")],

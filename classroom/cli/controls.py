@@ -29,8 +29,3 @@ def command(
         clauses = "\n".join(clause.title.en for clause in one.clauses) or "unknown"
         table.add_row(str(one.number), one.id, one.claim.en, clauses)
     Console().print(table)
-
-
-def register(app: typer.Typer) -> None:
-    """Add `controls` to the command line."""
-    app.command("controls")(command)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from classroom.cli.cloud import day
+from classroom.cli.options import day
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.report.phrases import LANGUAGES, Language, said
@@ -122,8 +122,3 @@ def command(
     if state != "passed":
         raise (ClassroomError if state == "failed" else UnknownError)(f"stack '{stack}': {sentence}")
     print(sentence)
-
-
-def register(app: typer.Typer) -> None:
-    """Add `report` to the command line."""
-    app.command("report")(command)

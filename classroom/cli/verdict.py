@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from classroom.cli.cloud import day
+from classroom.cli.options import day
 from classroom.sovereignty.verdict import Declared, Judged, Verdict, credit_lines, declared_by, judge
 
 
@@ -44,8 +44,3 @@ def command(
     declared = declared_by(stack) if stack else Declared()
     judged = judge(addresses, day(as_of), declared)
     print(_json(judged) if as_json else _text(judged, declared))
-
-
-def register(app: typer.Typer) -> None:
-    """Add `verdict` to the command line."""
-    app.command("verdict")(command)

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classroom.cli.verify import controls_of, run, without_people
 from classroom.common.paths import REPO
 from classroom.config.declarations import of_stack
 from classroom.verify.browsers.background_class import Observed
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.deployment import Target
+from classroom.verify.record import controls_of, without_people
+from classroom.verify.run import run
 from rehearsal import stack
 from tests.rehearsal.command import CLASSROOM
 from tests.rehearsal.quick_check import admin

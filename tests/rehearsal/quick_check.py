@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from classroom.cli.verify import run
 from classroom.verify.deployment import Target
+from classroom.verify.run import run
 from tests.rehearsal.command import as_client
 
 AREAS = ("every", "front", "media", "outside/test_page.py")

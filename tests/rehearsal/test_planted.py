@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from classroom.cli.verify import last_path
 from classroom.verify.deployment import Target
+from classroom.verify.report.report import last_path
 from rehearsal import authority, outside_network, stack
 from rehearsal.outside_hosts import US_AUTHORITY
 from tests.planted.control_runner import ALL, ControlRunner, Look

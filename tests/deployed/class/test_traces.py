@@ -8,11 +8,11 @@ from io import BytesIO
 
 import pytest
 
-from classroom.cli.verify import record_of
 from classroom.verify.browsers.browser import Meeting
 from classroom.verify.deployment import Target
 from classroom.verify.network.port_scan import own_address, stun_binding
 from classroom.verify.pytest_plugin import Verification
+from classroom.verify.record import record_of
 from classroom.verify.report.phrases import LANGUAGES
 from classroom.verify.report.report import VerificationRecord, as_html
 from classroom.verify.ssh import Remote

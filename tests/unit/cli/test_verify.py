@@ -18,11 +18,9 @@ from classroom.verify import requirements as module
 from classroom.verify.controls.collectors import captured_up
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Silence, Verification
+from classroom.verify.record import record_of
 from classroom.verify.requirements import PARTS, Requirement
 from tests.unit.verify.network.test_firewall import inventory
-
-if not any(command.callback is commands.verify for command in app.registered_commands):
-    commands.register(app)
 
 
 def given(tmp_path: Path, change: dict | None = None) -> Path:
@@ -122,15 +120,15 @@ def outcomes(tmp_path: Path, without: frozenset[str], text: str = TESTS) -> tupl
 SCANNED = """
 import json, sys
 from pathlib import Path
-from classroom.cli import verify as commands
 from classroom.verify.network import port_scan as outside
+from classroom.verify.run import run
 from classroom.verify.deployment import Target
 
 folder = Path(sys.argv[1])
 outside.own_address = lambda address: "192.0.2.1"
 outside.scan = lambda address, declared: (folder / f"scanned-{address}").touch()
 target = Target(json.loads((folder / "inventory.json").read_text()))
-_, status = commands.run(target, folder, frozenset({"ipv6", "inside"}), ["outside/test_ports.py"])
+_, status = run(target, folder, frozenset({"ipv6", "inside"}), ["outside/test_ports.py"])
 print(f"status {status}")
 """
 
@@ -166,7 +164,7 @@ def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
 def test_the_record_says_what_is_not_proven(tmp_path: Path) -> None:
     done = Verification(Target(inventory()), tmp_path / "none", frozenset(PARTS), print)
     done._containers = {"front": "lxc-libvirt", "media1": "lxc-libvirt"}
-    record = commands.record_of(done, 0.0, 0)
+    record = record_of(done, 0.0, 0)
     assert record["date"] == "1970-01-01T00:00:00+00:00"
     assert record["passed"] is False  # no test ran
     assert any("MemoryMax and CPUQuota" in sentence for sentence in record["not_proven"])

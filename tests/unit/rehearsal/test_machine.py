@@ -12,10 +12,9 @@ from classroom.common.paths import REPO
 from rehearsal import lab
 
 AS_NOBODY = """
-import importlib, io, os, sys
+import io, os, sys
 from classroom.cli import app as cli
-for area in cli.AREAS:
-    importlib.import_module(area)
+cli.add_others()
 cli.Console(file=io.StringIO()).print("[bold]an ordinary user may not look where this Python stands")
 if os.geteuid() == 0:
     os.setuid(65534)

@@ -9,8 +9,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from classroom.cli import controls as controls_command
-from classroom.cli import sovereignty
 from classroom.cli.app import app
 from classroom.common.errors import ClassroomError
 from classroom.common.paths import REPO
@@ -32,9 +30,6 @@ TWELVE = [
     "telemetry",
     "pulumi",
 ]
-
-if not any(command.callback is controls_command.command for command in app.registered_commands):
-    sovereignty.register(app)
 
 
 def test_there_are_these_twelve_in_this_order() -> None:

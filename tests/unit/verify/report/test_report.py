@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from classroom.cli import report as report_command
-from classroom.cli import sovereignty as commands
-from classroom.cli import verify
 from classroom.cli.app import app
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.sovereignty.addresses import CREDITS
@@ -22,6 +19,7 @@ from classroom.verify.controls.evidence import Proof
 from classroom.verify.deployment import Target
 from classroom.verify.network.nftables import Drop
 from classroom.verify.pytest_plugin import Result, Verification
+from classroom.verify.record import keep, record_of, without_people
 from classroom.verify.report import report
 from classroom.verify.report.phrases import said
 from tests.unit.verify.controls.test_judges import (
@@ -38,9 +36,6 @@ from tests.unit.verify.controls.test_judges import (
     window,
 )
 from tests.unit.verify.network.test_firewall import inventory
-
-if not any(command.callback is report_command.command for command in app.registered_commands):
-    commands.register(app)
 
 DAY = datetime.date(2026, 11, 24)
 EXCEPTIONS = [
@@ -83,7 +78,7 @@ def record(
         test = f"test_{proof.id.replace('-', '_')}"
         done.results.append(Result("sovereignty", test, outcome, message, 0.1))
     moment = datetime.datetime(2026, 11, 24, 15, 30, tzinfo=datetime.UTC).timestamp()
-    return verify.record_of(done, moment, 1 if bad else 0)
+    return record_of(done, moment, 1 if bad else 0)
 
 
 @pytest.fixture
@@ -98,7 +93,7 @@ def run(*words: str) -> tuple[str, BaseException | None]:
 
 
 def test_a_whole_pass(cache: Path, tmp_path: Path) -> None:
-    path = verify.keep(record(tmp_path))
+    path = keep(record(tmp_path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     said_, error = run("--as-of", "2026-11-24")
@@ -111,7 +106,7 @@ def test_a_whole_pass(cache: Path, tmp_path: Path) -> None:
 
 
 def test_a_failed_control_is_told_in_every_form(cache: Path, tmp_path: Path) -> None:
-    verify.keep(record(tmp_path, bad=True))
+    keep(record(tmp_path, bad=True))
     files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
     words = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
     _, error = run("--as-of", "2026-11-24", *words)
@@ -132,7 +127,7 @@ def test_a_failed_control_is_told_in_every_form(cache: Path, tmp_path: Path) -> 
 
 
 def test_what_is_left_out_is_not_proven(cache: Path, tmp_path: Path) -> None:
-    verify.keep(record(tmp_path, without=frozenset({"cloud"}), left_out=("cloud-region",)))
+    keep(record(tmp_path, without=frozenset({"cloud"}), left_out=("cloud-region",)))
     said_, error = run("--as-of", "2026-11-24", "--junit", str(tmp_path / "j.xml"))
     assert isinstance(error, UnknownError) and error.status == 4
     assert "11 of 12 controls passed, 0 failed, 1 not proven" in str(error)
@@ -144,7 +139,7 @@ def test_what_is_left_out_is_not_proven(cache: Path, tmp_path: Path) -> None:
 def test_a_control_without_a_result_is_not_proven(cache: Path, tmp_path: Path) -> None:
     kept = record(tmp_path)
     kept["controls"] = [one for one in kept["controls"] if one["id"] != "ice"]
-    verify.keep(kept)
+    keep(kept)
     assert isinstance(run("--as-of", "2026-11-24")[1], UnknownError)
 
 
@@ -155,7 +150,7 @@ def test_a_test_that_broke_failed_its_control(tmp_path: Path) -> None:
     done = Verification(Target(given), tmp_path / "none", frozenset(), print, DAY)
     done._containers = {"class": ""}
     done.results.append(Result("sovereignty", "test_ice", "failed", "E   boom at 198.51.100.2 by verif-0a1b2c-1", 0.1))
-    broken = {one["id"]: one for one in verify.record_of(done, 0.0, 1)["controls"]}
+    broken = {one["id"]: one for one in record_of(done, 0.0, 1)["controls"]}
     assert broken["ice"]["state"] == "failed"
     assert broken["ice"]["not_proven"][0]["values"] == {"reason": "boom at … by …"}
     assert broken["time"]["state"] == "not proven"
@@ -165,12 +160,12 @@ def test_kept_evidence_is_never_better_than_what_was_seen(cache: Path, tmp_path:
     kept = record(tmp_path, bad=True)
     for one in kept["controls"]:
         one["state"] = "passed"
-    verify.keep(kept)
+    keep(kept)
     assert "1 failed" in str(run("--as-of", "2026-11-24")[1])
 
 
 def test_old_address_data_let_nothing_pass(cache: Path, tmp_path: Path) -> None:
-    verify.keep(record(tmp_path))
+    keep(record(tmp_path))
     _, error = run("--as-of", "2028-01-01", "--html", str(tmp_path / "r.html"), "--junit", str(tmp_path / "j.xml"))
     assert isinstance(error, UnknownError) and error.status == 4
     assert "renew the data and verify again" in str(error)
@@ -203,7 +198,7 @@ def test_a_stack_that_was_never_verified(cache: Path) -> None:
     ],
 )
 def test_wrong_use(cache: Path, tmp_path: Path, words: list[str], sentence: str) -> None:
-    verify.keep(record(tmp_path))
+    keep(record(tmp_path))
     error = run(*words)[1]
     assert isinstance(error, WrongUseError)
     assert sentence in str(error)
@@ -211,7 +206,7 @@ def test_wrong_use(cache: Path, tmp_path: Path, words: list[str], sentence: str)
 
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_the_page(cache: Path, tmp_path: Path, language: str) -> None:
-    verify.keep(record(tmp_path, bad=True))
+    keep(record(tmp_path, bad=True))
     page = report.as_html(report.load("s"), DAY, language)
     text = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
     # Nothing is fetched: the only addresses are those that a reader may follow.
@@ -237,6 +232,4 @@ def test_no_participant_stands_in_a_record(tmp_path: Path) -> None:
     kept = json.dumps(record(tmp_path, bad=True))
     assert '198.51.100.2"' not in kept
     assert "verif-" not in kept
-    assert (
-        verify.without_people("verif-0a1b2c-1 at [2001:db8:c::2]:443, ::ffff:198.51.100.2: no") == "… at […]:443, …: no"
-    )
+    assert without_people("verif-0a1b2c-1 at [2001:db8:c::2]:443, ::ffff:198.51.100.2: no") == "… at […]:443, …: no"

@@ -1,0 +1,48 @@
+"""`classroom capture`: whom a command asks, seen from a network of its own."""
+
+import datetime
+import json
+import os
+import subprocess
+from typing import Annotated
+
+import typer
+
+from classroom.clients.pulumi_cli import environment
+from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.common.foreground import wait
+from classroom.verify.browsers.client_network import Client
+from classroom.verify.network.capture import Capture
+from classroom.verify.requirements import capture_path
+
+
+def command(
+    context: typer.Context,
+    stack: Annotated[str, typer.Option("--stack", envvar="CLASSROOM_STACK", help="Name of the stack.")],
+) -> None:
+    """Run `pulumi up`, or another command after `--`, in a network of its own, and keep for `verify` whom it asks."""
+    if not context.args:
+        raise WrongUseError(f"name the command: classroom capture --stack {stack} -- pulumi up --stack {stack}")
+    if os.geteuid() != 0:
+        raise ClassroomError("a network of its own takes root: run it with `sudo -E`")
+    os.environ["PATH"] += os.pathsep + os.pathsep.join(("/usr/sbin", "/sbin"))
+    began = datetime.datetime.now(datetime.UTC)
+    routes = subprocess.run(["ip", "-6", "route", "show", "default"], capture_output=True, text=True, check=False)
+    with (
+        Client(v4=True, v6=bool(routes.stdout.strip()), own_names=True) as client,
+        Capture(client.command([])) as watch,
+    ):
+        process = subprocess.Popen(client.command(context.args), env=environment())
+        status = wait(process, process.send_signal)
+        traffic = watch.stop()
+    found = {
+        "began": began.isoformat(timespec="seconds"),
+        "status": status,
+        "names": sorted(traffic.names),
+        "places": sorted(traffic.places),
+    }
+    path = capture_path(stack)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(json.dumps(found, indent=2))
+    path.chmod(0o600)
+    raise typer.Exit(status)

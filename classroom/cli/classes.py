@@ -1,0 +1,21 @@
+"""`classroom classes`: the classes of a stack, with their codes."""
+
+import json
+
+from rich.console import Console
+from rich.table import Table
+
+from classroom.cli.options import Json, Stack
+from classroom.clients.pulumi_cli import output
+
+
+def command(stack: Stack, as_json: Json = False) -> None:
+    """Show the classes with their address and codes; keep them like passwords."""
+    found = output(stack, "classes", secret=True)
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    table = Table("class", "address", "teacher's code", "pupils' code", title=f"stack {stack}")
+    for entry in found:
+        table.add_row(entry["name"], entry["url"], entry["teacher_code"], entry["pupil_code"])
+    Console().print(table)

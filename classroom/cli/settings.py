@@ -1,0 +1,23 @@
+"""`classroom settings`: every key of a stack's file, explained."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from classroom.config.settings import Settings
+
+
+def command(
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of all settings.")] = False,
+) -> None:
+    """Explain the settings of a stack's file."""
+    if schema:
+        print(json.dumps(Settings.model_json_schema(), indent=2))
+        return
+    table = Table("key", "what it is", "default")
+    for name, field in Settings.model_fields.items():
+        table.add_row(name, field.description, "(needed)" if field.is_required() else str(field.default))
+    Console().print(table)

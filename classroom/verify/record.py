@@ -1,0 +1,106 @@
+"""The record of a verification: what of it is kept, and where."""
+
+import datetime
+import json
+import os
+import re
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from classroom.sovereignty import addresses
+from classroom.verify.controls.control_catalogue import load_controls
+from classroom.verify.controls.evidence import Proof
+from classroom.verify.pytest_plugin import Result, Verification, as_json
+from classroom.verify.report.phrases import said
+from classroom.verify.report.report import last_path
+from classroom.verify.requirements import PARTS
+
+_FOUR = r"\d{1,3}(?:\.\d{1,3}){3}"
+ADDRESS = re.compile(
+    rf"(?<![\d.]){_FOUR}(?![\d.]*\d)|(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:{_FOUR}|[0-9A-Fa-f]{{0,4}})"
+)
+PSEUDONYM = re.compile(r"verif-[0-9a-f]{6}[\w-]*")
+
+
+def record_of(done: Verification, start: float, status: int) -> dict[str, Any]:
+    """Return a verification as it is kept: date (UTC), stack, machines, results by test, and what is not proven."""
+    return {
+        "date": datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat(timespec="seconds"),
+        "stack": done.target.stack,
+        "domain": done.target.domain,
+        "machines": [machine.name for machine in done.target.machines],
+        "seconds": round(time.time() - start, 1),
+        "passed": status == 0 and bool(done.results) and all(r.outcome != "failed" for r in done.results),
+        "not_proven": [one.text() for one in done.not_proven()],
+        "tests": [{**one, "message": without_people(one["message"])} for one in as_json(done.results)],
+        **controls_of(done),
+    }
+
+
+def controls_of(done: Verification) -> dict[str, Any]:
+    """Return the part of a record that is about sovereignty: each control, and what it was judged by. No participant is in it."""
+    declarations, tables = done.target.declarations, addresses.tables()
+    return {
+        "kit": version("sovereign-classroom"),
+        "rehearsal": done.target.rehearsal or declarations.rehearsal,
+        "overlay": bool(declarations.overlay),
+        "as_of": done.as_of.isoformat(),
+        "held_seconds": round(done.held_for, 1),
+        "policy": declarations.policy.model_dump(),
+        "max_age_months": declarations.facts_max_age_months,
+        "exceptions": [
+            {**one.model_dump(mode="json"), "used": one in done.eye.used, "ended": one.until < done.as_of}
+            for one in declarations.exceptions
+        ],
+        "address_data": [about.model_dump(mode="json") for about in tables.about.values()],
+        "open": [one.model_dump(mode="json") for one in done.not_proven()],
+        "controls": [_control(done, control.id) for control in load_controls()],
+    }
+
+
+def _control(done: Verification, name: str) -> dict[str, Any]:
+    """Return what is kept of one control: the state that its test really had, never a better one."""
+    test = f"test_{name.replace('-', '_')}"
+    results = [r for r in done.results if r.area == "sovereignty" and r.test.partition("[")[0] == test]
+    proof = done.proofs.get(name)
+    state = proof.state if proof else "not proven"
+    if any(r.outcome == "failed" for r in results):
+        state = "failed"
+    elif not results or any(r.outcome == "not proven" for r in results):
+        state = "not proven"
+    proof = proof or Proof(id=name)
+    open_ = list(proof.not_proven)
+    if not results:
+        open_.append(said("control-not-run"))
+    elif state == "failed" and not proof.faults():
+        open_.append(said("control-broke", reason=_reason(results)))
+    elif state == "not proven" and not open_:
+        parts = [part for r in results if (part := r.message.removeprefix("--without ")) in PARTS]
+        open_ += [said(f"part-{part}") for part in parts] or [said("control-not-run")]
+    return {**proof.model_copy(update={"not_proven": tuple(open_)}).model_dump(mode="json"), "state": state}
+
+
+def _reason(results: list[Result]) -> str:
+    """Return the last line of a failure, without addresses: it may name anybody."""
+    lines = [line for r in results for line in r.message.splitlines() if line.strip()] or ["?"]
+    return without_people(lines[-1].removeprefix("E").strip())[:200]
+
+
+def without_people(text: str) -> str:
+    """Return a text as it may be kept: no address stands in it, whoever's it is, and no participant's name."""
+    return PSEUDONYM.sub("…", ADDRESS.sub("…", text))
+
+
+def keep(record: dict[str, Any]) -> Path:
+    """Keep a verification as its stack's last one, for this account alone, and return its file."""
+    path = last_path(record["stack"])
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.chmod(0o700)
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(record, file, indent=2, ensure_ascii=False)
+    Path(scratch).rename(path)
+    return path
