@@ -1,5 +1,6 @@
 """Small questions to a class from outside, and to its hosts."""
 
+import json
 import socket
 import ssl
 import struct
@@ -42,3 +43,9 @@ def mapped_address(answer: bytes) -> str:
             return socket.inet_ntop(socket.AF_INET if value[1] == 1 else socket.AF_INET6, data)
         rest = rest[4 + (length + 3) // 4 * 4 :]
     raise AssertionError("no mapped address in the answer")
+
+
+def counted(host: Any, counter: str) -> int:
+    """Return how many packets a counter of the host's firewall has counted."""
+    rules = json.loads(host.check_output(f"nft -j list counter inet classroom {counter}"))["nftables"]
+    return int(next(r["counter"]["packets"] for r in rules if "counter" in r))

@@ -84,8 +84,10 @@ async def _attend(authority: str, address: str, source: str, code: str, name: st
             if not told and entered.done():
                 told, first = True, entered.result()
                 servers = [url for server in first.ice_servers for url in server.urls]
+                turn = {"username": first.ice_servers[0].username, "credential": first.ice_servers[0].credential}
                 others = [other.name for other in first.other_participants]
-                print(json.dumps({"room": first.room.name, "servers": servers, "others": others}), flush=True)
+                entry = {"room": first.room.name, "servers": servers, "turn": turn, "others": others}
+                print(json.dumps(entry), flush=True)
             await asyncio.wait([leaving, places[-1]], timeout=PLACE_SECONDS / 2, return_when=asyncio.FIRST_COMPLETED)
             lost = [why for place in places if place.done() and (why := place.result())]
         for place in places:

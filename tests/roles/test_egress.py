@@ -32,6 +32,16 @@ try:
 except OSError as error:
     print(error)
 """
+CALL = """
+import socket, sys
+address, port, own = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(2)
+s.bind((address, own))
+s.connect((address, port))
+s.send(b"hello")
+print(s.recv(100).decode())
+"""
 ASK = """
 import socket, struct, sys
 name, kind = sys.argv[1], int(sys.argv[2])
@@ -227,6 +237,74 @@ def test_answers_to_participants_are_counted(play: Play, host: Any) -> None:
             person.sendto(b"hello", (getattr(play.fleet.hosts["class"], address), 7882))
             assert person.recv(100) == b"hello"
     assert counters(host)["media_udp"] == before["media_udp"] + 2
+
+
+OWN = ["own4", "own6", "127.0.0.1", "::1"]
+
+
+@pytest.mark.parametrize("own", OWN)
+@pytest.mark.parametrize(
+    ("kind", "port", "source"),
+    [
+        ("STREAM", 22, 30000),
+        ("STREAM", 443, 30001),
+        ("STREAM", 5349, 30002),
+        ("STREAM", 7882, 30003),
+        ("DGRAM", 3478, 30004),
+        ("DGRAM", 53, 30005),
+        ("DGRAM", 30500, 30999),
+    ],
+)
+def test_relay_sockets_reach_no_other_port_of_their_own_host(
+    play: Play, host: Any, own: str, kind: str, port: int, source: int
+) -> None:
+    address = addresses(play).get(own, own)
+    before, lines = counters(host), told(host)
+    said = send(host, "livekit", address, port, kind, source)
+    after = counters(host)
+    assert said == {"STREAM": "[Errno 111] Connection refused", "DGRAM": "[Errno 1] Operation not permitted"}[kind]
+    assert after["media_dropped"] == before["media_dropped"] + 1
+    assert (after["out_dropped"], told(host)) == (before["out_dropped"], lines)
+
+
+@pytest.mark.parametrize(("source", "reached"), [(29999, True), (30000, False), (30999, False), (31000, True)])
+def test_the_rule_for_relay_sockets_ends_with_their_ports(host: Any, source: int, reached: bool) -> None:
+    assert (send(host, "livekit", "::1", 22, own=source) == "sent") == reached
+
+
+@pytest.mark.parametrize("own", ["own4", "own6"])
+def test_loopback_takes_nothing_from_relay_ports_whoever_sends(play: Play, host: Any, own: str) -> None:
+    before = counters(host)["media_dropped"]
+    assert send(host, "nobody", addresses(play)[own], 22, own=30600) == "timed out"
+    assert send(host, "nobody", addresses(play)[own], 53, "DGRAM", 30601) == "sent"
+    assert counters(host)["media_dropped"] >= before + 2
+
+
+def test_relay_sockets_reach_the_media_port_of_their_own_host(play: Play, host: Any) -> None:
+    host.check_output(f"systemd-run --quiet --collect --unit=peer -p User=livekit python3 -c '{ECHO}'")
+    host.check_output("timeout 10 sh -c 'until ss -H -l -n -u | grep -q :7882; do sleep 0.1; done'")
+    before = counters(host)
+    for address in addresses(play).values():
+        assert script(host, "livekit", CALL, address, 7882, 30700) == "hello"
+    after = counters(host)
+    assert after["media_relay"] == before["media_relay"] + 2
+    assert after["media_dropped"] == before["media_dropped"]
+    # Not at an address at which the media server does not listen.
+    assert send(host, "livekit", "::1", 7882, "DGRAM", 30700) == "[Errno 1] Operation not permitted"
+
+
+def addresses(play: Play) -> dict[str, str]:
+    """Return the host's public addresses."""
+    return {"own4": play.fleet.hosts["class"].address4, "own6": play.fleet.hosts["class"].address6}
+
+
+def test_an_inner_range_is_let_out_as_a_whole(play: Play, host: Any) -> None:
+    inner = {"name": "signal", "protocol": "tcp", "first": 7880, "last": 7889, "group": "media"}
+    play.run("firewall", firewall_inner=[inner]).good()
+    rules = host.check_output("nft list chain inet classroom egress")
+    assert 'tcp dport 7880-7889 counter name "to_signal" accept' in rules
+    play.run("firewall").good()
+    assert "to_signal" not in host.check_output("nft list chain inet classroom egress")
 
 
 def test_a_new_mirror_and_its_name_are_let_out_before_they_are_used(play: Play, host: Any) -> None:

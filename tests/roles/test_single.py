@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from classroom.config.ports import RELAY
+from classroom.verify.network.turn import WORD, Turn
 from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
 from tests.roles.play import ANSIBLE, DOMAIN, Authority, Play
-from tests.roles.probes import listening, mapped_address, served, stun
+from tests.roles.probes import counted, listening, mapped_address, served, stun
 from tests.roles.pupil import pupil
+from tests.roles.tcp_relay import TcpRelay
 
 TURN = f"turn.{DOMAIN}"
 
@@ -61,15 +64,11 @@ def test_exactly_these_ports_listen(play: Play, host: Any) -> None:
 
 
 def test_the_firewall_counts_what_it_drops(play: Play, host: Any) -> None:
-    def dropped() -> int:
-        rules = json.loads(host.check_output("nft -j list counter inet classroom dropped"))["nftables"]
-        return int(next(r["counter"]["packets"] for r in rules if "counter" in r))
-
     for target in (play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6):
-        before = dropped()
+        before = counted(host, "dropped")
         with pytest.raises(TimeoutError):
             socket.create_connection((target, 5349), timeout=0.5)
-        assert dropped() > before
+        assert counted(host, "dropped") > before
 
 
 @pytest.mark.parametrize("source", [CLIENT4, CLIENT6])
@@ -102,6 +101,47 @@ def test_a_class_meets(play: Play) -> None:
     address4, address6 = play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6
     own = {f"turn:{address4}:3478?transport=udp", f"turn:[{address6}]:3478?transport=udp"}
     assert set(first["servers"]) == own | {f"turns:{TURN}:443?transport=tcp"}
+
+
+@pytest.mark.parametrize("family", ["address4", "address6"])
+def test_a_pupil_s_relay_reaches_the_media_port_alone(play: Play, host: Any, family: str) -> None:
+    own = getattr(play.fleet.hosts["class"], family)
+    with pupil(play.fleet, "class") as attending:
+        tcp, udp = TcpRelay(own, 3478, attending["turn"]), Turn(own, 3478, attending["turn"])
+        try:
+            before = counted(host, "media_dropped")
+            _, own_relay = tcp.allocate()
+            udp.allocate()
+            for port in (22, 80, 443, 5349, 7880, 7881, own_relay):
+                # Answered at once, and other clients of this TURN server too.
+                assert (port, tcp.connect(own, port), udp.permit(own, port)) == (port, "error 447", "")
+            assert counted(host, "media_dropped") >= before + 7
+            before, relays = counted(host, "media_dropped"), counted(host, "media_relay")
+            udp.send(own, 3478, WORD)
+            udp.send(own, 7882, WORD)
+            udp.permit(own, 7882)  # answered after both were sent
+            assert (counted(host, "media_dropped"), counted(host, "media_relay")) == (before + 1, relays + 1)
+        finally:
+            tcp.close()
+            udp.close()
+    assert attending["lost"] == []
+
+
+def test_a_repeated_connection_request_blocks_no_other_client(play: Play, host: Any) -> None:
+    """Were the firewall open to relay sockets, the media server's own TURN library would still answer everybody."""
+    own = play.fleet.hosts["class"].address6
+    for chain in ("ingress", "egress"):
+        host.check_output(f"nft insert rule inet classroom {chain} tcp sport {RELAY[0]}-{RELAY[1]} accept")
+    try:
+        with pupil(play.fleet, "class") as attending:
+            tcp, udp = TcpRelay(own, 3478, attending["turn"]), Turn(own, 3478, attending["turn"])
+            tcp.allocate()
+            udp.allocate()
+            assert (tcp.connect(own, 22), tcp.connect(own, 22), udp.permit(own, 7882)) == ("", "error 446", "")
+            tcp.close()
+            udp.close()
+    finally:
+        host.check_output("systemctl reload nftables")
 
 
 def test_no_log_knows_who_was_there(play: Play, host: Any) -> None:

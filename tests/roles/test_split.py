@@ -1,6 +1,5 @@
 """The whole site.yml on a front and two media hosts: one address for 443, TURN behind it, classes spread over hosts."""
 
-import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.play import DOMAIN, Play
-from tests.roles.probes import listening, mapped_address, served, stun
+from tests.roles.probes import counted, listening, mapped_address, served, stun
 from tests.roles.pupil import pupil
 
 MEDIA = ("media1", "media2")
@@ -27,11 +26,6 @@ def play(fleet_of: Callable[..., Fleet]) -> Play:
 @pytest.fixture(scope="module")
 def hosts(play: Play, login: Callable[..., Any]) -> dict[str, Any]:
     return {name: login(play.fleet, name) for name in ("front", *MEDIA)}
-
-
-def counted(host: Any, counter: str) -> int:
-    rules = json.loads(host.check_output(f"nft -j list counter inet classroom {counter}"))["nftables"]
-    return int(next(r["counter"]["packets"] for r in rules if "counter" in r))
 
 
 def test_nothing_to_change(play: Play) -> None:

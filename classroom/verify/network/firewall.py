@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classroom.config.endpoints import METADATA4, METADATA6, egress_for, endpoints_of
-from classroom.config.ports import GROUPS, Port
+from classroom.config.ports import GROUPS, Port, named
 from classroom.verify.deployment import Machine, Target
 
 CONTROL_MESSAGES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
@@ -42,12 +42,16 @@ def _network(network: Any) -> str:
 
 
 def _port(port: Port, sources: Mapping[str, Sequence[str]]) -> list[str]:
-    ports = str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
-    rest = f"{port.protocol} dport {ports} counter name {_name(port)} accept"
+    rest = f"{_dport(port)} counter name {_name(port)} accept"
     networks = _networks(sources.get(port.source, ()))
     if port.source == "world" or (networks.get(4) == ["0.0.0.0/0"] and networks.get(6) == ["::/0"]):
         return [rest]
     return [f"{'ip' if version == 4 else 'ip6'} saddr {_set(found)} {rest}" for version, found in networks.items()]
+
+
+def _dport(port: Port) -> str:
+    ports = str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
+    return f"{port.protocol} dport {ports}"
 
 
 def _name(port: Port) -> str:
@@ -62,6 +66,7 @@ def expected(target: Target, machine: Machine) -> list[str]:
         **{group: [m.private4 for m in target.machines if group in m.groups] for group in GROUPS},
     }
     rules = [
+        *(_relay_in(target) if "media" in machine.groups else []),
         "iif lo accept",
         "ct state { established, related } accept",
         "ct state invalid counter name invalid drop",
@@ -89,16 +94,43 @@ def expected(target: Target, machine: Machine) -> list[str]:
     ]
 
 
+def _relay_in(target: Target) -> list[str]:
+    """Return the rules that refuse on arrival what a relay socket sends over loopback past the media port."""
+    relays, to = _relay_ports(target), named("ice-udp").first
+    return [
+        f"iif lo udp sport {relays} udp dport != {to} counter name media_dropped drop",
+        f"iif lo tcp sport {relays} counter name media_dropped drop",
+    ]
+
+
+def _relay_out(target: Target, machine: Machine) -> list[str]:
+    """Return the rules by which a relay socket reaches the media port of its own host and nothing else."""
+    relays, to = _relay_ports(target), named("ice-udp").first
+    return [
+        *(
+            f"{'ip6' if ':' in address else 'ip'} daddr {address} udp sport {relays} udp dport {to}"
+            " skuid livekit counter name media_relay accept"
+            for address in target.addresses(machine)
+        ),
+        f"udp sport {relays} skuid livekit counter name media_dropped drop",
+        f"tcp sport {relays} skuid livekit counter name media_dropped reject with tcp reset",
+    ]
+
+
+def _relay_ports(target: Target) -> str:
+    return "-".join(map(str, target.vars["classroom_relay_ports"]))
+
+
 def _out(target: Target, machine: Machine) -> list[str]:
     """Return the rules of the way out, in their order."""
     media = "media" in machine.groups
-    first, last = target.vars["classroom_relay_ports"]
+    own_udp = _set([str(named(name).first) for name in ("turn-udp", "ice-udp")])
     dhcp = "skuid { root, systemd-network } accept"
-    rules = ["oif lo accept"]
+    rules = [*(_relay_out(target, machine) if media else []), "oif lo accept"]
     if media:
         rules += [
-            "udp sport { 3478, 7882 } skuid livekit ct state established counter name media_udp accept",
-            "tcp sport 7881 ct state established counter name media_tcp accept",
+            f"udp sport {own_udp} skuid livekit ct state established counter name media_udp accept",
+            f"tcp sport {named('ice-tcp').first} ct state established counter name media_tcp accept",
         ]
     rules += [
         "ct state { established, related } accept",
@@ -115,15 +147,9 @@ def _out(target: Target, machine: Machine) -> list[str]:
                 rules.append(f"{name} daddr {_set(found)} {port} counter name {way.counter} accept")
     for inner in target.inner_ports(machine):
         there = [m.private4 for m in target.machines if inner.group in m.groups]
-        rules.append(
-            f"ip daddr {_set(there)} {inner.protocol} dport {inner.first} counter name to_{_name(inner)} accept"
-        )
+        rules.append(f"ip daddr {_set(there)} {_dport(inner)} counter name to_{_name(inner)} accept")
     if media:
-        for address in target.addresses(machine):
-            relay = f"udp sport {first}-{last} udp dport 7882 skuid livekit counter name media_relay accept"
-            rules.append(f"{'ip6' if ':' in address else 'ip'} daddr {address} {relay}")
-        sources = _set(("3478", "7882", f"{first}-{last}"))
-        rules.append(f"udp sport {sources} skuid livekit counter name media_dropped drop")
+        rules.append(f"udp sport {own_udp} skuid livekit counter name media_dropped drop")
     served = _set([str(port.first) for port in target.ports(machine) if port.protocol == "tcp"])
     return [
         *rules,
@@ -167,6 +193,8 @@ def _statement(statement: Mapping[str, Any]) -> str:
         return f"counter name {body}" if isinstance(body, str) else "counter"
     if kind == "log" and set(body) == {"prefix", "group"}:
         return f"log prefix '{body['prefix']}' group {body['group']}"
+    if kind == "reject" and body == {"type": "tcp reset"}:
+        return "reject with tcp reset"
     return kind if body is None else json.dumps(statement, sort_keys=True)
 
 

@@ -58,6 +58,8 @@ def attributes_of(answer: bytes) -> dict[int, bytes]:
 class Turn:
     """A client of one TURN server, over UDP. `credential` has `username` and `credential`, as browsers are given them."""
 
+    transport = UDP
+
     def __init__(self, server: str, port: int, credential: Mapping[str, str]) -> None:
         self._name, self._word = credential["username"], credential["credential"]
         self._socket = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
@@ -66,7 +68,7 @@ class Turn:
         self.server = server
         self._realm = self._nonce = self._key = b""
 
-    def _ask(
+    def ask(
         self, kind: int, attributes: bytes, peer: tuple[str, int] | None = None
     ) -> tuple[int, dict[int, bytes], bytes]:
         """Send a request, about a peer if one is given, up to three times: return the answer's kind, attributes and bytes."""
@@ -87,13 +89,13 @@ class Turn:
 
     def allocate(self) -> tuple[str, int]:
         """Return the address and port that the server relays from; ClassroomError if it gives none."""
-        _, first, _ = self._ask(ALLOCATE, attribute(TRANSPORT, UDP))
+        _, first, _ = self.ask(ALLOCATE, attribute(TRANSPORT, self.transport))
         self._realm, self._nonce = first.get(REALM, b""), first.get(NONCE, b"")
         secret = b":".join((self._name.encode(), self._realm, self._word.encode()))
         self._key = hashlib.md5(secret).digest()  # noqa: S324 - what the protocol asks for
-        kind, found, answer = self._ask(ALLOCATE, attribute(TRANSPORT, UDP))
+        kind, found, answer = self.ask(ALLOCATE, attribute(TRANSPORT, self.transport))
         if kind != ALLOCATE | SUCCESS or RELAYED not in found:
-            raise ClassroomError(f"TURN at {self.server} allocates nothing ({_code(found)})")
+            raise ClassroomError(f"TURN at {self.server} allocates nothing ({code_of(found)})")
         # XOR-RELAYED-ADDRESS has the form of XOR-MAPPED-ADDRESS.
         rest = attribute(0x0020, found[RELAYED])
         head = struct.pack("!HHI", 0x0101, len(rest), STUN_MAGIC) + answer[8:20]
@@ -101,8 +103,8 @@ class Turn:
 
     def permit(self, address: str, port: int) -> str:
         """Ask for the right to send to a peer; return an empty string, or why the server refuses."""
-        kind, found, _ = self._ask(PERMISSION, b"", (address, port))
-        return "" if kind == PERMISSION | SUCCESS else _code(found)
+        kind, found, _ = self.ask(PERMISSION, b"", (address, port))
+        return "" if kind == PERMISSION | SUCCESS else code_of(found)
 
     def send(self, address: str, port: int, data: bytes) -> None:
         """Let the server relay a datagram to a peer; whether it does is not told."""
@@ -113,11 +115,12 @@ class Turn:
     def close(self) -> None:
         """Give the allocation back."""
         with contextlib.suppress(ClassroomError, OSError):
-            self._ask(REFRESH, attribute(LIFETIME, bytes(4)))
+            self.ask(REFRESH, attribute(LIFETIME, bytes(4)))
         self._socket.close()
 
 
-def _code(found: Mapping[int, bytes]) -> str:
+def code_of(found: Mapping[int, bytes]) -> str:
+    """Return the error code of an answer's attributes as text."""
     value = found.get(CODE, b"")
     return f"error {value[2] * 100 + value[3]}" if len(value) >= 4 else "no reason"
 

@@ -1,6 +1,6 @@
 """Security group rules and codes come from one table each."""
 
-from classroom.config.ports import PORTS, Group, Shape, ports_for
+from classroom.config.ports import PORTS, RELAY, Group, Shape, ports_for
 from classroom.configure.provider.server import plain, secret
 from classroom.configure.resources import CROCKFORD
 from classroom.provision.access import Rule, security_groups
@@ -45,6 +45,15 @@ def test_only_media_machines_that_are_several_reach_what_they_share() -> None:
     assert "valkey" not in {p.name for p in ports_for(["front"], "split")}
     found = [(r.peer, r.prefix, r.ethertype) for r in groups_of("split", 2)["front"] if r.first == 6379]
     assert found == [("media", None, "IPv4")]
+
+
+def test_a_port_that_turn_reserves_is_a_relay_port() -> None:
+    """EVEN-PORT reserves the port after an even one (RFC 8656, 7.2); the firewall knows relay sockets by their ports."""
+    first, last = RELAY
+    assert first < last and last % 2 == 1
+    # The kernel gives other sockets a port from 32768 on.
+    assert first > 1023 and last < 32768
+    assert not any(port.first <= last and first <= port.last for port in PORTS)
 
 
 def test_every_way_in_has_a_source() -> None:

@@ -1,7 +1,10 @@
 """The firewall as text: by the port table, and as nft tells it."""
 
+from dataclasses import replace
+
 import pytest
 
+from classroom.config import ports
 from classroom.verify.deployment import Target
 from classroom.verify.network.firewall import effective, expected
 from classroom.verify.text_diff import same
@@ -65,6 +68,43 @@ def test_nothing_goes_out_but_by_the_tables() -> None:
     )
 
 
+@pytest.mark.parametrize(("shape", "last"), [("single", 10), ("split", 11)])
+def test_relay_sockets_reach_their_own_media_port_alone(shape: str, last: int) -> None:
+    target = Target(inventory(shape))
+    lines = expected(target, target.group("media")[0])
+    of = "30000-30999 skuid livekit counter name media_dropped"
+    to = "udp sport 30000-30999 udp dport 7882 skuid livekit counter name media_relay accept"
+    assert [line for line in lines if line.startswith("egress: ")][:5] == [
+        f"egress: ip daddr 203.0.113.{last} {to}",
+        f"egress: ip6 daddr 2001:db8:30::{last} {to}",
+        f"egress: udp sport {of} drop",
+        f"egress: tcp sport {of} reject with tcp reset",
+        "egress: oif lo accept",
+    ]
+    assert [line for line in lines if line.startswith("ingress: ")][:3] == [
+        "ingress: iif lo udp sport 30000-30999 udp dport != 7882 counter name media_dropped drop",
+        "ingress: iif lo tcp sport 30000-30999 counter name media_dropped drop",
+        "ingress: iif lo accept",
+    ]
+    assert sum("30000-30999" in line for line in lines) == 6
+
+
+def test_a_host_without_media_has_no_rules_for_relays() -> None:
+    target = Target(inventory())
+    lines = expected(target, target.group("front")[0])
+    assert "egress: oif lo accept" in lines and "ingress: iif lo accept" in lines
+    assert not any("30000" in line or "media_" in line for line in lines)
+
+
+def test_an_inner_range_is_let_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tuple(replace(port, last=7889) if port.name == "signal" else port for port in ports.PORTS)
+    monkeypatch.setattr(ports, "PORTS", table)
+    target = Target(inventory())
+    front, media = (expected(target, target.group(group)[0]) for group in ("front", "media"))
+    assert "egress: ip daddr 10.30.0.11 tcp dport 7880-7889 counter name to_signal accept" in front
+    assert "ingress: ip saddr 10.30.0.10 tcp dport 7880-7889 counter name signal accept" in media
+
+
 def rule(*expr: dict) -> dict:
     return {"rule": {"family": "inet", "table": "classroom", "chain": "ingress", "handle": 9, "expr": list(expr)}}
 
@@ -110,6 +150,11 @@ def test_administration_only_from_where_it_may() -> None:
                 }
             ],
             "tcp flags & (fin | syn) != syn",
+        ),
+        ([match("tcp", "sport", 1), {"reject": {"type": "tcp reset"}}], "tcp sport 1 reject with tcp reset"),
+        (
+            [{"match": {"op": "!=", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 7882}}],
+            "udp dport != 7882",
         ),
         ([{"log": {"prefix": "classroom-drop ", "group": 1}}], "log prefix 'classroom-drop ' group 1"),
     ],
