@@ -8,7 +8,7 @@ import sys
 import urllib.request
 from typing import Any
 
-from classroom.verify.network.port_scan import stun_binding
+from classroom.verify.network.stun import stun_binding
 
 
 def dns(address: str) -> str:

@@ -17,7 +17,8 @@ from classroom.verify.controls.page_requests import Request, Traffic
 from classroom.verify.deployment import Target
 from classroom.verify.network.capture import Capture
 from classroom.verify.network.nftables import as_text, drops, own_connections, read
-from classroom.verify.network.port_scan import own_address, stun_binding
+from classroom.verify.network.port_scan import own_address
+from classroom.verify.network.stun import stun_binding
 from classroom.verify.requirements import SECONDS
 from classroom.verify.ssh import Remote
 

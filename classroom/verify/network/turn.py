@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from classroom.common.errors import ClassroomError
-from classroom.verify.network.port_scan import STUN_MAGIC, mapped_address
+from classroom.verify.network.stun import STUN_MAGIC, mapped_address
 
 ALLOCATE, PERMISSION, SEND, BINDING, REFRESH = 0x003, 0x008, 0x016, 0x001, 0x004
 INDICATION, SUCCESS, ERROR = 0x010, 0x100, 0x110

@@ -10,7 +10,8 @@ import pytest
 
 from classroom.verify.browsers.browser import Meeting
 from classroom.verify.deployment import Target
-from classroom.verify.network.port_scan import own_address, stun_binding
+from classroom.verify.network.port_scan import own_address
+from classroom.verify.network.stun import stun_binding
 from classroom.verify.pytest_plugin import Verification
 from classroom.verify.record import record_of
 from classroom.verify.report.phrases import LANGUAGES

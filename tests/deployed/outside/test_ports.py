@@ -3,7 +3,8 @@
 import pytest
 
 from classroom.verify.deployment import Target
-from classroom.verify.network.port_scan import declared_tcp, declared_udp, own_address, send_datagrams, stun_binding
+from classroom.verify.network.port_scan import declared_tcp, declared_udp, own_address, send_datagrams
+from classroom.verify.network.stun import stun_binding
 from classroom.verify.ssh import Remote
 
 

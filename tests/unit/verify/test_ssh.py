@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from classroom.common.errors import ClassroomError
-from classroom.verify.network.port_scan import STUN_MAGIC, mapped_address
+from classroom.verify.network.stun import STUN_MAGIC, mapped_address
 from classroom.verify.ssh import parse_files, parse_listening
 
 TRANSACTION = b"0123456789ab"

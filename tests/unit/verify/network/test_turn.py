@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import struct
 
-from classroom.verify.network.port_scan import STUN_MAGIC
+from classroom.verify.network.stun import STUN_MAGIC
 from classroom.verify.network.turn import INTEGRITY, attribute, attributes_of, message, xor_address
 
 TRANSACTION = bytes.fromhex("78ad3433c6ad72c029da412e")
