@@ -89,7 +89,7 @@ gate:
 
 roles: install machine ## every role on a systemd-nspawn host: converge, no change the second time, Testinfra
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py \
-	  tests/roles/test_fleet.py tests/roles/test_each_role.py tests/roles/test_egress.py
+	  tests/roles/test_fleet.py tests/roles/test_each_role.py tests/roles/test_access.py tests/roles/test_egress.py
 
 drills: closed install machine ## what takes long: all roles together on one host and on three, live classes, runs cut off half-way
 	+@$(VENV)/python -m tests.budget --drills all-drills

@@ -1,4 +1,4 @@
 """What is known of the guest system, Debian's cloud image, before it boots."""
 
-LOGIN = "debian"
-"""The account of Debian's images that takes the first administrator's key."""
+IMAGE_ACCOUNT = "debian"
+"""The account that Debian's images make at their first boot; the first run locks it."""

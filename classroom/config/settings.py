@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 
 from classroom.common.errors import WrongUseError
 from classroom.config.declarations import OneOrMore
+from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
@@ -34,7 +35,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
 ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,30}")
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 DOMAIN = re.compile(rf"{LABEL}(\.{LABEL})+")
-RESERVED_ACCOUNTS = {"root", "debian", "verifier", "livekit", "portal", "www-data"}
+RESERVED_ACCOUNTS = {"root", IMAGE_ACCOUNT, "verifier", "livekit", "portal", "www-data"}
 
 
 def _network(value: str) -> str:
@@ -125,7 +126,9 @@ class Settings(_Section):
     domain: str = Field(description="Name of the class page, such as class.academy.example.")
     certificate: str = Field(description="The certificate chain for domain and its TURN names, PEM, the leaf first.")
     certificate_key: SecretStr = Field(description="The certificate's private key, PEM; keep it as a Pulumi secret.")
-    admins: list[Admin] = Field(min_length=1, description="Administrators; the first one's key opens new machines.")
+    admins: list[Admin] = Field(
+        min_length=1, description="Administrators; the first key opens new machines, at a change one has to remain."
+    )
     ssh_from: list[NetworkText] = Field(min_length=1, description="Networks from which SSH is allowed.")
     classes: list[Class] = Field(min_length=1, description="The classes.")
     policy: Policy = Field(

@@ -5,7 +5,7 @@ from typing import Any
 
 from classroom.config import declarations
 from classroom.config.endpoints import egress_rows, host_services, rows_for
-from classroom.config.guest import LOGIN
+from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.plan import Plan
 from classroom.config.ports import GROUPS, RELAY, ports_for
 from classroom.config.settings import Settings
@@ -26,7 +26,8 @@ def inventory(
         found = addresses[plan.name]
         hostvars[plan.name] = {
             "ansible_host": found["public4"],
-            "ansible_user": LOGIN,
+            # By hand; `up` chooses for each machine an account that accepts its login.
+            "ansible_user": settings.admins[0].name,
             "classroom_server_id": found["server"],
             "classroom_private4": found["private4"],
             "classroom_public4": found["public4"],
@@ -44,6 +45,7 @@ def inventory(
         "classroom_shape": settings.shape,
         "classroom_ipv6": settings.ipv6 is not None,
         "classroom_ssh_from": settings.ssh_from,
+        "classroom_image_account": IMAGE_ACCOUNT,
         "classroom_admins": [a.model_dump() for a in settings.admins],
         "classroom_classes": [{"name": c.name, "size": c.size, "room": c.room} for c in settings.classes],
         "classroom_certificate": settings.certificate,

@@ -1,6 +1,6 @@
 """The resources of our own provider, as the program declares them, and the providers themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -28,7 +28,8 @@ class Configure(pulumi.CustomResource):
     """Ansible on all machines; runs when a machine, a variable, a secret or the roles' digest has changed.
 
     `hosts` maps each machine's name to its `server` and `image` ids and its `address`; `secrets` are encrypted in the state;
-    `broken` maps each machine that the cloud holds in ERROR to the reason. After it `hostKeys` maps each name to the
+    `broken` maps each machine that the cloud holds in ERROR to the reason. `admins` are those of the inventory, known at a
+    preview too: all of them cannot be replaced at once. After it `installedAdmins` are these, and `hostKeys` maps each name to the
     machine's SSH host keys. `cloud` and `region` only tell where consoles are read: they cause no run by themselves.
     """
 
@@ -39,6 +40,7 @@ class Configure(pulumi.CustomResource):
         cloud: str | None,
         region: str,
         broken: Mapping[str, str],
+        admins: Sequence[Mapping[str, str]],
         hosts: Input[Any],
         inventory: Input[Any],
         secrets: Input[Any],
@@ -49,6 +51,7 @@ class Configure(pulumi.CustomResource):
             "region": region,
             "broken": broken,
             "digest": roles_digest(),
+            "admins": admins,
             "hosts": hosts,
             # As one text: the engine looks at each value of a structure a dozen times.
             "inventory": Output.json_dumps(inventory, sort_keys=True),

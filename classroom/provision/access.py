@@ -35,7 +35,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class AccessArgs:
-    """`groups` are the rules of each security group; `public_key` is the first administrator's."""
+    """`groups` are the rules of each security group; `public_key`, the first administrator's, opens new machines."""
 
     stack: str
     groups: Mapping[Group, Sequence[Rule]]

@@ -91,6 +91,7 @@ class Classroom(pulumi.ComponentResource):
             cloud=settings.cloud,
             region=settings.region,
             broken=found.broken,
+            admins=[admin.model_dump() for admin in settings.admins],
             hosts={
                 name: {"server": m.server_id, "image": m.image_id, "address": m.public4} for name, m in machines.items()
             },

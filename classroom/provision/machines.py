@@ -14,7 +14,7 @@ from classroom.provision.access import Access
 from classroom.provision.network import Network, tag
 
 KEPT = ["keyPair", "imageName", "userData"]
-"""What holds for new machines only. The base role brings another key to machines that are there; another image or first
+"""What holds for new machines only. Role base brings another key to machines that are there; another image or first
 boot would rebuild all of them at once, under running classes: the preflight names the command that renews them one by one."""
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import openstack
 
+from classroom.config.guest import IMAGE_ACCOUNT
+
 KEY = os.environ["CLASSROOM_SSH_KEY"]
 OPEN_WITHOUT_LISTENER, CLOSED = 8099, 8098
 
@@ -36,7 +38,7 @@ def login(address: str, known_hosts: Path, command: str) -> subprocess.Completed
     """Run a command on the server; the host's key must be the known one."""
     options = [f"UserKnownHostsFile={known_hosts}", "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=10"]
     words = ["ssh", "-F", "none", "-i", KEY, *(word for option in options for word in ("-o", option))]
-    return subprocess.run([*words, f"debian@{address}", command], capture_output=True, text=True, check=False)
+    return subprocess.run([*words, f"{IMAGE_ACCOUNT}@{address}", command], capture_output=True, text=True, check=False)
 
 
 def boot(cloud: openstack.connection.Connection, name: str, undo: contextlib.ExitStack) -> dict[str, Any]:

@@ -23,6 +23,7 @@ ORDER = (
     "test_outside",
     "test_bad_input",
     "test_replaced",
+    "test_administrators",
     "test_faults",
     "test_planted",
     "test_end",

@@ -18,9 +18,9 @@ AREAS = ("every", "front", "media", "outside/test_page.py")
 WITHOUT = frozenset({"inside"})
 
 
-def look(inventory: Path) -> dict[str, str]:
-    """Return the outcome of every test by its name."""
-    found: dict[str, str] = json.loads(_outside("check", inventory).stdout.splitlines()[-1])
+def look(inventory: Path, env: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the outcome of every test by its name; `env` goes before the member's own variables."""
+    found: dict[str, str] = json.loads(_outside("check", inventory, env=env).stdout.splitlines()[-1])
     assert len(found) > 40
     return found
 
@@ -35,9 +35,9 @@ def red(outcomes: dict[str, str]) -> set[str]:
     return {test for test, outcome in outcomes.items() if outcome == "failed"}
 
 
-def _outside(*words: object) -> subprocess.CompletedProcess[str]:
+def _outside(*words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run this file as a program, as a client out there."""
-    answer = as_client(sys.executable, "-m", "tests.rehearsal.quick_check", *words)
+    answer = as_client(sys.executable, "-m", "tests.rehearsal.quick_check", *words, env=env)
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
     return answer
 
@@ -55,8 +55,9 @@ def check(inventory: Path) -> dict[str, str]:
 def admin(inventory: Path, machine: str, command: str) -> int:
     """Run a shell command as root on a machine, with an administrator's login, and return its status."""
     with tempfile.TemporaryDirectory() as scratch:
-        config = Target.read(inventory).write_ssh(Path(scratch))
-        argv = ["ssh", "-F", config, "-o", "ControlMaster=no", f"debian@{machine}", "sudo", "-n", "sh", "-e"]
+        target = Target.read(inventory)
+        config, account = target.write_ssh(Path(scratch)), target.vars["classroom_admins"][0]["name"]
+        argv = ["ssh", "-F", config, "-o", "ControlMaster=no", f"{account}@{machine}", "sudo", "-n", "sh", "-e"]
         return subprocess.run([str(a) for a in argv], input=command, text=True, check=False).returncode
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.verify.deployment import Group, Target
 from tests.rehearsal.quick_check import administer, look, red
 
@@ -108,6 +109,36 @@ FAULTS = {
     "SSH takes passwords": Fault(
         "media",
         "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-fault.conf",
+        "rm /etc/ssh/sshd_config.d/00-fault.conf",
+        frozenset({"every/test_ssh_takes_keys_only[{m}]"}),
+    ),
+    "the image's account gets its shell and groups back": Fault(
+        "front",
+        f"usermod --shell /bin/bash --append --groups sudo {IMAGE_ACCOUNT}",
+        f"usermod --shell /usr/sbin/nologin --groups '' {IMAGE_ACCOUNT}",
+        frozenset(
+            {
+                "every/test_accounts_that_can_log_in[{m}]",
+                "every/test_accounts_with_an_ordinary_number[{m}]",
+                "every/test_groups_that_give_rights[{m}]",
+            }
+        ),
+    ),
+    "an account more is in the administrators' group": Fault(
+        "media",
+        "useradd --shell /usr/sbin/nologin --groups classroom-admins mallory",
+        "userdel mallory",
+        frozenset({"every/test_accounts_with_an_ordinary_number[{m}]", "every/test_groups_that_give_rights[{m}]"}),
+    ),
+    "a home folder has a key": Fault(
+        "media",
+        "install -d -m 700 /root/.ssh; echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA stranger' > /root/.ssh/authorized_keys",
+        "rm /root/.ssh/authorized_keys",
+        frozenset({"every/test_no_home_folder_has_keys[{m}]"}),
+    ),
+    "the SSH server reads keys in home folders": Fault(
+        "media",
+        "echo 'AuthorizedKeysFile .ssh/authorized_keys' > /etc/ssh/sshd_config.d/00-fault.conf",
         "rm /etc/ssh/sshd_config.d/00-fault.conf",
         frozenset({"every/test_ssh_takes_keys_only[{m}]"}),
     ),

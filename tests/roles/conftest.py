@@ -31,10 +31,12 @@ def fleet_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Fleet]]:
 
 @pytest.fixture(scope="session")
 def login() -> Callable[..., Any]:
-    """Return Testinfra's view of a host of a fleet, as root unless `user` is given."""
+    """Return Testinfra's view of a host of a fleet, as root unless a `user` is given."""
 
-    def host(fleet: Fleet, name: str, user: str = "debian") -> Any:
-        found = testinfra.get_host(f"ssh://{user}@{name}", ssh_config=str(fleet.ssh_config), sudo=user == "debian")
+    def host(fleet: Fleet, name: str, user: str = "") -> Any:
+        found = testinfra.get_host(
+            f"ssh://{user or fleet.account(name)}@{name}", ssh_config=str(fleet.ssh_config), sudo=not user
+        )
         assert found.check_output("hostname") == name
         return found
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, REPO
+from classroom.config.guest import IMAGE_ACCOUNT
 from rehearsal.lab import CGROUPS, end_groups
 from tests.roles import outside, packages
 
@@ -28,6 +29,8 @@ STATES = CACHE / "roles"
 GROUP = "classroom-roles-"
 """Each fleet has control groups of this name, with its own after it."""
 CLIENT4, CLIENT6 = "198.51.100.7", "2001:db8:c::7"  # participants of a class come from here
+ADMINISTRATOR = "ada"
+"""The plays' first administrator, whose key is the image's account's too."""
 OUTSIDE = sorted({a for both in outside.NAMES.values() for a in both} | {outside.DNS4, outside.DNS6})
 BOOT_SECONDS = 60
 
@@ -57,6 +60,7 @@ class Fleet:
         self.ssh_config = self.state / "ssh_config"
         # Sockets have short paths only, and the cache may stand anywhere.
         self.sockets = Path("/run/classroom-roles") / sha256(str(self.state).encode()).hexdigest()[:8]
+        self._locked: set[str] = set()
 
     @property
     def hosts(self) -> dict[str, Host]:
@@ -101,7 +105,7 @@ class Fleet:
         (self.state / "known_hosts").write_text("\n".join(known) + "\n")
         self.ssh_config.write_text(
             "".join(f"Host {h.name} {h.address4}\n  HostName {h.address4}\n" for h in hosts)
-            + f"Host *\n  User debian\n  IdentityFile {self.state}/key\n  IdentitiesOnly yes\n  IdentityAgent none\n"
+            + f"Host *\n  User {IMAGE_ACCOUNT}\n  IdentityFile {self.state}/key\n  IdentitiesOnly yes\n  IdentityAgent none\n"
             f"  UserKnownHostsFile {self.state}/known_hosts\n  GlobalKnownHostsFile /dev/null\n"
             "  StrictHostKeyChecking yes\n"
             f"  ControlMaster auto\n  ControlPersist 30s\n  ControlPath {self.sockets}/%r@%n\n  LogLevel ERROR\n"
@@ -144,6 +148,15 @@ class Fleet:
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
+    def account(self, name: str) -> str:
+        """Return the account with all rights on a host: the image's, or the first administrator once that is locked.
+
+        The caller is in the fleet's network.
+        """
+        if name not in self._locked and not _logs_in(self.ssh_config, name):
+            self._locked.add(name)
+        return ADMINISTRATOR if name in self._locked else IMAGE_ACCOUNT
+
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
         """Be in the hosts' network while the context lasts: this thread, and the processes that it starts."""
@@ -155,6 +168,11 @@ class Fleet:
         finally:
             packages.enter_namespace(before)
             os.close(before)
+
+
+def _logs_in(ssh_config: Path, name: str) -> bool:
+    argv = ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", name, "true"]
+    return not subprocess.run(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
 
 
 def _run(*argv: object) -> None:
@@ -174,14 +192,15 @@ def _prepare(root: Path, host: Host, state: Path) -> None:
     (root / "etc/ssh/ssh_host_ed25519_key").write_bytes((state / f"{host.name}.hostkey").read_bytes())
     (root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
     (root / "etc/ssh/ssh_host_ed25519_key.pub").write_bytes((state / f"{host.name}.hostkey.pub").read_bytes())
-    _run("chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", "--groups", "adm,sudo", "debian")
-    rights = root / "etc/sudoers.d/90-first-login"
-    rights.write_text("debian ALL=(ALL) NOPASSWD:ALL\n")
+    _run("chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", "--groups", "adm,sudo", IMAGE_ACCOUNT)
+    rights = root / "etc/sudoers.d/90-cloud-init-users"
+    rights.write_text(f"{IMAGE_ACCOUNT} ALL=(ALL) NOPASSWD:ALL\n")
     rights.chmod(0o440)
-    keys = root / "home/debian/.ssh"
+    home = root / "home" / IMAGE_ACCOUNT
+    keys = home / ".ssh"
     keys.mkdir(mode=0o700)
     (keys / "authorized_keys").write_bytes((state / "key.pub").read_bytes())
-    owner = (root / "home/debian").stat()
+    owner = home.stat()
     for path in (keys, keys / "authorized_keys"):
         os.chown(path, owner.st_uid, owner.st_gid)
 

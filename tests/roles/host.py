@@ -34,7 +34,9 @@ def shell(command: list[str]) -> int:
     if not fleet.pid():
         raise ClassroomError("no host is kept: start one with `make role ROLE=base`")
     with fleet.network():
-        return subprocess.run(["ssh", "-F", str(fleet.ssh_config), "class", *command]).returncode
+        return subprocess.run(
+            ["ssh", "-F", str(fleet.ssh_config), "-l", fleet.account("class"), "class", *command]
+        ).returncode
 
 
 def down() -> int:

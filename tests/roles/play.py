@@ -23,9 +23,10 @@ from cryptography.x509.oid import NameOID
 
 from classroom.common.paths import REPO
 from classroom.config.endpoints import egress_rows, endpoints_of, host_services, rows_for
+from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import RELAY, Shape, ports_for
 from classroom.configure import artifacts
-from tests.roles.fleet import Fleet
+from tests.roles.fleet import ADMINISTRATOR, Fleet
 from tests.roles.outside import ENDPOINTS
 
 ANSIBLE = REPO / "ansible"
@@ -33,7 +34,7 @@ DOMAIN = "class.example"
 CODES = {"teacher": "ABCDEFGHJKMNP", "pupil": "ABCD2345"}
 
 # What a role alone needs on its host before it.
-NEEDS = {"web": ["tls"]}
+NEEDS = {"web": ["tls"], "access": ["base"]}
 
 
 @dataclass
@@ -98,6 +99,7 @@ class Play:
     def __init__(self, fleet: Fleet, shape: Shape = "single", hosts: Sequence[str] = ("class",)) -> None:
         """Make inventory, certificate and secrets below the fleet's state."""
         self.fleet, self.shape, self.names = fleet, shape, list(hosts)
+        self.user = ""  # who logs in; without a name, whoever has all rights
         self.front = self.names[:1]
         self.media = self.names if shape == "single" else self.names[1:]
         # A kept host meets the same class again: secret and certificate stay.
@@ -125,8 +127,9 @@ class Play:
             "classroom_domain": DOMAIN,
             "classroom_shape": shape,
             "classroom_ipv6": True,
+            "classroom_image_account": IMAGE_ACCOUNT,
             "classroom_ssh_from": ["0.0.0.0/0", "::/0"],
-            "classroom_admins": [{"name": "ada", "public_key": key}],
+            "classroom_admins": [{"name": ADMINISTRATOR, "public_key": key}],
             "classroom_classes": [{"name": "CM2", "size": 30, "room": "cm2"}],
             "classroom_certificate": given["chain"],
             "classroom_network_cidr": "203.0.113.0/24",
@@ -157,7 +160,7 @@ class Play:
         variables = {
             name: {
                 "ansible_host": hosts[name].address4,
-                "ansible_user": "debian",
+                "ansible_user": self.user or self.fleet.account(name),
                 "classroom_private4": hosts[name].address4,
                 "classroom_public4": hosts[name].address4,
                 "classroom_public6": hosts[name].address6,
@@ -184,7 +187,7 @@ class Play:
         book = ANSIBLE / "site.yml"
         if roles:
             wanted = list(dict.fromkeys(r for role in roles for r in [*NEEDS.get(role, []), role]))
-            group = {"media": "media", "base": "all", "firewall": "all"}.get(roles[0], "front")
+            group = {"media": "media", "access": "all", "base": "all", "firewall": "all"}.get(roles[0], "front")
             book = state / "role.yml"
             book.write_text(json.dumps([{"hosts": group, "become": True, "gather_facts": False, "roles": wanted}]))
             (state / "group_vars").unlink(missing_ok=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from classroom.config.guest import IMAGE_ACCOUNT
 from tests.roles.fleet import Fleet
 from tests.roles.play import DOMAIN, NEEDS, Play
 
-ROLES = ("base", "firewall", "tls", "media", "portal", "web", "valkey")
+ROLES = ("access", "base", "firewall", "tls", "media", "portal", "web", "valkey")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,7 @@ def test_second_run_changes_nothing(role: tuple[str, Play, Any]) -> None:
 def test_what_the_role_left(role: tuple[str, Play, Any], fleet: Fleet, login: Callable[..., Any]) -> None:
     name, play, host = role
     {
+        "access": left_by_access,
         "base": left_by_base,
         "firewall": left_by_firewall,
         "tls": left_by_tls,
@@ -50,6 +52,12 @@ def test_what_the_role_left(role: tuple[str, Play, Any], fleet: Fleet, login: Ca
     assert host.check_output("systemctl --failed --plain --no-legend") == ""
 
 
+def left_by_access(play: Play, host: Any) -> None:
+    assert host.check_output("ls /etc/ssh/authorized_keys.d").split() == ["ada", "verifier"]
+    shells = host.check_output("getent passwd | grep -v -e nologin -e /bin/sync -e /bin/false | cut -d : -f 1 | sort")
+    assert shells.split() == ["ada", "root", "verifier"]
+
+
 def left_by_base(play: Play, host: Any) -> None:
     for account, groups in {"ada": ["ada", "classroom-admins"], "verifier": ["verifier"]}.items():
         assert sorted(host.user(account).groups) == groups
@@ -57,7 +65,11 @@ def left_by_base(play: Play, host: Any) -> None:
         keys = host.file(f"/etc/ssh/authorized_keys.d/{account}")
         assert (keys.user, keys.group, keys.mode) == ("root", "root", 0o644)
         assert keys.content_string.strip() == play.vars["classroom_admins"][0]["public_key"]
+    # The image's account stays open until role access has tried an administrator's login.
+    assert host.check_output("ls /etc/ssh/authorized_keys.d").split() == ["ada", IMAGE_ACCOUNT, "verifier"]
     settings = set(host.check_output("/usr/sbin/sshd -T").splitlines())
+    assert {"authorizedkeysfile /etc/ssh/authorized_keys.d/%u", "authorizedkeyscommand none"} <= settings
+    assert {"trustedusercakeys none", "permituserrc no", "permituserenvironment no"} <= settings
     assert {"passwordauthentication no", "kbdinteractiveauthentication no", "permitrootlogin no"} <= settings
     assert "authenticationmethods publickey" in settings
     assert host.package("unattended-upgrades").is_installed

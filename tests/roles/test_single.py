@@ -304,10 +304,11 @@ def test_the_verifier_may_do_exactly_this(play: Play, login: Callable[..., Any])
 def test_a_former_administrator_is_out(play: Play, host: Any, tmp_path: Path) -> None:
     ada = play.vars["classroom_admins"]
     play.vars["classroom_admins"] = [*ada, {"name": "bob", "public_key": ada[0]["public_key"]}]
-    play.run("base").good()
+    play.run("access").good()
     assert host.file("/etc/ssh/authorized_keys.d/bob").exists
     play.vars["classroom_admins"] = ada
-    play.run("base").good()
+    play.run("access").good()
+    assert not host.user("bob").exists
     assert not host.file("/etc/ssh/authorized_keys.d/bob").exists
     assert host.file("/etc/ssh/authorized_keys.d/ada").exists
 

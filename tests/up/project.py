@@ -26,7 +26,15 @@ wanted = json.loads(open(os.path.join(os.path.dirname(os.path.abspath(__file__))
 made = Secret("made", length=wanted["length"], alphabet="01", opts=opts)
 secrets = {"planted": pulumi.Output.secret(wanted["secret"]), "made": made.value}
 configure = Configure(
-    "configure", cloud=None, region="nowhere", broken=wanted["broken"], hosts={}, inventory=wanted["inventory"], secrets=secrets, opts=opts
+    "configure",
+    cloud=None,
+    region="nowhere",
+    broken=wanted["broken"],
+    admins=wanted["admins"],
+    hosts={},
+    inventory=wanted["inventory"],
+    secrets=secrets,
+    opts=opts,
 )
 pulumi.export("made", made.value)
 """
@@ -84,7 +92,8 @@ class Project:
             "all": {"vars": variables},
             "_meta": {"hostvars": {"here": host}},
         }
-        project = cls(root, {"inventory": inventory, "secret": secret, "broken": {}, "length": 40})
+        admins = [{"name": "ada", "public_key": "ssh-ed25519 AAAAada ada"}]
+        project = cls(root, {"inventory": inventory, "admins": admins, "secret": secret, "broken": {}, "length": 40})
         project.save()
         done = project.pulumi("stack", "init", "t")
         assert done.returncode == 0, done.stderr

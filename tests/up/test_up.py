@@ -147,6 +147,34 @@ def test_a_failure_names_host_task_reason_and_what_to_do(project: Project) -> No
     assert "ok here: Last" in answer.stdout
 
 
+@pytest.mark.parametrize("command", [("preview",), ("up", "--yes", "--skip-preview")])
+def test_replacing_all_administrators_at_once_is_refused_before_anything_changes(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    before, state = project.wanted["admins"], project.state()
+    project.wanted["admins"] = [{"name": "ada", "public_key": "ssh-ed25519 AAAAother ada"}]
+    project.save()
+    answer = project.pulumi(*command, "--stack", "t")
+    project.wanted["admins"] = before
+    project.save()
+    assert answer.returncode != 0, answer.stdout
+    said = answer.stdout + answer.stderr
+    assert "on the machines ('ada')" in said and "in two steps: add the new ones" in said, said
+    assert "Traceback" not in said and "ok here" not in said and "rpc error" not in said, said
+    assert "AAAAother" not in project.state()
+    assert state == project.state() or command[0] == "up"
+
+
+def test_administrators_are_replaced_in_two_steps(project: Project) -> None:
+    old, new = project.wanted["admins"][0], {"name": "bob", "public_key": "ssh-ed25519 AAAAbob bob"}
+    for wanted in ([old, new], [new]):
+        project.wanted["admins"] = wanted
+        project.set(seconds=0)
+        answer = project.up()
+        assert answer.returncode == 0, answer.stdout
+        assert "ok here: Last" in answer.stdout
+
+
 def test_a_forced_run_leaves_no_difference(project: Project) -> None:
     answer = project.up("--expect-no-changes")
     assert answer.returncode == 0 and "ok here: Last" not in answer.stdout, answer.stdout

@@ -48,12 +48,7 @@ class Ansible:
 
     def known(self) -> HostKeys:
         """Return the host keys of machines that are still the same server with the same image as in the last run."""
-        before, now = self._old.get("hosts", {}), self._inputs["hosts"]
-        same = {
-            name
-            for name, host in now.items()
-            if all(before.get(name, {}).get(k) == host[k] for k in ("server", "image"))
-        }
+        same = unchanged(self._old, self._inputs["hosts"])
         return {name: keys for name, keys in self._old.get("hostKeys", {}).items() if keys and name in same}
 
     def _run(self, private: Path) -> HostKeys:
@@ -61,6 +56,7 @@ class Ansible:
         job = {
             "inputs": self._inputs | {"inventory": json.loads(self._inputs["inventory"])},
             "known": host_keys,
+            "installed": installed(self._old),
             "private": str(private),
             "stack": self._stack,
             "force": bool(os.environ.get("CLASSROOM_FORCE")),
@@ -104,6 +100,22 @@ class Ansible:
         self._stopped = True
         if self._child and self._child.stdin and self._child.poll() is None:
             self._child.stdin.close()
+
+
+def unchanged(old: dict[str, Any], hosts: dict[str, dict[str, str]]) -> set[str]:
+    """Return the machines that are still the same server with the same image as in the last run."""
+    before = old.get("hosts", {})
+    return {
+        name for name, host in hosts.items() if all(before.get(name, {}).get(k) == host[k] for k in ("server", "image"))
+    }
+
+
+def installed(old: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the administrators that the last complete run left on the machines, of what that run left in the state."""
+    if "installedAdmins" in old or "inventory" not in old:
+        return list(old.get("installedAdmins", []))
+    # An earlier version kept them in the inventory alone.
+    return list(json.loads(old["inventory"])["all"]["vars"].get("classroom_admins", []))
 
 
 @contextlib.contextmanager

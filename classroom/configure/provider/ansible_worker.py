@@ -23,6 +23,7 @@ from classroom.clients.openstack import OpenStackClient, connect
 from classroom.clients.pulumi_cli import replace_command
 from classroom.common.errors import ClassroomError
 from classroom.configure.provider.ansible_process import HostKeys
+from classroom.configure.provider.login import Logins, NoLoginError, choose, own_keys, ssh_login, ssh_options
 
 PR_SET_CHILD_SUBREAPER = 36
 CONSOLE_SECONDS = 240.0
@@ -85,8 +86,9 @@ class Run:
                     self.say("task", f"… {who}: {what} ({time.monotonic() - since:.0f} s)")
 
     def go(self) -> None:
-        """Read the host keys, then run the roles."""
+        """Read the host keys, choose the accounts to log in with, then run the roles."""
         start = time.monotonic()
+        inventory = self._inputs["inventory"]
         if self._inputs["hosts"]:
             keys = self._host_keys()
             self.say("keys", keys=keys)
@@ -94,7 +96,8 @@ class Run:
             lines = [f"{addresses[name]} {key}\n" for name, found in keys.items() for key in found]
             (self.private / "known_hosts").write_text("".join(lines))
             self._wait_for_ssh(addresses)
-        self._run_roles(start)
+            inventory = with_logins(inventory, self._logins(addresses))
+        self._run_roles(start, inventory)
 
     def _host_keys(self) -> HostKeys:
         """Return each machine's host keys as its console shows them, or those of the last run if it shows them no more."""
@@ -117,12 +120,22 @@ class Run:
                     if time.monotonic() - start > CONSOLE_SECONDS:
                         self._no_keys([name for name in hosts if name not in found])
                     time.sleep(0.5)
-        for name, keys in found.items():
-            if known.get(name) not in (None, keys):
-                self.say("note", f"{name}: its console shows other host keys than before; the machine was made anew")
+        changed = [name for name, keys in known.items() if set(keys) != set(found.get(name, keys))]
+        for name in changed:
+            self.say("failed", self._changed(name, found[name], known[name]))
+        if changed:
+            raise Stopped
         if set(found) - set(known):
             self.say("note", f"host keys read from the consoles after {time.monotonic() - start:.1f} s")
         return found
+
+    def _changed(self, name: str, shown: list[str], known: list[str]) -> str:
+        return (
+            f"{name}: its console shows another host key ({', '.join(shown)}) than the last run knew of the same server with the same"
+            f" image ({', '.join(known)}): its system was rebuilt or replaced, or the key was exchanged on it; do not log in. Nothing on"
+            " it is worth keeping, also if you rebuilt it on purpose: replace the machine with"
+            f" {replace_command(self._job['stack'], name)}"
+        )
 
     def _look(self, cloud: OpenStackClient, name: str) -> list[str]:
         """Return the host keys on a machine's console; say what is wrong with a machine that will not boot by itself."""
@@ -180,11 +193,40 @@ class Run:
         if self._failures:
             raise Stopped
 
+    def _logins(self, addresses: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Return for each machine the account that logs in, and the administrator whose login is tried at the end."""
+        now, before, known = self._inputs["admins"], self._job["installed"], self._job["known"]
+        keys = own_keys(next(iter(addresses.values())))
+        logins = Logins(before, now, keys)
+        if fault := logins.fault():
+            raise ClassroomError(fault)
+        self._busy = dict.fromkeys(addresses, ("tries to log in", time.monotonic()))
+
+        def one(name: str) -> dict[str, str] | None:
+            try:
+                attempt = ssh_login(self._ssh_options(), addresses[name])
+                login = choose(name, logins.candidates(known=name in known), attempt, self._go_on)
+            except NoLoginError as error:
+                self.say("failed", str(error))
+                return None
+            finally:
+                self._busy.pop(name, None)
+            return {"ansible_user": login, "classroom_login": logins.final(login)}
+
+        with ThreadPoolExecutor(8) as pool:
+            found = dict(zip(addresses, pool.map(one, addresses), strict=True))
+        self._go_on()
+        if self._failures:
+            raise Stopped
+        used = ", ".join(f"{name} as {login['ansible_user']}" for name, login in found.items() if login)
+        self.say("note", f"logs in: {used}")
+        return {name: login for name, login in found.items() if login}
+
     def _go_on(self) -> None:
         if self.stopped.is_set():
             raise Stopped
 
-    def _run_roles(self, start: float) -> None:
+    def _run_roles(self, start: float, inventory: dict[str, Any]) -> None:
         from classroom.common.paths import REPO
         from classroom.configure import artifacts
 
@@ -203,12 +245,14 @@ class Run:
         result = ansible_runner.run(
             private_data_dir=str(self.private),
             playbook=str(playbooks / "site.yml"),
-            inventory=static(self._inputs["inventory"]),
+            inventory=static(inventory),
             extravars=variables,
             envvars={
                 "ANSIBLE_CONFIG": str(playbooks / "ansible.cfg"),
                 "ANSIBLE_HOME": str(self.private / "home"),
-                "ANSIBLE_SSH_ARGS": self._ssh_arguments(),
+                "ANSIBLE_SSH_ARGS": shlex.join(
+                    w for pair in self._ssh_options().items() for w in ("-o", "=".join(pair))
+                ),
                 "ANSIBLE_NOCOLOR": "1",
                 "LC_ALL": "C.UTF-8",
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -234,8 +278,8 @@ class Run:
         if not self._failures:
             self.say("done")
 
-    def _ssh_arguments(self) -> str:
-        words = {
+    def _ssh_options(self) -> dict[str, str]:
+        return {
             "ControlMaster": "auto",
             "ControlPersist": "60s",
             "ControlPath": f"{self.private}/cp-%C",
@@ -245,11 +289,8 @@ class Run:
             "UpdateHostKeys": "no",
             "PreferredAuthentications": "publickey",
             "ServerAliveInterval": "15",
+            **ssh_options(),
         }
-        key = os.environ.get("CLASSROOM_SSH_KEY")
-        if key:
-            words |= {"IdentitiesOnly": "yes", "IdentityFile": key}
-        return shlex.join(part for name, value in words.items() for part in ("-o", f"{name}={value}"))
 
     def _event(self, event: dict[str, Any]) -> bool:
         data = event.get("event_data", {})
@@ -286,11 +327,8 @@ class Run:
         if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
             return f"{text}; its host key is none of those that its console showed: do not log in, replace the machine"
         if "Permission denied (publickey" in text:
-            first = self._inputs["inventory"]["all"]["vars"]["classroom_admins"][0]["name"]
-            return (
-                f"{text}; log in with the private key of an administrator (on a new machine the first one's, '{first}'): set"
-                " CLASSROOM_SSH_KEY, or ssh-add it"
-            )
+            names = ", ".join(f"'{admin['name']}'" for admin in self._inputs["admins"])
+            return f"{text}; log in with the private key of an administrator ({names}): set CLASSROOM_SSH_KEY, or ssh-add it"
         if "classroom_force" in text:
             return f"{text} (after all: `classroom configure --stack {self._job['stack']} --force`)"
         return text
@@ -300,6 +338,12 @@ def host_keys(console: str) -> list[str]:
     """Return the SSH host keys in the last list of them on a console; none if the list is not there or not whole."""
     shown = KEYS.findall(console)
     return [" ".join(pair) for pair in KEY.findall(shown[-1])] if shown else []
+
+
+def with_logins(inventory: dict[str, Any], logins: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return the inventory with the accounts that were chosen for each machine."""
+    hostvars = {name: {**values, **logins[name]} for name, values in inventory["_meta"]["hostvars"].items()}
+    return {**inventory, "_meta": {"hostvars": hostvars}}
 
 
 def static(dynamic: dict[str, Any]) -> dict[str, Any]:

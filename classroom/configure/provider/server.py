@@ -24,7 +24,8 @@ from pulumi.runtime.proto import (
 )
 
 from classroom.common.errors import ClassroomError
-from classroom.configure.provider.ansible_process import Ansible, FailedError
+from classroom.configure.provider.ansible_process import Ansible, FailedError, installed, unchanged
+from classroom.configure.provider.login import replaced_at_once
 
 SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -98,6 +99,15 @@ def wrong(kind: str, inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
     return faults
 
 
+def refused(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """Return why the machines of the last run cannot get these administrators; new machines take any."""
+    before, now = plain(dict(old)), plain(dict(new))
+    hosts = now.get("hosts", {})
+    if UNKNOWN in (now["admins"], hosts) or (hosts and not unchanged(before, hosts)):
+        return None
+    return replaced_at_once(installed(before), now["admins"])
+
+
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """Creates, updates and forgets the two kinds of resource; the engine calls it."""
 
@@ -124,9 +134,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in faults]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
-    def Diff(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+    def Diff(self, request: Any, context: Any) -> Any:
         """Tell which inputs differ; another length or alphabet makes a new secret."""
         kind, forced = _kind(request.urn), bool(os.environ.get("CLASSROOM_FORCE"))
+        if kind == CONFIGURE:
+            _refuse(_read(request.olds), _read(request.news), context)
         changed = changes(kind, _read(request.old_inputs), _read(request.news), forced=forced)
         some = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
         replaces = changed if kind == RANDOM else []
@@ -148,6 +160,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> Any:
         """Configure the machines again; a preview does nothing."""
         inputs, old = _read(request.news), _read(request.olds)
+        _refuse(old, inputs, context)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_write(inputs | {"hostKeys": old.get("hostKeys", UNKNOWN)}))
         outputs = self._configure(request.urn, inputs, old, request.id, context)
@@ -184,11 +197,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         try:
             if self._cancelled:
                 raise FailedError(["cancelled before Ansible ran"], ansible.known())
-            return inputs | {"hostKeys": ansible.run()}
+            return inputs | {"hostKeys": ansible.run(), "installedAdmins": inputs["admins"]}
         except FailedError as failure:
-            _failed(identity, inputs | {"hostKeys": failure.host_keys}, failure.reasons, context)
+            left = {"hostKeys": failure.host_keys, "installedAdmins": installed(plain(old))}
+            _failed(identity, inputs | left, failure.reasons, context)
         except ClassroomError as error:
-            _failed(identity, inputs | {"hostKeys": ansible.known()}, [str(error)], context)
+            left = {"hostKeys": ansible.known(), "installedAdmins": installed(plain(old))}
+            _failed(identity, inputs | left, [str(error)], context)
         finally:
             self._running.discard(ansible)
 
@@ -199,6 +214,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             for ansible in list(self._running):
                 ansible.stop()
             time.sleep(0.1)
+
+
+def _refuse(old: Mapping[str, Any], new: Mapping[str, Any], context: Any) -> None:
+    """End the request before anything changes where the administrators cannot be replaced like this."""
+    reason = refused(old, new)
+    if reason:
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
 
 
 def _failed(identity: str, properties: Mapping[str, Any], reasons: list[str], context: Any) -> NoReturn:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from classroom.common.errors import ClassroomError
+from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.verify.deployment import Machine, Target
 from classroom.verify.network.port_scan import declared_udp
 from classroom.verify.ssh import Remote
@@ -217,7 +218,7 @@ class Probe:
         argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", *patience]
         argv += ["-i", key, "-o", "IdentitiesOnly=yes"] if key else []
         answer = subprocess.run(
-            [*argv, f"debian@{self.address6}", *words],
+            [*argv, f"{IMAGE_ACCOUNT}@{self.address6}", *words],
             input=stdin,
             capture_output=True,
             text=True,

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
+from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.verify.deployment import ACCOUNT, Target
 from classroom.verify.network.firewall import effective, expected
-from classroom.verify.ssh import SUDOERS, Remote, listed_commands
+from classroom.verify.ssh import SUDOERS, Remote, listed_commands, parse_files
 from classroom.verify.text_diff import same
 
 SUDO_OF_DEBIAN = {"root ALL=(ALL:ALL) ALL", "%sudo ALL=(ALL:ALL) ALL", "@includedir /etc/sudoers.d"}
 SUDO_OF_ADMINS = {"%classroom-admins ALL=(ALL:ALL) NOPASSWD: ALL"}
-SUDO_OF_FIRST_LOGIN = {"debian ALL=(ALL) NOPASSWD:ALL"}
 
 
 def test_the_deployment_has_its_machines(target: Target) -> None:
@@ -78,21 +78,49 @@ def test_ssh_takes_keys_only(every: Remote) -> None:
         "allowagentforwarding": {"no"},
         "authorizedkeyscommand": {"none"},
         "trustedusercakeys": {"none"},
-        "authorizedkeysfile": {".ssh/authorized_keys /etc/ssh/authorized_keys.d/%u"},
+        "authorizedkeysfile": {"/etc/ssh/authorized_keys.d/%u"},
+        "authorizedprincipalscommand": {"none"},
+        "authorizedprincipalsfile": {"none"},
+        "permituserrc": {"no"},
     }
     assert {key: settings.get(key) for key in wanted} == wanted
 
 
 def test_accounts_that_can_log_in(every: Remote, target: Target) -> None:
-    """Exactly the administrators, the verifier and the image's first login have a shell; nobody has a password."""
+    """Exactly the administrators and the verifier have a shell, the image's account is locked; nobody has a password."""
     accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
     shells = {a[0] for a in accounts if not a[6].endswith(("/nologin", "/false", "/sync"))}
     admins = {admin["name"] for admin in target.vars["classroom_admins"]}
-    assert shells == admins | {"root", "debian", ACCOUNT}
+    assert shells == admins | {"root", ACCOUNT}
     assert [a[0] for a in accounts if a[2] == "0"] == ["root"]
     passwords = [line.split() for line in every.listed("/usr/bin/passwd", "-S", "-a").splitlines()]
     assert len(passwords) == len(accounts)
     assert [words[0] for words in passwords if words[1] != "L"] == []
+
+
+def test_accounts_with_an_ordinary_number(every: Remote, target: Target) -> None:
+    """No other than the administrators', the verifier's and the image's is left; the image's may not log in."""
+    accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
+    admins = {admin["name"] for admin in target.vars["classroom_admins"]}
+    ordinary = {a[0]: a[6] for a in accounts if 1000 <= int(a[2]) < 60000}
+    assert set(ordinary) - {IMAGE_ACCOUNT} == admins | {ACCOUNT}
+    assert ordinary.get(IMAGE_ACCOUNT, "/usr/sbin/nologin").endswith("/nologin")
+
+
+def test_groups_that_give_rights(every: Remote, target: Target) -> None:
+    """The administrators' group has exactly these; neither the image's account nor a former one is in another."""
+    groups = {
+        a: b.split(",") if b else []
+        for a, _, _, b in map(_fields, every.host.check_output("cat /etc/group").splitlines())
+    }
+    admins = {admin["name"] for admin in target.vars["classroom_admins"]}
+    assert set(groups["classroom-admins"]) == admins
+    assert groups["sudo"] == []
+    assert [name for name, members in groups.items() if IMAGE_ACCOUNT in members] == []
+
+
+def _fields(line: str) -> list[str]:
+    return line.split(":")
 
 
 def test_keys_that_open_accounts(every: Remote, target: Target) -> None:
@@ -107,6 +135,14 @@ def test_keys_that_open_accounts(every: Remote, target: Target) -> None:
         found[name] = {_key(line) for line in file.content_string.splitlines() if line.strip()}
         assert (file.user, file.group, file.mode) == ("root", "root", 0o644), name
     assert found == wanted
+
+
+def test_no_home_folder_has_keys(every: Remote) -> None:
+    """The SSH server reads none there; one that is there was put there by hand."""
+    found = every.listed(
+        "/usr/bin/find", "/", "-xdev", "-name", "authorized_keys", "-ls", "-o", "-name", "authorized_keys2", "-ls"
+    )
+    assert parse_files(found) == {}
 
 
 def _key(line: str) -> str:
@@ -138,7 +174,7 @@ def test_sudo_rights_are_exactly_these(every: Remote) -> None:
     """Nobody else was given a right: all of sudo's own files together hold Debian's rules and the project's."""
     lines = every.listed("/usr/bin/grep", "-r", "-h", ".", "/etc/sudoers", "/etc/sudoers.d")
     found = rules(lines)
-    own = SUDO_OF_DEBIAN | SUDO_OF_ADMINS | SUDO_OF_FIRST_LOGIN | rules(SUDOERS.read_text())
+    own = SUDO_OF_DEBIAN | SUDO_OF_ADMINS | rules(SUDOERS.read_text())
     same(sorted(own), sorted(found), f"sudo's rules on {every.machine.name}")
 
 

@@ -174,7 +174,7 @@ def test_no_password_and_no_setting_goes_into_a_provider(split: Seen) -> None:
 
 def test_ansible_gets_ids_inventory_digest_and_secrets_apart(split: Seen) -> None:
     (inputs,) = split.of("Configure").values()
-    assert set(inputs) == {"region", "broken", "digest", "hosts", "inventory", "secrets"}
+    assert set(inputs) == {"region", "broken", "digest", "admins", "hosts", "inventory", "secrets"}
     assert inputs["broken"] == {"media1": "no host"}
     assert inputs["hosts"]["front"]["server"] == "machines-front-id" and inputs["hosts"]["front"]["image"] == "image"
     assert re.fullmatch(r"[0-9a-f]{16}", inputs["digest"])

@@ -9,7 +9,7 @@ import pytest
 
 from classroom.configure.provider import ansible_process
 from classroom.configure.provider.ansible_process import PREFIX, Ansible, private_folder
-from classroom.configure.provider.ansible_worker import PASSED, Run, hider, host_keys, static
+from classroom.configure.provider.ansible_worker import PASSED, Run, Stopped, hider, host_keys, static
 from classroom.configure.provider.server import CONFIGURE, RANDOM, changes, secret, wrong
 
 CONSOLE = """
@@ -24,10 +24,23 @@ ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOLD root@academy-class
 
 
 def job(**more: Any) -> dict[str, Any]:
-    inventory = {"all": {"vars": {"classroom_admins": [{"name": "ada"}], "classroom_ssh_from": ["192.0.2.0/24"]}}}
+    inventory = {"all": {"vars": {"classroom_ssh_from": ["192.0.2.0/24"]}}}
     hosts = {"class": {"server": "s", "image": "i", "address": "203.0.113.9"}}
-    inputs = {"hosts": hosts, "inventory": inventory, "secrets": {"classroom_secret_livekit": "x" * 43}} | more
-    return {"inputs": inputs, "private": "/nonexistent", "known": {}, "stack": "academy", "force": False}
+    admins = [{"name": "ada", "public_key": "ssh-ed25519 AAAA ada"}]
+    inputs = {
+        "hosts": hosts,
+        "inventory": inventory,
+        "admins": admins,
+        "secrets": {"classroom_secret_livekit": "x" * 43},
+    } | more
+    return {
+        "inputs": inputs,
+        "private": "/nonexistent",
+        "known": {},
+        "installed": [],
+        "stack": "academy",
+        "force": False,
+    }
 
 
 class FakeCloud:
@@ -87,6 +100,44 @@ def test_the_last_whole_list_on_the_console_counts() -> None:
     assert host_keys(CONSOLE + again) == ["ssh-ed25519 NEW"]
     assert host_keys(again.partition("-----END")[0]) == []
     assert host_keys("login: ") == []
+
+
+@pytest.fixture
+def console(monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
+    """The cloud that a run asks, with a machine whose console shows host keys."""
+    cloud = FakeCloud({"status": "ACTIVE"}, CONSOLE)
+    monkeypatch.setattr("classroom.configure.provider.ansible_worker.connect", lambda *_: cloud)
+    return cloud
+
+
+def test_another_host_key_of_the_same_server_ends_the_run_before_any_login(console: FakeCloud) -> None:
+    out = io.StringIO()
+    run = Run(job(region="r") | {"known": {"class": ["ssh-ed25519 BEFORE"]}}, out)
+    with pytest.raises(Stopped):
+        run.go()
+    (said,) = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert said["kind"] == "failed" and said["text"].startswith("class: ")
+    for words in (
+        "host key",
+        "ssh-ed25519 BEFORE",
+        "do not log in",
+        "`pulumi up --stack academy --replace 'urn:pulumi:",
+    ):
+        assert words in said["text"], words
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        ({}, CONSOLE),  # made anew
+        ({"class": host_keys(CONSOLE)[::-1]}, CONSOLE),
+        ({"class": host_keys(CONSOLE)}, "login: "),  # shown no more
+    ],
+)
+def test_a_new_machine_and_known_keys_go_on(console: FakeCloud, known: dict[str, list[str]], shown: str) -> None:
+    console.text = shown
+    run = Run(job(region="r") | {"known": known}, io.StringIO())
+    assert sorted(run._host_keys()["class"]) == sorted(host_keys(CONSOLE))
 
 
 def test_known_keys_hold_for_the_same_server_with_the_same_image() -> None:

@@ -1,0 +1,168 @@
+"""Chooses the account that Ansible logs in with: an administrator that is on the machine, or the image's account."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classroom.config.guest import IMAGE_ACCOUNT
+
+Administrator = Mapping[str, str]
+"""An entry of `admins`: `name` and `public_key`."""
+TRIES = 3
+"""Accounts tried on one machine: its SSH server refuses an address for some time after three failed logins."""
+LOGIN_SECONDS = 90.0
+"""How long a machine whose port 22 answers may take until it accepts or refuses a login."""
+
+
+class NoLoginError(Exception):
+    """No account of a machine accepts a login; the message says which were tried."""
+
+
+@dataclass(frozen=True)
+class Logins:
+    """The administrators that the last complete run left on the machines, those wanted now, and this user's public keys."""
+
+    before: Sequence[Administrator]
+    now: Sequence[Administrator]
+    keys: frozenset[str]
+
+    def candidates(self, *, known: bool) -> list[str]:
+        """Return the accounts to try, in order; a machine that is not known from an earlier run has the image's first."""
+        lasting = [a for a in self.before if _key(a) in {_key(b) for b in self.now}]
+        mine = _names([*lasting, *self.before, *self.now], self.keys)[: TRIES - 1]
+        return [*mine, IMAGE_ACCOUNT] if known else [IMAGE_ACCOUNT, *mine]
+
+    def final(self, login: str) -> str:
+        """Return the administrator whose login is tried before other accounts lose theirs: `login` if it stays one."""
+        mine = _names(self.now, self.keys)
+        return login if login in mine else mine[0]
+
+    def fault(self) -> str | None:
+        """Return why no run can end well: it ends with the login of an administrator of the settings."""
+        if not self.keys or any(_key(a) in self.keys for a in self.now):
+            return None
+        return (
+            f"admins: no private key here belongs to one of {_listed(a['name'] for a in self.now)}, and a run ends with the login of one"
+            " of them: set CLASSROOM_SSH_KEY to an administrator's private key, or ssh-add it"
+        )
+
+
+def replaced_at_once(before: Sequence[Administrator], now: Sequence[Administrator]) -> str | None:
+    """Return why these administrators cannot follow the ones before: no key remains that opens the machines."""
+    if not before or {_key(a) for a in before} & {_key(a) for a in now}:
+        return None
+    return (
+        f"admins: none of the administrators that are on the machines ({_listed(a['name'] for a in before)}) keeps their key, so that"
+        " nobody could log in; replace them in two steps: add the new ones, each under a new name, beside one of these and run"
+        " `pulumi up`; then remove the former ones and run `pulumi up` again"
+    )
+
+
+def ssh_options() -> dict[str, str]:
+    """Return SSH's options for the key that this user has named."""
+    key = os.environ.get("CLASSROOM_SSH_KEY")
+    return {"IdentitiesOnly": "yes", "IdentityFile": key} if key else {}
+
+
+def own_keys(address: str) -> frozenset[str]:
+    """Return the public keys of the private keys that `ssh address` offers, as far as they can be read."""
+    named = os.environ.get("CLASSROOM_SSH_KEY")
+    if named:
+        return frozenset(_public(Path(named)))
+    settings = [line.partition(" ") for line in _output("ssh", "-G", address).splitlines()]
+    files = [Path(value).expanduser() for key, _, value in settings if key == "identityfile"]
+    agent = next((value for key, _, value in settings if key == "identityagent"), "SSH_AUTH_SOCK")
+    own = {} if agent == "SSH_AUTH_SOCK" else {"SSH_AUTH_SOCK": str(Path(agent).expanduser())}
+    listed = _output("ssh-add", "-L", environment=own).splitlines()
+    return frozenset(_keys(listed)) | {key for file in files for key in _public(file)}
+
+
+def choose(
+    host: str,
+    accounts: Sequence[str],
+    attempt: Callable[[str], "subprocess.CompletedProcess[str]"],
+    go_on: Callable[[], None],
+) -> str:
+    """Return the first account that logs in and has sudo; NoLoginError says what each of them got."""
+    reasons = []
+    start = time.monotonic()
+    for account in accounts:
+        while True:
+            go_on()
+            answer = attempt(account)
+            said = " ".join(answer.stderr.split())
+            if answer.returncode == 0:
+                return account
+            if "Host key verification failed" in said or "IDENTIFICATION HAS CHANGED" in said:
+                raise NoLoginError(
+                    f"{host}: its host key is none of those that its console showed: do not log in, replace the machine"
+                )
+            # A machine that boots, or that refuses this address for some seconds, closes the connection instead.
+            if answer.returncode != 255 or "Permission denied" in said or time.monotonic() - start > LOGIN_SECONDS:
+                reasons.append(f"{account} ({said[-200:] or 'no reason given'})")
+                break
+            time.sleep(1)
+    raise NoLoginError(
+        f"{host}: no account accepts a login from here; tried: {', '.join(reasons)}; log in with the private key of an administrator"
+        " that is on the machine: set CLASSROOM_SSH_KEY, or ssh-add it"
+    )
+
+
+def ssh_login(options: Mapping[str, str], address: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
+    """Return what logs in to `address` as an account and tries its sudo; it asks nothing of the terminal."""
+    more = {**options, "BatchMode": "yes", "ConnectTimeout": "10"}
+    words = [word for name, value in more.items() for word in ("-o", f"{name}={value}")]
+
+    def login(account: str) -> "subprocess.CompletedProcess[str]":
+        argv = ["ssh", *words, "-l", account, address, "sudo -n true"]
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    return login
+
+
+def _names(administrators: Iterable[Administrator], keys: frozenset[str]) -> list[str]:
+    """Return the names of those whose key is among `keys`, or all where none is: the keys may be out of sight."""
+    every = list(administrators)
+    mine = [a for a in every if _key(a) in keys] or every
+    return list(dict.fromkeys(a["name"] for a in mine))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _key(administrator: Administrator) -> str:
+    return " ".join(administrator["public_key"].split()[:2])
+
+
+def _keys(lines: Iterable[str]) -> set[str]:
+    """Return type and key of each line that is a public key; `ssh-add` says other things too."""
+    return {" ".join(words[:2]) for line in lines if len(words := line.split()) > 1 and words[1].startswith("AAAA")}
+
+
+def _public(private: Path) -> set[str]:
+    beside = private.with_name(f"{private.name}.pub")
+    if not private.exists():
+        return set()
+    if beside.exists():
+        return _keys(beside.read_text().splitlines())
+    return _keys(_output("ssh-keygen", "-y", "-P", "", "-f", str(private)).splitlines())
+
+
+def _output(*argv: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return what a program of OpenSSH prints, or nothing where it fails or is missing."""
+    try:
+        answer = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
+    except FileNotFoundError:
+        return ""
+    return answer.stdout if answer.returncode == 0 else ""

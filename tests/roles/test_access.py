@@ -1,0 +1,302 @@
+"""Who has access after a run: a first run locks the image's account, a later one leaves nothing to former administrators.
+
+The tests of this file build on each other and run in their order.
+"""
+
+import io
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.configure.provider.ansible_worker import Run
+from tests.roles.fleet import ADMINISTRATOR, Fleet
+from tests.roles.play import Play
+
+NAME = "host"
+KEYS = "/etc/ssh/authorized_keys.d"
+MARK = 71717
+"""Seconds that a process of a former administrator would sleep."""
+
+
+@pytest.fixture(scope="module")
+def fleet(fleet_of: Callable[..., Fleet]) -> Fleet:
+    return fleet_of(NAME)
+
+
+@pytest.fixture(scope="module")
+def play(fleet: Fleet) -> Play:
+    return Play(fleet, hosts=[NAME])
+
+
+def made(fleet: Fleet, name: str) -> str:
+    """Make a key pair and return its public key."""
+    path = fleet.state / f"{name}.key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True)
+    return path.with_name(f"{path.name}.pub").read_text().strip()
+
+
+def argv(fleet: Fleet, account: str, *words: str, key: str = "key") -> list[str]:
+    """Return the command of a login of its own, with one key alone."""
+    settings = (fleet.ssh_config).read_text().replace(f"IdentityFile {fleet.state}/key", "ControlPersist no")
+    config = fleet.state / "alone_config"
+    config.write_text(settings)
+    options = ["-o", "ControlPath=none", "-o", "BatchMode=yes", "-i", str(fleet.state / key)]
+    return ["ssh", "-F", str(config), *options, "-l", account, NAME, *words]
+
+
+def ssh(fleet: Fleet, account: str, *words: str, key: str = "key") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(argv(fleet, account, *words, key=key), capture_output=True, text=True, check=False)
+
+
+def gets_in(fleet: Fleet, account: str, key: str = "key") -> bool:
+    """Tell whether an account accepts a key; a server that does not answer is no refusal."""
+    for _ in range(60):
+        answer = ssh(fleet, account, "true", key=key)
+        if answer.returncode == 0 or "Permission denied" in answer.stderr:
+            return answer.returncode == 0
+        time.sleep(1)  # after failed logins, for some seconds
+    raise AssertionError(answer.stderr)
+
+
+@pytest.fixture
+def root(fleet: Fleet) -> Callable[[str], str]:
+    """Run a shell command as root and return what it prints."""
+
+    def run(command: str) -> str:
+        account, key = (IMAGE_ACCOUNT, "key") if fleet.account(NAME) == IMAGE_ACCOUNT else current(fleet)
+        answer = subprocess.run(
+            argv(fleet, account, "sudo", "-n", "sh", "-e", key=key), input=command, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout.strip()
+
+    return run
+
+
+def current(fleet: Fleet) -> tuple[str, str]:
+    return (ADMINISTRATOR, "key") if not (fleet.state / "first.gone").exists() else ("bob", "bob.key")
+
+
+@pytest.fixture
+def session(fleet: Fleet) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Open sessions in which something runs."""
+    opened = []
+
+    def start(account: str, command: str, key: str = "key") -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            argv(fleet, account, command, key=key), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        opened.append(process)
+        return process
+
+    yield start
+    for process in opened:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def chosen(play: Play, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., dict[str, str]]]:
+    """Let the provider choose its logins on the host, as a user with one key."""
+    with tempfile.TemporaryDirectory(prefix="access-") as private:
+        (Path(private) / "known_hosts").write_text((fleet.state / "known_hosts").read_text())
+
+        def choose(key: str, *, known: bool, before: list[dict[str, str]]) -> dict[str, str]:
+            monkeypatch.setenv("CLASSROOM_SSH_KEY", str(fleet.state / key))
+            inputs = {"inventory": play.inventory(), "admins": play.vars["classroom_admins"], "secrets": {}}
+            job = {"inputs": inputs, "known": {NAME: []} if known else {}, "installed": before, "stack": "roles"}
+            run = Run({**job, "private": private, "force": False}, io.StringIO())
+            return run._logins({NAME: fleet.hosts[NAME].address4})[NAME]
+
+        yield choose
+
+
+def numbers(root: Callable[[str], str], account: str) -> str:
+    return root(f"id -u {account}")
+
+
+def running(root: Callable[[str], str]) -> str:
+    return root(f"pgrep -f 'sleep {MARK}' || true")
+
+
+def plant(account: str) -> str:
+    """Return commands that leave behind what lets somebody come back as `account`, or go on running."""
+    return f"""
+install -d -m 700 -o {account} /home/{account}/.ssh
+cat {KEYS}/* /home/*/.ssh/authorized_keys 2>/dev/null > /home/{account}/.ssh/authorized_keys2 || true
+install -d /root/.ssh && cp /home/{account}/.ssh/authorized_keys2 /root/.ssh/authorized_keys
+echo '{account} ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/zz-{account}
+usermod --append --groups sudo,adm,games {account}
+mkdir -p /var/lib/systemd/linger /var/spool/cron/crontabs /var/spool/cron/atjobs
+touch /var/lib/systemd/linger/{account}
+echo '* * * * * sleep {MARK}' > /var/spool/cron/crontabs/{account}
+echo 'sleep {MARK}' > /var/spool/cron/atjobs/a0000101
+echo 'x' > /tmp/left-by-{account}
+chown -R {account} /var/spool/cron/crontabs/{account} /var/spool/cron/atjobs/a0000101 /tmp/left-by-{account} /home/{account}
+su {account} -c 'setsid nohup sleep {MARK} > /dev/null 2>&1 &'
+"""
+
+
+def nothing_left(root: Callable[[str], str], account: str, number: str) -> None:
+    # Neither Debian's nor ours: what belongs to its number is nowhere but in the home folder of an account that is locked.
+    assert root(f"find / /tmp /dev/shm -xdev -path /home/{account} -prune -o -uid {number} -print") == ""
+    assert root(f"pgrep -U {number} || pgrep -u {number} || true") == ""
+    assert root(f"loginctl list-sessions --no-legend | grep -w {number} || true") == ""
+    assert root("find / -xdev -name 'authorized_keys*' -type f") == ""
+    assert root(f"ls {KEYS} /var/lib/systemd/linger | grep -x {account} || true") == ""
+    assert root("ls /etc/sudoers.d").split() == ["README", "classroom-admins", "classroom-verifier"]
+    assert running(root) == ""
+
+
+def test_a_run_that_fails_before_its_end_leaves_the_images_account(
+    play: Play, fleet: Fleet, chosen: Callable[..., dict[str, str]]
+) -> None:
+    play.vars["classroom_login"] = "nobody-yet"
+    failed = play.run("access")
+    del play.vars["classroom_login"]
+    assert failed.status != 0 and "An administrator logs in anew and has sudo" in failed.output, failed.output
+    assert gets_in(fleet, IMAGE_ACCOUNT) and gets_in(fleet, ADMINISTRATOR)
+    assert fleet.account(NAME) == IMAGE_ACCOUNT
+    first = {"ansible_user": IMAGE_ACCOUNT, "classroom_login": ADMINISTRATOR}
+    assert chosen("key", known=False, before=[]) == first
+    # Not by a key in its home folder.
+    (key,) = [ssh(fleet, IMAGE_ACCOUNT, f"cat {KEYS}/{IMAGE_ACCOUNT}").stdout.strip()]
+    assert key == play.vars["classroom_admins"][0]["public_key"]
+
+
+def test_check_mode_changes_nothing(play: Play, fleet: Fleet, root: Callable[[str], str]) -> None:
+    checked = play.run("access", check=True).good()
+    assert checked.changed == 2, checked.output
+    assert gets_in(fleet, IMAGE_ACCOUNT)
+    assert root("ls /etc/cloud/cloud.cfg.d | grep 99-classroom || true") == ""
+
+
+def test_the_first_run_locks_the_images_account(
+    play: Play, fleet: Fleet, root: Callable[[str], str], session: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    number = numbers(root, IMAGE_ACCOUNT)
+    root(plant(IMAGE_ACCOUNT))
+    opened = [session(IMAGE_ACCOUNT, f"sleep {MARK}"), session(IMAGE_ACCOUNT, f"sudo sleep {MARK}")]
+    while len(running(root).split()) < 3:
+        time.sleep(0.1)
+    play.run("access").good()
+    assert [process.wait(30) for process in opened] == [255, 255]
+    assert not gets_in(fleet, IMAGE_ACCOUNT)
+    assert fleet.account(NAME) == ADMINISTRATOR
+    nothing_left(root, IMAGE_ACCOUNT, number)
+    assert root(f"getent passwd {IMAGE_ACCOUNT}").endswith(":/usr/sbin/nologin")
+    assert root(f"passwd -S {IMAGE_ACCOUNT}").split()[1] == "L"
+    assert root(f"getent shadow {IMAGE_ACCOUNT}").split(":")[7] == "1"
+    assert root(f"id -Gn {IMAGE_ACCOUNT}") == IMAGE_ACCOUNT
+    assert "not allowed to run sudo" in root(f"sudo -l -U {IMAGE_ACCOUNT}")
+
+
+def test_the_second_run_changes_nothing(play: Play, chosen: Callable[..., dict[str, str]]) -> None:
+    now = play.vars["classroom_admins"]
+    login = {"ansible_user": ADMINISTRATOR, "classroom_login": ADMINISTRATOR}
+    assert chosen("key", known=True, before=now) == login
+    assert chosen("key", known=False, before=[]) == login  # as where the state was lost
+    again = play.run("access").good()
+    assert again.changed == 0, again.output
+    checked = play.run("access", check=True).good()
+    assert checked.changed == 0, checked.output
+
+
+def test_cloud_init_does_not_bring_the_images_account_back(
+    play: Play, fleet: Fleet, root: Callable[[str], str]
+) -> None:
+    """As at a boot where the cloud names the machine anew, with the old key: cloud-init takes it for a first boot."""
+    key = play.vars["classroom_admins"][0]["public_key"]
+    root(f"""
+rm /etc/cloud/cloud-init.disabled
+cat > /etc/cloud/cloud.cfg.d/95-test.cfg <<'END'
+datasource_list: [None]
+datasource:
+  None:
+    metadata: {{instance-id: another, public-keys: ['{key}']}}
+    userdata_raw: "#cloud-config\\nssh_deletekeys: false\\n"
+END
+# Its status is 2 where it warns only.
+for stage in --local ''; do cloud-init init $stage > /root/tried.log 2>&1 || test $? = 2 || {{ cat /root/tried.log >&2; exit 1; }}; done
+grep -q another /var/lib/cloud/data/instance-id
+ls /var/lib/cloud/instances/another/sem | grep -q -e users_groups -e users-groups
+rm /etc/cloud/cloud.cfg.d/95-test.cfg /root/tried.log; touch /etc/cloud/cloud-init.disabled
+""")
+    assert not gets_in(fleet, IMAGE_ACCOUNT)
+    assert root("ls /etc/sudoers.d").split() == ["README", "classroom-admins", "classroom-verifier"]
+    assert root("cat /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys 2> /dev/null || true") == ""
+    assert root(f"id -Gn {IMAGE_ACCOUNT}") == IMAGE_ACCOUNT
+    play.run("access").good()
+
+
+def test_a_former_administrator_keeps_nothing(
+    play: Play, fleet: Fleet, root: Callable[[str], str], session: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    ada = play.vars["classroom_admins"]
+    play.vars["classroom_admins"] = [*ada, {"name": "bob", "public_key": made(fleet, "bob")}]
+    play.run("access").good()
+    assert gets_in(fleet, "bob", "bob.key")
+    number = numbers(root, "bob")
+    root(f"""
+useradd --create-home --groups classroom-admins mallory
+usermod --append --groups classroom-admins games
+install -d /home/{ADMINISTRATOR}/.ssh && cat {KEYS}/bob > /home/{ADMINISTRATOR}/.ssh/authorized_keys
+cp {KEYS}/bob {KEYS}/games
+printf 'Match User games\\nAuthorizedKeysFile .ssh/authorized_keys\\n' > /etc/ssh/sshd_config.d/99-more.conf
+{plant("bob")}""")
+    sudo = session("bob", f"sudo sleep {MARK}", key="bob.key")
+    own = session("bob", f"sleep {MARK}", key="bob.key")
+    while len(running(root).split()) < 3:
+        time.sleep(0.1)
+    play.vars["classroom_admins"] = ada
+    play.run("access").good()
+    assert (sudo.wait(30), own.wait(30)) == (255, 255)
+    for account in ("bob", ADMINISTRATOR, "root", IMAGE_ACCOUNT, "verifier"):
+        assert not gets_in(fleet, account, "bob.key"), account
+    nothing_left(root, "bob", number)
+    assert root("getent passwd bob mallory || true") == ""
+    assert root("ls /home").split() == sorted([ADMINISTRATOR, IMAGE_ACCOUNT, "verifier"])
+    # The system's own accounts stay.
+    assert root("id -Gn games") == "games" and root("ls /etc/ssh/sshd_config.d") == "10-classroom.conf"
+    assert gets_in(fleet, ADMINISTRATOR)
+    again = play.run("access").good()
+    assert again.changed == 0, again.output
+
+
+def test_the_first_administrator_is_replaced(
+    play: Play,
+    fleet: Fleet,
+    root: Callable[[str], str],
+    session: Callable[..., "subprocess.Popen[bytes]"],
+    chosen: Callable[..., dict[str, str]],
+) -> None:
+    """The run begins with the login of the one who goes, and ends with that of the one who stays."""
+    (fleet.ssh_config).write_text(fleet.ssh_config.read_text() + f"  IdentityFile {fleet.state}/bob.key\n")
+    (ada,) = play.vars["classroom_admins"]
+    bob = {"name": "bob", "public_key": (fleet.state / "bob.key.pub").read_text().strip()}
+    play.vars["classroom_admins"] = [bob, ada]
+    play.run("access").good()
+    number = numbers(root, ADMINISTRATOR)
+    root(plant(ADMINISTRATOR))
+    opened = session(ADMINISTRATOR, f"sudo sleep {MARK}")
+    while len(running(root).split()) < 2:
+        time.sleep(0.1)
+    play.vars["classroom_admins"] = [bob]
+    play.run("access").good()
+    Path(fleet.state / "first.gone").touch()
+    assert opened.wait(30) == 255
+    for account in (ADMINISTRATOR, "bob", "root", IMAGE_ACCOUNT, "verifier"):
+        assert not gets_in(fleet, account), account
+    nothing_left(root, ADMINISTRATOR, number)
+    assert root(f"getent passwd {ADMINISTRATOR} || true") == ""
+    assert root(f"ls {KEYS}").split() == ["bob", "verifier"]
+    for known, before in ((True, [bob, ada]), (True, [bob]), (False, [])):
+        assert chosen("bob.key", known=known, before=before) == {"ansible_user": "bob", "classroom_login": "bob"}
+    play.user = "bob"
+    again = play.run("access").good()
+    assert again.changed == 0, again.output
