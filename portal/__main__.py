@@ -5,6 +5,7 @@ import sys
 
 from aiohttp import web
 
+from portal import journal
 from portal.config import ConfigError, load
 from portal.service import Portal
 
@@ -13,6 +14,13 @@ try:
 except ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
-# No access log: it would hold the addresses of pupils.
+journal.keep()
 port = int(os.environ.get("PORTAL_PORT", "8090"))
-web.run_app(portal.application(), host="127.0.0.1", port=port, access_log=None, print=None)
+web.run_app(
+    portal.application(),
+    host="127.0.0.1",
+    port=port,
+    access_log=None,  # it would hold the addresses of pupils
+    print=None,
+    auto_decompress=False,  # pages compress nothing, and what claims to be compressed may be anything
+)

@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
+from google.protobuf.message import DecodeError
 from livekit import api
 
 from portal.config import Config
 
+NO_ANSWER = (aiohttp.ClientError, TimeoutError, DecodeError, AttributeError)
+"""No connection, or an answer that is none of a media server; the client takes every error for an object."""
 TIMEOUT = aiohttp.ClientTimeout(total=5, connect=2)
 
 
@@ -45,7 +48,7 @@ class Media:
         for server in self._servers:
             try:
                 return await call(server.room)
-            except (aiohttp.ClientError, TimeoutError):
+            except NO_ANSWER:
                 continue
             except api.TwirpError as error:
                 if error.status < 500:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from portal.chat import TEXT_LENGTH
 from portal.names import NAME_LENGTH
 
 _PROBLEMS = {
@@ -73,6 +74,16 @@ OPENAPI: dict[str, Any] = {
         "/api/hand": {
             "post": _operation(
                 "hand", "Raise or lower one's hand", _HAND, _HAND, True, {401, 403, 404, 413, 422, 429, 503}
+            )
+        },
+        "/api/chat": {
+            "post": _operation(
+                "chat",
+                "Write to everybody in the room",
+                {"type": "object"},
+                _object(text={"type": "string", "minLength": 1, "maxLength": TEXT_LENGTH}),
+                True,
+                {401, 404, 413, 422, 429, 503},
             )
         },
         "/api/mute-all": {

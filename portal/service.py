@@ -13,8 +13,10 @@ from typing import Any
 from aiohttp import web
 from livekit import api
 
+from portal import chat
 from portal.codes import Admission, Codes
 from portal.config import Config
+from portal.journal import fault
 from portal.media import Media, Unreachable
 from portal.names import clean_name
 from portal.openapi import OPENAPI
@@ -40,7 +42,8 @@ def token_for(config: Config, admission: Admission, name: str) -> str:
         room_admin=teacher,
         can_publish=True,
         can_subscribe=True,
-        can_publish_data=True,
+        # Sound and pictures only: everything else goes through this service, which checks and limits it.
+        can_publish_data=False,
         can_publish_sources=sources,
         # Nobody changes their own name or role: hands are raised through this service.
         can_update_own_metadata=False,
@@ -78,6 +81,7 @@ class Portal:
                 web.get("/api/openapi.json", self.openapi),
                 web.post("/api/join", self.join),
                 web.post("/api/hand", self.hand),
+                web.post("/api/chat", self.chat),
                 web.post("/api/mute-all", self.mute_all),
                 web.post("/api/remove", self.remove),
                 web.post("/api/lock", self.lock),
@@ -130,6 +134,26 @@ class Portal:
         change = api.UpdateParticipantRequest(room=claims.video.room, identity=identity, attributes=attributes)
         await self._media.ask(lambda rooms: rooms.update_participant(change))
         return web.json_response({"raised": raised})
+
+    async def chat(self, request: web.Request) -> web.Response:
+        """Deliver a text to everybody in the room, under the name and role of its writer, who has to be in the room."""
+        claims, _ = self._bearer(request)
+        text = chat.clean_text((await _body(request)).get("text"))
+        if not self._door.may_write(claims.identity):
+            return _problem(429, "too_many")
+        if text is None:
+            return _problem(422, "bad_text")
+        person = await self._person(claims)
+        if person is None:
+            raise _refusal(web.HTTPUnauthorized, "no_token")
+        data = api.SendDataRequest(
+            room=claims.video.room,
+            data=chat.message(person, text),
+            kind=api.DataPacket.Kind.RELIABLE,
+            topic=chat.TOPIC,
+        )
+        await self._media.ask(lambda rooms: rooms.send_data(data))
+        return web.json_response({})
 
     async def mute_all(self, request: web.Request) -> web.Response:
         """Mute every microphone but the teacher's own; `muted` tells how many."""
@@ -218,25 +242,29 @@ class Portal:
 
     async def _claims(self, request: web.Request, *, teacher: bool = False) -> Any:
         """Return the claims of the token of one who is or was just let in; 401 without one, 403 without the power."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        claims = _verified(self._strict, token)
-        if claims is None:
-            claims = _verified(self._lenient, token)
-            if claims is not None and not await self._is_inside(claims):
-                claims = None
-        if scheme.lower() != "bearer" or claims is None or self._door.is_banned(claims.video.room, claims.identity):
+        claims, fresh = self._bearer(request)
+        if not fresh and await self._person(claims) is None:
             raise _refusal(web.HTTPUnauthorized, "no_token")
         if teacher and not claims.video.room_admin:
             raise _refusal(web.HTTPForbidden, "not_a_teacher")
         return claims
 
-    async def _is_inside(self, claims: Any) -> bool:
+    def _bearer(self, request: web.Request) -> tuple[Any, bool]:
+        """Return the claims of the request's token, and whether it is fresh; 401 without one, or for the removed."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        fresh = _verified(self._strict, token)
+        claims = fresh or _verified(self._lenient, token)
+        if scheme.lower() != "bearer" or claims is None or self._door.is_banned(claims.video.room, claims.identity):
+            raise _refusal(web.HTTPUnauthorized, "no_token")
+        return claims, fresh is not None
+
+    async def _person(self, claims: Any) -> Any:
+        """Return the participant whose token it is, as the media server knows them, or None if they are not in the room."""
         who = api.RoomParticipantIdentity(room=claims.video.room, identity=claims.identity)
         try:
-            await self._media.ask(lambda rooms: rooms.get_participant(who))
+            return await self._media.ask(lambda rooms: rooms.get_participant(who))
         except api.TwirpError:
-            return False
-        return True
+            return None
 
 
 def _verified(verifier: Any, token: str) -> Any:
@@ -244,7 +272,8 @@ def _verified(verifier: Any, token: str) -> Any:
         claims = verifier.verify(token)
     except Exception:  # whatever is wrong with a token, it opens nothing
         return None
-    return claims if claims.video and claims.video.room and claims.identity else None
+    names = (claims.video.room, claims.identity)
+    return claims if all(isinstance(name, str) and name and _is_unicode(name) for name in names) else None
 
 
 def _problem(status: int, error: str) -> web.Response:
@@ -274,18 +303,25 @@ async def _plain_problems(request: web.Request, handler: RequestHandler) -> web.
     except asyncio.CancelledError:
         raise
     except Exception as error:
-        # The kind and place of the fault alone: its text might hold what somebody wrote.
-        at = error.__traceback__
-        while at and at.tb_next:
-            at = at.tb_next
-        where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at else "?"
-        print(f"error: {type(error).__name__} at {where}", file=sys.stderr)
+        print(f"error: {fault(error)}", file=sys.stderr)
         return _problem(500, "fault")
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
+    """Return the object that was sent as JSON, which is UTF-8 whatever the headers say; an empty one if it is no such."""
     try:
-        found = await request.json()
-    except (ValueError, UnicodeDecodeError, LookupError, RecursionError):
+        raw = (await request.read()).decode()
+        found = json.loads(raw)
+        # Halves of characters cannot be sent on.
+        whole = _is_unicode(json.dumps(found, ensure_ascii=False))
+    except (ValueError, RecursionError, web.RequestPayloadError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if whole and isinstance(found, dict) else {}
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

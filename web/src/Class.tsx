@@ -1,16 +1,19 @@
-import { useChat, useConnectionState, useLocalParticipant, useParticipants, useRoomInfo, useTracks } from "@livekit/components-react";
+import { useConnectionState, useLocalParticipant, useParticipants, useRoomInfo, useTracks } from "@livekit/components-react";
 import { ConnectionState, type LocalTrackPublication, type Participant, type Room as LiveKitRoom, RoomEvent, Track, type TrackPublication } from "livekit-client";
-import { useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { Boundary } from "./Boundary";
 import { Chat } from "./Chat";
 import { Controls, type Panel } from "./Controls";
 import { Devices } from "./Devices";
 import { Icon } from "./Icon";
 import { listed, type Notice, useGathered, useNotices } from "./notices";
+import { PanelFrame } from "./PanelFrame";
 import { People } from "./People";
-import { type Action, act } from "./portal";
+import { type Action, act, write } from "./portal";
 import type { Problems, RoomProps } from "./Room";
 import { Sound } from "./Sound";
 import { Stage } from "./Stage";
+import { useMessages } from "./useMessages";
 
 type Props = RoomProps & { room: LiveKitRoom; problems: Problems };
 
@@ -34,11 +37,10 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
   const people = useParticipants();
   const { localParticipant } = useLocalParticipant();
   const { metadata } = useRoomInfo();
-  const { chatMessages, send, isSending } = useChat();
   const videos = useTracks(PICTURES);
   const sounds = useTracks(SOUNDS);
   const [panel, setPanel] = useState<Panel | null>(null);
-  const [read, setRead] = useState(0);
+  const [unread, setUnread] = useState(0);
   const [canPlay, setCanPlay] = useState(true);
   const [notice, urgent, say] = useNotices();
   const heading = useRef<HTMLHeadingElement>(null);
@@ -63,6 +65,7 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
   };
   const toggle = (wanted: Panel) => {
     setPanel(panel === wanted ? null : wanted);
+    if (wanted === "chat") setUnread(0);
   };
   const close = () => {
     document.querySelector<HTMLElement>(`[aria-controls="panel-${panel}"]`)?.focus();
@@ -72,9 +75,15 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
   const arrived = useGathered((names) => say({ text: text.arrived(listed(names, language, text), names.length) }));
   const left = useGathered((names) => say({ text: text.left(listed(names, language, text), names.length) }));
 
+  const messages = useMessages(room, (message) => {
+    if (panel === "chat" || message.identity === localParticipant.identity) return;
+    setUnread((now) => now + 1);
+    say({ text: text.messageFrom(message.name, message.text) });
+  });
+
   // What the room reports, in the words of the language of now.
-  const reports = useRef({ text, say, arrived, left, panel });
-  reports.current = { text, say, arrived, left, panel };
+  const reports = useRef({ text, say, arrived, left });
+  reports.current = { text, say, arrived, left };
   useEffect(() => {
     const now = () => reports.current;
     const came = (person: Participant) => now().arrived(person.name ?? "");
@@ -120,19 +129,15 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [problems]);
 
-  useEffect(() => {
-    const last = chatMessages[chatMessages.length - 1];
-    const { panel: open, text: words } = reports.current;
-    if (open === "chat") setRead(chatMessages.length);
-    else if (last && !last.from?.isLocal) say({ text: words.messageFrom(last.from?.name ?? "", last.message) });
-  }, [chatMessages, say]);
-  useEffect(() => {
-    if (panel === "chat") setRead(chatMessages.length);
-  }, [panel, chatMessages.length]);
-
   useEffect(() => heading.current?.focus(), []);
   useStaysAwake();
 
+  // A panel that failed still says which one it is, and closes.
+  const framed = (id: Panel, title: string) => (message: ReactNode) => (
+    <PanelFrame text={text} id={id} title={title} onClose={close}>
+      {message}
+    </PanelFrame>
+  );
   const status = state === ConnectionState.Connecting ? text.joining : connected && state !== ConnectionState.Connected ? text.reconnecting : notice?.text;
   return (
     <div
@@ -184,32 +189,55 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
         )}
       </div>
       <div className={panel ? "middle with-panel" : "middle"}>
-        <Stage text={text} videos={videos} alone={connected && people.length === 1} />
-        {panel === "chat" && <Chat text={text} language={language} messages={chatMessages} send={send} isSending={isSending} onClose={close} />}
-        {panel === "people" && (
-          <People text={text} people={people} teacher={teacher} onClose={close} onRemove={remove} onLowerHand={(identity) => void ask("hand", { raised: false, identity })} />
+        <Boundary text={text} frame={(message) => <main className="stage">{message}</main>}>
+          <Stage text={text} videos={videos} alone={connected && people.length === 1} />
+        </Boundary>
+        {panel === "chat" && (
+          <Boundary text={text} frame={framed("chat", text.chat)}>
+            <Chat text={text} language={language} messages={messages} me={localParticipant.identity} write={(message) => write(message, ticket.token)} onClose={close} />
+          </Boundary>
         )}
-        {panel === "settings" && <Devices text={text} wishes={wishes} onWishes={onWishes} room={room} onClose={close} />}
+        {panel === "people" && (
+          <Boundary text={text} frame={framed("people", text.people)}>
+            <People text={text} people={people} teacher={teacher} onClose={close} onRemove={remove} onLowerHand={(identity) => void ask("hand", { raised: false, identity })} />
+          </Boundary>
+        )}
+        {panel === "settings" && (
+          <Boundary text={text} frame={framed("settings", text.settings)}>
+            <Devices text={text} wishes={wishes} onWishes={onWishes} room={room} onClose={close} />
+          </Boundary>
+        )}
       </div>
-      <Controls
+      <Boundary
         text={text}
-        teacher={teacher}
-        locked={locked}
-        handUp={handUp}
-        unread={panel === "chat" ? 0 : chatMessages.length - read}
-        hands={people.filter((person) => person.attributes.hand).length}
-        panel={panel}
-        onPanel={toggle}
-        onHand={() => void ask("hand", { raised: !handUp })}
-        onMuteAll={() => void ask("mute-all", {}, { text: text.mutedAll })}
-        onLock={() => lock(!locked)}
-        onLeave={() => void room.disconnect()}
-        onProblem={(why) => say({ text: text[why] as string, urgent: true })}
-      />
+        frame={(message) => (
+          <nav className="controls" aria-label={text.controls}>
+            {message}
+          </nav>
+        )}
+      >
+        <Controls
+          text={text}
+          teacher={teacher}
+          locked={locked}
+          handUp={handUp}
+          unread={unread}
+          hands={people.filter((person) => person.attributes.hand).length}
+          panel={panel}
+          onPanel={toggle}
+          onHand={() => void ask("hand", { raised: !handUp })}
+          onMuteAll={() => void ask("mute-all", {}, { text: text.mutedAll })}
+          onLock={() => lock(!locked)}
+          onLeave={() => void room.disconnect()}
+          onProblem={(why) => say({ text: text[why] as string, urgent: true })}
+        />
+      </Boundary>
       {sounds
         .filter((sound) => !sound.participant.isLocal)
         .map((sound) => (
-          <Sound key={`${sound.participant.identity}/${sound.source}`} sound={sound} />
+          <Boundary key={`${sound.participant.identity}/${sound.source}`} text={text} frame={(message) => message}>
+            <Sound sound={sound} />
+          </Boundary>
         ))}
     </div>
   );

@@ -2,6 +2,7 @@ import { RoomContext } from "@livekit/components-react";
 import { DisconnectReason, Room as LiveKitRoom, VideoPresets } from "livekit-client";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import type { Goodbye } from "./App";
+import { Boundary } from "./Boundary";
 import { Class } from "./Class";
 import { type Kind, type Wishes, whyNot } from "./devices";
 import type { Ticket } from "./portal";
@@ -99,7 +100,10 @@ export default function Room(props: RoomProps) {
 
   return (
     <RoomContext.Provider value={room}>
-      <Class {...props} room={room} problems={problems} />
+      {/* The connection is held above, so that an error in the class itself ends nothing either. */}
+      <Boundary text={props.text} frame={(message) => <main className="waiting">{message}</main>}>
+        <Class {...props} room={room} problems={problems} />
+      </Boundary>
     </RoomContext.Provider>
   );
 }

@@ -1,6 +1,7 @@
 import type { TrackReferenceOrPlaceholder } from "@livekit/components-react";
 import { Track } from "livekit-client";
 import { type CSSProperties, type RefObject, useLayoutEffect, useRef, useState } from "react";
+import { Boundary } from "./Boundary";
 import type { Texts } from "./texts";
 import { Tile } from "./Tile";
 
@@ -52,19 +53,18 @@ export function Stage({ text, videos, alone }: Props) {
   const scrolls = screens.length > 0 || wide <= SMALLEST;
   const reach = scrolls ? { tabIndex: 0, role: "group", "aria-label": text.people } : {};
   const key = (video: TrackReferenceOrPlaceholder) => `${video.participant.identity}/${video.source}`;
+  const shown = (video: TrackReferenceOrPlaceholder) => (
+    <Boundary key={key(video)} text={text} frame={(message) => <div className="tile">{message}</div>}>
+      <Tile text={text} video={video} />
+    </Boundary>
+  );
   return (
     <main className={screens.length ? "stage sharing" : "stage"} aria-label={text.videos} data-count={faces.length}>
       {screens.length > 0 && (
-        <div className="screens">
-          {screens.map((video) => (
-            <Tile key={key(video)} text={text} video={video} />
-          ))}
-        </div>
+        <div className="screens">{screens.map(shown)}</div>
       )}
       <div className="faces" ref={grid} style={tile} {...reach}>
-        {faces.map((video) => (
-          <Tile key={key(video)} text={text} video={video} />
-        ))}
+        {faces.map(shown)}
       </div>
       {alone && <p className="hint alone">{text.alone}</p>}
     </main>

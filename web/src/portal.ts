@@ -2,6 +2,7 @@
 export type Role = "teacher" | "pupil";
 export type Ticket = { token: string; url: string; role: Role };
 export type Refusal = "wrongCode" | "badName" | "tooMany" | "lockedOut" | "unreachable";
+export type Written = "sent" | "tooFast" | "failed";
 export type Action = "mute-all" | "remove" | "lock" | "hand";
 
 const refusals: Record<number, Refusal> = { 403: "wrongCode", 422: "badName", 423: "lockedOut", 429: "tooMany" };
@@ -28,5 +29,16 @@ export async function act(action: Action, body: unknown, token: string): Promise
     return (await post(action, body, token)).ok;
   } catch {
     return false;
+  }
+}
+
+// A message to everybody in the class; it is shown when the service sends it back.
+export async function write(text: string, token: string): Promise<Written> {
+  try {
+    const answer = await post("chat", { text }, token);
+    if (answer.ok) return "sent";
+    return answer.status === 429 ? "tooFast" : "failed";
+  } catch {
+    return "failed";
   }
 }

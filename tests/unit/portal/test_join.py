@@ -14,7 +14,7 @@ from portal import codes as codes_module
 from portal.codes import ALPHABET, Codes, normal
 from portal.config import ConfigError, load
 from portal.names import clean_name
-from portal.rate_limit import Limit, network
+from portal.rate_limit import network
 from tests.page.server import CODES, Settings, codes, environment, post
 
 
@@ -71,16 +71,6 @@ def test_a_guesser_is_not_told_that_a_guess_is_right(at: Settings, address: str)
     for n in range(30):
         post(at, "join", {"code": f"WRONG{n}", "name": "x"}, address=address)
     assert post(at, "join", {"code": CODES["pupil"], "name": "x"}, address=address)[0] == 429
-
-
-def test_a_limit_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    limit, now = Limit(2, 60), 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    limit.note("a")
-    limit.note("a")
-    assert limit.full("a") and not limit.full("b")
-    now += 61
-    assert not limit.full("a")
 
 
 def test_one_place_is_one_address_or_one_network() -> None:

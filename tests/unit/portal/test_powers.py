@@ -8,6 +8,8 @@ import pytest
 from livekit import api
 from livekit.protocol import models, rtc
 
+from classroom.common.paths import REPO
+from portal.codes import Codes
 from tests.page.server import CODES, ROOM, Settings, portal, post
 from tests.unit.portal.person import NotLetIn, Person
 
@@ -23,24 +25,58 @@ async def ask(at: Settings, path: str, body: object, token: str) -> tuple[int, d
     return await asyncio.to_thread(post, at, path, body, token)
 
 
-def test_tokens_carry_no_more_than_the_role_needs(at: Settings) -> None:
-    claims = {role: jwt.decode(ticket(at, role), at.secret, algorithms=["HS256"]) for role in CODES}
-    assert claims["pupil"]["video"] == {
+PUPILS = ["camera", "microphone"]
+GRANTS: dict[str, dict[str, object]] = {
+    role: {
         "roomJoin": True,
         "room": ROOM,
+        "roomAdmin": teacher,
         "canPublish": True,
+        "canPublishSources": [*PUPILS, "screen_share", "screen_share_audio"] if teacher else PUPILS,
         "canSubscribe": True,
-        "canPublishData": True,
-        "canPublishSources": ["camera", "microphone"],
+        "canPublishData": False,
         "canUpdateOwnMetadata": False,
-    } | {k: v for k, v in claims["pupil"]["video"].items() if v is False}
-    assert claims["teacher"]["video"]["roomAdmin"] is True
-    assert "screen_share" in claims["teacher"]["video"]["canPublishSources"]
-    for claim in claims.values():
-        assert claim["exp"] - time.time() <= 121
-        assert claim["name"] == "Ada" and "Ada" not in claim["sub"]
-    again = jwt.decode(ticket(at, "pupil"), at.secret, algorithms=["HS256"])
-    assert again["sub"] != claims["pupil"]["sub"]
+    }
+    for role, teacher in (("teacher", True), ("pupil", False))
+}
+"""Every right in every token that the service gives out; any other is one too many."""
+
+
+def verification_codes(at: Settings) -> dict[str, str]:
+    made = Codes([], at.secret).verification("ABCD1234")
+    return {role: str(made[f"{role}_code"]) for role in GRANTS}
+
+
+@pytest.mark.parametrize("role", GRANTS)
+@pytest.mark.parametrize("kind", ["class", "verification"])
+def test_tokens_carry_exactly_what_the_role_needs(at: Settings, role: str, kind: str) -> None:
+    code = {"class": CODES, "verification": verification_codes(at)}[kind][role]
+    room = {"class": ROOM, "verification": "verification-abcd1234"}[kind]
+    found = []
+    for _ in range(2):
+        status, answer = post(at, "join", {"code": code, "name": "Ada"})
+        assert status == 200
+        found.append(jwt.decode(answer["token"], at.secret, algorithms=["HS256"]))
+    claim, again = found
+    assert claim["video"] == GRANTS[role] | {"room": room}
+    assert claim["sub"] != again["sub"] and claim["sub"].startswith(f"{role[0]}-")
+    rest = {key: value for key, value in claim.items() if key not in {"video", "sub", "exp", "nbf"}}
+    assert rest == {"iss": "classroom", "name": "Ada", "attributes": {"role": role}}
+    assert claim["exp"] - time.time() <= 121
+
+
+def test_tokens_are_made_in_one_place() -> None:
+    """The list above is whole: nothing else in the service signs a token."""
+    source = "".join(path.read_text() for path in (REPO / "classroom" / "portal").glob("*.py"))
+    assert source.count("AccessToken(") == 1
+    assert "jwt" not in source.replace("to_jwt()", "")
+
+
+async def test_data_rights_are_given_to_nobody(at: Settings) -> None:
+    async with Person(at.livekit, ticket(at, "teacher")) as teacher, Person(at.livekit, ticket(at, "pupil")) as pupil:
+        for person in (teacher, pupil):
+            permission = person.joined.participant.permission
+            assert permission.can_publish and not permission.can_publish_data
 
 
 async def test_the_media_server_refuses_a_pupil_the_teachers_powers(at: Settings) -> None:

@@ -1,0 +1,77 @@
+"""A client of a participant's own making, and the media server as its administrator uses it."""
+
+import base64
+import json
+import urllib.request
+from typing import Any
+
+from livekit import api
+from playwright.sync_api import Browser
+
+from classroom.common.paths import REPO
+from tests.page.server import ROOM, Settings
+from tests.page.site import Site
+
+LIBRARY = REPO / "web" / "node_modules" / "livekit-client" / "dist" / "livekit-client.umd.js"
+ENTER = """
+async ({url, token}) => {
+  const room = window.room = new LivekitClient.Room();
+  window.received = [];
+  room.on('dataReceived', (bytes, sender, kind, topic) => window.received.push(
+    {text: new TextDecoder().decode(bytes), sender: sender?.identity ?? null, topic}));
+  await room.connect(url, token);
+}
+"""
+SEND = """
+async ({data, topic}) => {
+  const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0)), me = window.room.localParticipant, failed = [];
+  const ways = [
+    () => me.publishData(bytes, {reliable: true, topic}),
+    () => me.sendText(new TextDecoder().decode(bytes), {topic}),
+  ];
+  for (const way of ways) {
+    try { await way(); } catch (error) { failed.push(String(error)); }
+  }
+  return failed;
+}
+"""
+
+
+class OwnClient:
+    """The media library in a page that shows nothing of the class: it sends what it likes, as far as its token goes."""
+
+    def __init__(self, browser: Browser, site: Site, token: str) -> None:
+        self.token = token
+        self.context = browser.new_context()
+        self.page = self.context.new_page()
+        self.page.goto(site.base)
+        self.page.evaluate(LIBRARY.read_text())
+        self.page.evaluate(ENTER, {"url": site.base.replace("http", "ws", 1), "token": token})
+
+    def send(self, data: bytes, topic: str) -> list[str]:
+        """Send data to everybody past the join service, as a packet and as a text; return what the library objects."""
+        found: list[str] = self.page.evaluate(SEND, {"data": base64.b64encode(data).decode(), "topic": topic})
+        return found
+
+    def received(self) -> list[dict[str, Any]]:
+        """Return what arrived as data: text, sender (None for the server) and topic."""
+        found: list[dict[str, Any]] = self.page.evaluate("window.received")
+        return found
+
+    def leave(self) -> None:
+        self.page.evaluate("window.room.disconnect()")
+        self.context.close()
+
+
+def deliver(at: Settings, data: bytes, topic: str = "chat") -> None:
+    """Have the media server deliver data to everybody in the room, as the join service does."""
+    grants = api.VideoGrants(room=ROOM, room_admin=True)
+    token = api.AccessToken("classroom", at.secret).with_grants(grants).to_jwt()
+    body = {"room": ROOM, "data": base64.b64encode(data).decode(), "kind": "RELIABLE", "topic": topic}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{at.livekit}/twirp/livekit.RoomService/SendData",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200

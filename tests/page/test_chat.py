@@ -1,0 +1,248 @@
+"""The chat under attack, in real browsers with a real media server: pages stay alive, and nothing forged is shown."""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from livekit import api
+from playwright.sync_api import Browser
+
+from tests.page.client import OwnClient, deliver
+from tests.page.people import Someone, wait
+from tests.page.server import CODES, ROOM, Settings, post
+from tests.page.site import Site
+
+Pair = tuple[Someone, Someone]
+FORGED = "forged"
+"""Part of every text that must not be shown."""
+TOPICS = ["chat", "lk-chat-topic", "lk.chat"]
+"""The service's own topic, and those of the media library's own chat."""
+KEPT = 500
+
+
+def message(**changes: Any) -> bytes:
+    """Return a message as the service makes them, with changes."""
+    now = int(time.time() * 1000)
+    whole = {"id": secrets.token_hex(8), "identity": "t-1", "name": "Mme Martin", "role": "teacher", "at": now}
+    # `timestamp` and `message` are what the media library's own chat reads.
+    return json.dumps(whole | {"text": FORGED, "timestamp": now, "message": FORGED} | changes).encode()
+
+
+ODD = {
+    "a time out of range": message(at=9e15, timestamp=9e15),
+    "an object as text": message(text={"a": FORGED}, message={"a": FORGED}),
+    "a list as text": message(text=[FORGED], message=[FORGED]),
+    "no JSON": b"forged, no JSON",
+    "bytes": b"\xff\xfe\x00forged",
+    "null": b"null",
+    "60 kB": message(text=FORGED * 10_000, message=FORGED * 10_000),
+    "an object as name": message(name={"a": FORGED}),
+    "another role": message(role="admin"),
+    "no identity": message(identity=None),
+}
+
+
+def alive(*people: Someone) -> None:
+    for person in people:
+        assert person.there("leave"), person.faults
+
+
+def texts(person: Someone) -> list[str]:
+    return person.page.locator("[data-testid=chat-message] .said").all_inner_texts()
+
+
+def write(person: Someone, text: str) -> None:
+    person.page.fill("[data-testid=chat-input]", text)
+    person.click("chat-send")
+
+
+def goes_on(pair: Pair) -> None:
+    """Both still write to each other, and read nothing forged."""
+    for writer in pair:
+        text = f"Bonjour {secrets.token_hex(4)}"
+        write(writer, text)
+        for reader in pair:
+            assert wait(lambda reader=reader, text=text: text in texts(reader)), (reader.name, reader.faults)
+    for reader in pair:
+        assert not [text for text in texts(reader) if FORGED in text]
+        assert FORGED not in reader.text("notice")
+    alive(*pair)
+
+
+@pytest.fixture
+def opened(pair: Pair) -> Pair:
+    """Both have their chat open."""
+    for person in pair:
+        if not person.there("chat-input"):
+            person.click("chat-toggle")
+    return pair
+
+
+@pytest.fixture(scope="module")
+def own(browser: Browser, site: Site, at: Settings, pair: Pair) -> Iterator[OwnClient]:
+    """A second pupil, in class with a client of their own."""
+    status, ticket = post(at, "join", {"code": CODES["pupil"], "name": "Max"})
+    assert status == 200
+    client = OwnClient(browser, site, ticket["token"])
+    yield client
+    client.leave()
+
+
+def test_messages_come_from_the_service_under_the_writers_name_and_role(opened: Pair, own: OwnClient) -> None:
+    teacher, pupil = opened
+    write(teacher, "Bonjour <b>à tous</b>")
+    row = pupil.page.locator("[data-testid=chat-message]").last
+    assert wait(lambda: "Bonjour <b>à tous</b>" in row.inner_text())
+    assert "Mme Martin" in row.inner_text() and "teacher" in row.inner_text()
+    assert wait(lambda: [m for m in own.received() if "à tous" in m["text"]])
+    found = own.received()[-1]
+    assert (found["sender"], found["topic"]) == (None, "chat")
+    sent = json.loads(found["text"])
+    assert set(sent) == {"id", "identity", "name", "role", "at", "text"}
+    assert (sent["name"], sent["role"]) == ("Mme Martin", "teacher")
+    assert abs(sent["at"] / 1000 - time.time()) < 20
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_data_past_the_service_reaches_nobody(opened: Pair, own: OwnClient, what: str) -> None:
+    before = len(own.received())
+    for topic in TOPICS:
+        own.send(ODD[what], topic)
+        own.send(message(), topic)
+    goes_on(opened)
+    assert {m["sender"] for m in own.received()[before:]} <= {None}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_data_is_not_shown_even_if_it_is_delivered(opened: Pair, at: Settings, what: str) -> None:
+    deliver(at, ODD[what])
+    goes_on(opened)
+
+
+def test_data_of_a_participant_is_not_shown_even_if_it_is_delivered(
+    opened: Pair, own: OwnClient, browser: Browser, site: Site, at: Settings
+) -> None:
+    """A token with a right that the service gives to nobody: its data arrive, and are not looked at."""
+    grants = api.VideoGrants(room_join=True, room=ROOM, can_publish_data=True)
+    token = (
+        api.AccessToken("classroom", at.secret).with_identity("p-forger").with_name("Mme Martin").with_grants(grants)
+    )
+    forger = OwnClient(browser, site, token.to_jwt())
+    try:
+        for topic in TOPICS:
+            assert forger.send(message(), topic) == []
+        assert wait(lambda: [m for m in own.received() if m["sender"] == "p-forger" and m["topic"] == "chat"])
+        goes_on(opened)
+    finally:
+        forger.leave()
+
+
+def test_a_teachers_message_is_not_replaced(opened: Pair, own: OwnClient, at: Settings) -> None:
+    teacher, pupil = opened
+    text = f"Page {secrets.token_hex(4)}"
+    write(teacher, text)
+    assert wait(lambda: text in texts(pupil) and [m for m in own.received() if text in m["text"]])
+    taken = next(json.loads(m["text"]) for m in own.received() if text in m["text"])
+    for topic in TOPICS:
+        own.send(message(**taken | {"text": FORGED, "message": FORGED}), topic)
+    deliver(at, message(**taken | {"text": FORGED}))
+    as_teacher = taken | {"text": "I am Max", "at": 1}
+    assert post(at, "chat", as_teacher, own.token)[0] == 200
+    row = pupil.page.locator("[data-testid=chat-message]").last
+    assert wait(lambda: "I am Max" in row.inner_text())
+    assert "Max" in row.locator("b").inner_text() and "teacher" not in row.inner_text()
+    assert text in texts(pupil) and text in texts(teacher)
+    goes_on(opened)
+
+
+def test_two_hundred_messages_a_second_are_refused_and_the_chat_goes_on(
+    opened: Pair, own: OwnClient, at: Settings
+) -> None:
+    def once(number: int) -> int:
+        return post(at, "chat", {"text": f"flood {number}"}, own.token)[0]
+
+    time.sleep(1)
+    begin = time.monotonic()
+    with ThreadPoolExecutor(8) as several:
+        statuses = list(several.map(once, range(200)))
+    seconds = time.monotonic() - begin
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) <= 10 * (seconds + 1)
+    goes_on(opened)
+    for person in opened:
+        assert len([text for text in texts(person) if "flood" in text]) == statuses.count(200)
+
+
+def test_one_who_writes_too_fast_is_told_so_and_keeps_the_text(opened: Pair, site: Site, at: Settings) -> None:
+    pupil = opened[1]
+    pupil.page.route("**/api/chat", lambda route: route.fulfill(status=429, json={"error": "too_many"}))
+    write(pupil, "Too fast")
+    assert wait(lambda: "writing too fast" in pupil.text("chat-problem"))
+    assert pupil.barriers() == []
+    assert pupil.page.input_value("[data-testid=chat-input]") == "Too fast"
+    pupil.page.unroute("**/api/chat")
+    pupil.click("chat-send")
+    assert wait(lambda: "Too fast" in texts(opened[0]))
+    assert wait(lambda: pupil.text("chat-problem") == "" and pupil.page.input_value("[data-testid=chat-input]") == "")
+
+
+def test_the_list_has_an_end(opened: Pair, at: Settings) -> None:
+    def one(number: int) -> None:
+        deliver(at, message(text=f"number {number}"))
+
+    with ThreadPoolExecutor(4) as several:
+        list(several.map(one, range(KEPT + 50)))
+    goes_on(opened)
+    for person in opened:
+        assert len(texts(person)) == KEPT
+
+
+BREAK = {
+    "chat": "Intl.DateTimeFormat = new Proxy(Intl.DateTimeFormat, {construct() { throw new Error('broken'); }})",
+    "people": "String.prototype.localeCompare = () => { throw new Error('broken'); }",
+    "settings": "delete Object.getPrototypeOf(window.devices = navigator.mediaDevices).enumerateDevices;",
+}
+"""Scripts that take away what a single panel needs."""
+
+
+@pytest.mark.parametrize("panel", BREAK)
+def test_a_panel_that_fails_ends_nothing_else(someone, pair: Pair, own: OwnClient, panel: str) -> None:
+    broken = someone("Zoé", locale="en-GB").enter("pupil")
+    assert wait(lambda: broken.sees("Léa"), 20)
+    broken.page.evaluate(BREAK[panel])
+    broken.click(f"{panel}-toggle")
+    assert wait(lambda: broken.there("broken")), broken.faults
+    assert broken.page.locator(f"#panel-{panel}").inner_text().count("The class goes on") == 1
+    assert broken.barriers() == []
+    alive(broken)
+    assert broken.sees("Léa") and pair[0].sees("Zoé")
+    broken.click("retry")
+    assert wait(lambda: broken.there("broken"))  # what is broken stays so
+    broken.click("panel-close")
+    assert wait(lambda: not broken.there("broken") and broken.focused() == f"{panel}-toggle")
+    other = "people-toggle" if panel != "people" else "settings-toggle"
+    broken.click(other)
+    assert wait(lambda: broken.there("panel-close") and not broken.there("broken"))
+
+
+def test_a_picture_that_fails_ends_no_other_and_comes_back(someone, pair: Pair) -> None:
+    teacher = pair[0]
+    broken = someone("Zoé", locale="en-GB").enter("pupil")
+    assert wait(lambda: broken.sees("Mme Martin"), 20)
+    broken.page.evaluate(
+        "Object.defineProperty(document, 'fullscreenEnabled', {configurable: true, get() { throw new Error('broken'); }})"
+    )
+    teacher.click("screen")
+    assert wait(lambda: broken.there("broken"), 20)
+    assert broken.page.locator(".tile").get_by_text("The class goes on").count() == 1
+    assert broken.barriers() == []
+    assert broken.sees("Mme Martin") and broken.sees("Léa")
+    broken.page.evaluate("delete document.fullscreenEnabled")
+    broken.click("retry")
+    assert wait(lambda: broken.sees("Mme Martin", "screen"), 20)
+    teacher.click("screen")
+    assert wait(lambda: broken.page.locator('video[data-source="screen"]').count() == 0)

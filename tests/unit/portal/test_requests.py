@@ -1,0 +1,316 @@
+"""Requests that no page sends: each gets an answer that the interface names, never a 500, and none is written down."""
+
+import contextlib
+import gzip
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as trials
+from hypothesis import strategies as st
+
+from portal.openapi import OPENAPI
+from tests.page.server import CODES, ROOM, Settings, free_port, portal, post
+from tests.unit.portal.wire import ANSWERS, failing_media, send
+
+CANARY = f"canary{secrets.token_hex(4)}"
+"""Part of everything that is sent; found nowhere afterwards."""
+HTTP_PROBLEMS = {400, 404, 405, 413, 417, 431}
+"""What the HTTP server itself answers to requests that reach no handler."""
+BODIES = {
+    path.removeprefix("/api/"): way["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    for path, way in OPENAPI["paths"].items()
+    if "requestBody" in way.get("post", {})
+}
+ENDPOINTS = sorted(path.removeprefix("/api/") for path, way in OPENAPI["paths"].items() if "post" in way)
+GOOD = {"code": CODES["pupil"], "name": "Ada", "raised": True, "identity": "p-1", "locked": False, "text": "Hello"}
+
+VALUES = [
+    r'"\ud83d"',
+    r'"\udc00\ud83d"',
+    r'"a\ud83d\u0000"',
+    r'"\u0000"',
+    r'"\ud83d\ude00"',
+    '"\u202e"',
+    '"' + "\u0301" * 500 + '"',
+    '"' + "\ufdfa" * 900 + '"',
+    '"' + "x" * 3500 + '"',
+    '""',
+    "1" + "0" * 3500,
+    "-1",
+    "1e999",
+    "NaN",
+    "-Infinity",
+    "9e15",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    '["' + CANARY + '"]',
+    '{"text": "' + CANARY + '"}',
+    "[" * 1900,
+    "[" * 1900 + "]" * 1900,
+    '{"a":' * 600 + "1" + "}" * 600,
+]
+"""JSON, or what claims to be some, in place of one value."""
+
+WHOLE = {
+    "nothing": b"",
+    "no JSON": CANARY.encode(),
+    "bytes": b"\xff\xfe\x00" + CANARY.encode(),
+    "surrogates as bytes": b'{"code": "\xed\xa0\xbd", "name": "\xed\xa0\xbd", "text": "\xed\xa0\xbd"}',
+    "UTF-16": json.dumps(GOOD).encode("utf-16"),
+    "UTF-32": json.dumps(GOOD).encode("utf-32"),
+    "a byte order mark": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
+    "a list": json.dumps([GOOD]).encode(),
+    "a text": json.dumps(CANARY).encode(),
+    "NaN alone": b"NaN",
+    "a long number": b"1" * 4000,
+    "the same key twice": b'{"code": "A", "code": ["%s"], "text": "a", "text": 1, "identity": 1, "identity": "x"}'
+    % CANARY.encode(),
+    "5 MB": b'{"code": "' + b"x" * 5_000_000 + b'"}',
+    "too deep": b"[" * 100_000,
+    "deep": b"[" * 4000,
+}
+"""Whole bodies, by what is wrong with them."""
+
+HEADERS: dict[str, dict[bytes, bytes]] = {
+    "UTF-7": {b"Content-Type": b"application/json; charset=utf-7"},
+    "an unknown charset": {b"Content-Type": b"application/json; charset=" + CANARY.encode()},
+    "no text encoding": {b"Content-Type": b"application/json; charset=hex"},
+    "an escape as charset": {b"Content-Type": b"application/json; charset=unicode_escape"},
+    "undefined": {b"Content-Type": b"application/json; charset=undefined"},
+    "bytes as charset": {b"Content-Type": b'application/json; charset="\xff\xfe"'},
+    "no type at all": {b"Content-Type": b"\xff"},
+    "a form": {b"Content-Type": b"multipart/form-data; boundary=x"},
+    "compressed, it says": {b"Content-Encoding": b"gzip"},
+    "deflated, it says": {b"Content-Encoding": b"deflate"},
+    "in an unknown way": {b"Content-Encoding": CANARY.encode()},
+    "bytes as address": {b"X-Real-IP": b"\xff\xfe"},
+    "a scoped address": {b"X-Real-IP": b"fe80::1%" + CANARY.encode()},
+    "an expectation": {b"Expect": CANARY.encode()},
+    "bytes in a header": {b"X-Whatever": b"\xf0\x9f\x98 " + CANARY.encode()},
+    "a long header": {b"X-Whatever": b"x" * 20_000},
+    "a header with a line break": {b"X-Whatever": b"a\nb " + CANARY.encode()},
+    "a header without a name": {b"": CANARY.encode()},
+    "two lengths": {b"content-length": b"3"},
+    "a negative length": {b"Content-Length": b"-1"},
+    "a length in words": {b"Content-Length": CANARY.encode()},
+    "an unknown transfer": {b"Transfer-Encoding": CANARY.encode()},
+    "chunks that are none": {b"Content-Length": b"0", b"Transfer-Encoding": b"chunked"},
+}
+"""Headers, by what is wrong with them."""
+
+RAW = {
+    "no HTTP": CANARY.encode() + b"\r\n\r\n",
+    "an odd method": b"\xffPOST /api/join HTTP/1.1\r\n\r\n",
+    "an odd version": b"POST /api/join HTTP/9.9\r\nHost: a\r\n\r\n",
+    "a long path": b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an odd path": b"GET /api/%ff%00%f0%9f/../"
+    + CANARY.encode()
+    + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "a second one that is bad": b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n" + CANARY.encode() + b"\xff\r\n\r\n",
+}
+"""Requests as bytes, by what is wrong with them."""
+
+
+def claims(at: Settings, **changes: Any) -> dict[str, Any]:
+    """Return what a pupil's token says, with changes."""
+    now = int(time.time())
+    video = {"roomJoin": True, "room": ROOM, "canPublish": True}
+    said = {"iss": "classroom", "sub": "p-odd", "nbf": now, "exp": now + 100, "name": CANARY, "video": video}
+    return said | changes
+
+
+ODD_CLAIMS: dict[str, dict[str, Any]] = {
+    "a number as identity": {"sub": 7},
+    "a list as identity": {"sub": [CANARY]},
+    "no identity": {"sub": ""},
+    "half of an emoji as identity": {"sub": "\ud83d"},
+    "NUL as identity": {"sub": "p-\0"},
+    "a list as video": {"video": [CANARY]},
+    "null as video": {"video": None},
+    "a number as room": {"video": {"room": 7, "roomAdmin": True}},
+    "a list as room": {"video": {"room": [CANARY], "roomAdmin": True}},
+    "an object as room": {"video": {"room": {"a": 1}, "roomAdmin": True}},
+    "half of an emoji as room": {"video": {"room": "\ud83d", "roomAdmin": True}},
+    "a text as power": {"video": {"room": ROOM, "roomAdmin": "yes"}},
+    "a list as name": {"name": [1]},
+    "no end": {"exp": None},
+    "a text as end": {"exp": CANARY},
+    "an endless end": {"exp": 10**400},
+    "attributes that are none": {"attributes": CANARY},
+}
+"""Claims under the right signature, by what is odd about them."""
+
+
+def authorizations(at: Settings) -> dict[str, bytes]:
+    """Return values of the Authorization header, by what is wrong with them."""
+    good = jwt.encode(claims(at), at.secret, "HS256")
+    head, body, proof = good.split(".")
+    odd = {name: jwt.encode(claims(at, **changes), at.secret, "HS256") for name, changes in ODD_CLAIMS.items()}
+    return {
+        "the scheme alone": b"Bearer",
+        "nothing": b"",
+        "blanks": b"Bearer    ",
+        "another scheme": b"Basic " + good.encode(),
+        "bytes": b"Bearer \xff\xfe\x80" + CANARY.encode(),
+        "dots": b"Bearer ...",
+        "no JSON in it": b"Bearer " + CANARY.encode() + b".%%%.x",
+        "no proof": f"Bearer {head}.{body}.".encode(),
+        "two proofs": f"Bearer {good}.{proof}".encode(),
+        "no algorithm": b"Bearer " + jwt.encode(claims(at), None, "none").encode(),
+        "a long one": b"Bearer " + b"x" * 7000,
+    } | {name: f"Bearer {token}".encode() for name, token in odd.items()}
+
+
+@contextlib.contextmanager
+def beside(port: int, folder: Path) -> Iterator[Settings]:
+    """Run a join service whose media server would be on this port."""
+    here = Settings(port, free_port(), "s" * 48, folder)
+    with portal(here):
+        yield here
+        written(here)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A join service without a media server."""
+    with beside(free_port(), tmp_path_factory.mktemp("alone")) as here:
+        yield here
+
+
+@pytest.fixture(params=ANSWERS)
+def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """A join service whose media server hangs up, or answers what is no answer."""
+    with failing_media(*ANSWERS[request.param]) as port, beside(port, tmp_path) as here:
+        yield here
+
+
+@pytest.fixture(scope="module")
+def real(at: Settings) -> Iterator[Settings]:
+    """The join service beside a real media server."""
+    yield at
+    written(at)
+
+
+def written(at: Settings) -> None:
+    """Find nothing in the service's journal but kinds and places of faults, and no fault of a handler at all."""
+    journal = Path(at.folder / "portal.log").read_text(errors="replace")
+    assert CANARY not in journal
+    assert not [line for line in journal.splitlines() if not re.fullmatch(r"\w+: \w+ at [\w/.\-]+:\d+", line)], journal
+
+
+def check(at: Settings, endpoint: str, body: bytes = b"{}", headers: dict[bytes, bytes] | None = None) -> int:
+    """Send a request and return its status, which is one that the interface names."""
+    status = send(at.portal, "POST", f"/api/{endpoint}", body, headers)
+    named = {int(code) for code in OPENAPI["paths"][f"/api/{endpoint}"]["post"]["responses"]}
+    assert status in named | HTTP_PROBLEMS, (endpoint, status, body[:80], headers)
+    return status
+
+
+def with_value(endpoint: str, key: str, value: str) -> bytes:
+    """Return the JSON of a good request but for one value, which is text of its own."""
+    rest = {name: GOOD[name] for name in BODIES[endpoint] if name != key}
+    return f'{{"{key}": {value}, "canary": "{CANARY}", {json.dumps(rest)[1:]}'.replace(", }", "}").encode()
+
+
+def bearer(at: Settings, role: str) -> dict[bytes, bytes]:
+    """Return the header of somebody who was just let in, from an address of their own."""
+    sub = f"{role[0]}-{secrets.token_hex(4)}"
+    video = {"roomJoin": True, "room": f"room-{secrets.token_hex(4)}", "roomAdmin": role == "teacher"}
+    token = jwt.encode(claims(at, sub=sub, video=video), at.secret, "HS256")
+    return {b"Authorization": b"Bearer " + token.encode(), **somewhere()}
+
+
+def somewhere() -> dict[bytes, bytes]:
+    """Return the header of an address that has not been seen before."""
+    return {b"X-Real-IP": b"2001:db8:%x:%x::1" % (secrets.randbelow(65536), secrets.randbelow(65536))}
+
+
+def every_nasty_request(at: Settings, endpoint: str) -> None:
+    for key in BODIES.get(endpoint, ()):
+        for value in VALUES:
+            for role in CODES:
+                check(at, endpoint, with_value(endpoint, key, value), bearer(at, role))
+    for body in WHOLE.values():
+        check(at, endpoint, body, bearer(at, "teacher"))
+    for headers in HEADERS.values():
+        check(at, endpoint, json.dumps(GOOD).encode(), bearer(at, "teacher") | headers)
+    bomb = gzip.compress(b'{"code": "' + b"x" * 5_000_000 + b'"}')
+    check(at, endpoint, bomb, bearer(at, "teacher") | {b"Content-Encoding": b"gzip"})
+    for value in authorizations(at).values():
+        check(at, endpoint, json.dumps(GOOD).encode(), somewhere() | {b"Authorization": value})
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_nasty_requests_get_an_answer(real: Settings, endpoint: str) -> None:
+    every_nasty_request(real, endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_nasty_requests_get_an_answer_without_a_media_server(alone: Settings, endpoint: str) -> None:
+    every_nasty_request(alone, endpoint)
+
+
+def test_good_requests_get_an_answer_while_the_media_server_fails(failing: Settings) -> None:
+    for endpoint in ENDPOINTS:
+        status = check(failing, endpoint, json.dumps(GOOD).encode(), bearer(failing, "teacher"))
+        assert (status == 200) is (endpoint == "join"), (endpoint, status)
+
+
+@pytest.mark.parametrize("what", RAW)
+def test_what_is_hardly_http_gets_an_answer(real: Settings, what: str) -> None:
+    assert send(real.portal, "", "", raw=RAW[what]) in {200, *HTTP_PROBLEMS}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "PATCH", "PROPFIND", "FOO"])
+@pytest.mark.parametrize("path", [*OPENAPI["paths"], "/", "/api/", "/api//join", "/api/join/", "*", "/api/%00"])
+def test_every_method_of_every_path_gets_an_answer(real: Settings, method: str, path: str) -> None:
+    assert send(real.portal, method, path, b"{}", somewhere()) in {200, *HTTP_PROBLEMS}
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_wrong_codes_among_nasty_texts_are_counted(real: Settings, value: str) -> None:
+    address = somewhere()
+    body = with_value("join", "code", value)
+    statuses = [check(real, "join", body, address) for _ in range(31)]
+    assert statuses == [403] * 30 + [429]
+
+
+@pytest.mark.parametrize("what", [name for name, body in WHOLE.items() if len(body) <= 4096])
+def test_bodies_without_a_right_code_are_counted(real: Settings, what: str) -> None:
+    address = somewhere()
+    assert [check(real, "join", WHOLE[what], address) for _ in range(31)] == [403] * 30 + [429]
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("endpoint", sorted(BODIES))
+def test_any_json_gets_an_answer(real: Settings, endpoint: str) -> None:
+    headers = bearer(real, "teacher")
+    known = st.fixed_dictionaries({}, optional=dict.fromkeys(BODIES[endpoint], ANYTHING))
+
+    @trials(max_examples=80, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(body=known | ANYTHING)
+    def every(body: Any) -> None:
+        check(real, endpoint, json.dumps(body).encode(), headers | somewhere())
+
+    every()
+
+
+def test_the_service_still_serves(real: Settings) -> None:
+    assert post(real, "join", {"code": CODES["pupil"], "name": "Ada"})[0] == 200
