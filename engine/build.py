@@ -18,7 +18,8 @@ from pathlib import Path
 from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, REPO, digest
 from classroom.common.progress import run, say
-from classroom.configure.artifacts import ENGINE, engine_path, livekit_path, page_path, portal_path
+from classroom.config import guest
+from classroom.configure.artifacts import ENGINE, LIVEKIT, PAGE, PORTAL, PULUMI_ENGINE
 from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -113,7 +114,7 @@ def _go_build(tools: Path, module: str, package: str, binary: Path) -> None:
 
 def build_engine(tools: Path) -> Path:
     """Return the folder with the Pulumi engine, its Python language host and the OpenStack plugin, built if missing."""
-    target = engine_path()
+    target = PULUMI_ENGINE.path
     if not target.exists():
         with _arriving(target) as folder:
             sdk = "github.com/pulumi/pulumi/sdk/v3"
@@ -134,7 +135,7 @@ def build_engine(tools: Path) -> Path:
 
 def build_livekit(tools: Path) -> Path:
     """Return the LiveKit server, built if missing."""
-    target = livekit_path()
+    target = LIVEKIT.path
     if not target.exists():
         with _arriving(target.parent) as folder:
             _go_build(tools, "livekit", "github.com/livekit/livekit-server/cmd/server", folder / target.name)
@@ -143,7 +144,7 @@ def build_livekit(tools: Path) -> Path:
 
 def build_page(tools: Path) -> Path:
     """Return the folder of the class page, built if missing, away from the clone."""
-    target = page_path()
+    target = PAGE.path
     if not target.exists():
         with tempfile.TemporaryDirectory(prefix="page-") as scratch, _arriving(target) as folder:
             source = Path(scratch) / "web"
@@ -158,13 +159,20 @@ def build_page(tools: Path) -> Path:
 
 
 def build_portal() -> Path:
-    """Return the folder of the portal with its packages for the hosts' Python (3.13, x86-64), made if missing."""
-    target = portal_path()
+    """Return the folder of the portal with its packages for the hosts' system (x86-64), made if missing."""
+    target = PORTAL.path
     if not target.exists():
         source = REPO / "portal"
         with _arriving(target) as folder:
             argv: list[object] = [VENV_BIN / "uv", "pip", "install", "--quiet", "--no-config", "--require-hashes"]
-            argv += ["--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28"]
+            argv += [
+                "--only-binary",
+                ":all:",
+                "--python-version",
+                guest.PYTHON,
+                "--python-platform",
+                "x86_64-manylinux_2_28",
+            ]
             argv += ["--target", folder, "-r", source / "requirements.lock"]
             run("portal", argv, log=LOGS / "portal.log")
             shutil.copytree(source, folder / "portal", ignore=shutil.ignore_patterns("__pycache__"))

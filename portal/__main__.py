@@ -15,11 +15,14 @@ except ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
 journal.keep()
-port = int(os.environ.get("PORTAL_PORT", "8090"))
+port = os.environ.get("PORTAL_PORT", "")
+if not port.isdecimal():
+    print(f"error: PORTAL_PORT: '{port}' is not a port number; portal.service sets it", file=sys.stderr)
+    sys.exit(1)
 web.run_app(
     portal.application(),
     host="127.0.0.1",
-    port=port,
+    port=int(port),
     access_log=None,  # it would hold the addresses of pupils
     print=None,
     auto_decompress=False,  # pages compress nothing, and what claims to be compressed may be anything

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from classroom.common.errors import ClassroomError
-from classroom.common.paths import CACHE
+from classroom.common.paths import CACHE, SYSTEM_PROGRAMS
 from rehearsal.folders import CLOUD, HERE, LOGS, PACKAGES, STATE
 
 GROUP = "sovereign-classroom"
@@ -182,7 +182,7 @@ def _enter(argv: Sequence[object], flags: Sequence[str], env: Mapping[str, str])
     return {"args": command, "env": dict(env), "preexec_fn": lambda: _join(groups)}
 
 
-INSIDE_PATH = "/opt/openstack/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INSIDE_PATH = f"/opt/openstack/bin:/usr/local/sbin:/usr/local/bin:{SYSTEM_PROGRAMS}"
 
 
 def inside(argv: Sequence[object], env: Mapping[str, str], *, machine_network: bool = False) -> dict[str, object]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.common.errors import ClassroomError
-from classroom.common.paths import CACHE, digest
+from classroom.common.paths import CACHE, SYSTEM_PROGRAMS, digest
 from classroom.common.progress import run, say
 from rehearsal.folders import HERE, LOGS
 
@@ -78,7 +78,7 @@ def build_tools() -> Path:
             shutil.copyfile(CA_BUNDLE, new / "root" / "ca.crt")
         keep = {k: v for k, v in os.environ.items() if k.startswith("PIP_") and k not in {"PIP_CERT", "PIP_FIND_LINKS"}}
         keep |= {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": SYSTEM_PROGRAMS,
             "HOME": "/root",
             "PIP_CERT": "/root/ca.crt",
             "LC_ALL": "C.UTF-8",

@@ -11,6 +11,7 @@ import typer
 from classroom.clients.pulumi_cli import environment
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.common.foreground import wait
+from classroom.common.paths import find_administrators_programs
 from classroom.verify.browsers.client_network import Client
 from classroom.verify.network.capture import Capture
 from classroom.verify.requirements import capture_path
@@ -25,7 +26,7 @@ def command(
         raise WrongUseError(f"name the command: classroom capture --stack {stack} -- pulumi up --stack {stack}")
     if os.geteuid() != 0:
         raise ClassroomError("a network of its own takes root: run it with `sudo -E`")
-    os.environ["PATH"] += os.pathsep + os.pathsep.join(("/usr/sbin", "/sbin"))
+    find_administrators_programs()
     began = datetime.datetime.now(datetime.UTC)
     routes = subprocess.run(["ip", "-6", "route", "show", "default"], capture_output=True, text=True, check=False)
     with (

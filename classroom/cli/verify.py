@@ -1,7 +1,6 @@
 """`classroom verify`: runs the tests of `tests/deployed` on a running classroom."""
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from rich.table import Table
 from classroom.cli.options import day
 from classroom.clients.pulumi_cli import output
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
+from classroom.common.paths import find_administrators_programs
 from classroom.config.declarations import of_stack
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Verification
@@ -47,7 +47,7 @@ def command(
                 stack
             )  # as it is now; the inventory holds what was declared at the last `up`
         # Administrators' programs are not on every account's path.
-        os.environ["PATH"] += os.pathsep + os.pathsep.join(("/usr/sbin", "/sbin"))
+        find_administrators_programs()
         check_needs(target, left_out)
         start = time.time()
         done, status = run(target, Path(scratch), left_out, AREAS, junit, as_of=day(as_of))

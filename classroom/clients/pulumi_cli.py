@@ -10,6 +10,8 @@ from typing import Any
 from classroom.common.errors import ClassroomError
 from classroom.common.paths import REPO
 
+URN = "urn:pulumi:"
+
 
 def output(stack: str, name: str, *, secret: bool = False) -> Any:
     """Return one output of a stack; ClassroomError if there is no such stack or output, or the passphrase is missing."""
@@ -42,13 +44,26 @@ def environment() -> dict[str, str]:
 
 def replace_command(stack: str, machine: str) -> str:
     """Return the command that replaces one machine of a stack by a new one."""
-    return f"`pulumi up --stack {stack} --replace '{urn(stack, machine)}'`"
+    return f"`pulumi up --stack {stack} --replace '{_machine_urn(stack, machine)}'`"
 
 
-def urn(stack: str, machine: str) -> str:
-    """Return the name under which Pulumi keeps a machine of a stack."""
-    path = "classroom:index:Classroom$classroom:machines:Machines$openstack:compute/instance:Instance"
-    return f"urn:pulumi:{stack}::classroom::{path}::machines-{machine}"
+def _machine_urn(stack: str, machine: str) -> str:
+    return _urn(stack, "classroom:machines:Machines$openstack:compute/instance:Instance", f"machines-{machine}")
+
+
+def configure_urn(stack: str) -> str:
+    """Return the name under which Pulumi keeps the run of the roles of a stack."""
+    return _urn(stack, "classroom:index:Configure", "configure")
+
+
+def _urn(stack: str, types: str, name: str) -> str:
+    """Return the name of a resource within the classroom of a stack, by its type after those of what it is part of."""
+    return f"{URN}{stack}::classroom::classroom:index:Classroom${types}::{name}"
+
+
+def stack_of(urn: str) -> str:
+    """Return the stack that a resource belongs to, by its name in Pulumi."""
+    return urn.removeprefix(URN).split("::")[0]
 
 
 def _fix(said: str) -> str:

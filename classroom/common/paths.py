@@ -11,7 +11,14 @@ REPO = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("CLASSROOM_CACHE") or Path.home() / ".cache" / "sovereign-classroom").expanduser().resolve()
 """Everything that is built or fetched, and the rehearsal's state; set CLASSROOM_CACHE to move it."""
 
+SYSTEM_PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH of an administrator on a Debian system."""
 IGNORED = {"__pycache__", "node_modules", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+
+
+def find_administrators_programs() -> None:
+    """Add to this process's PATH the folders that only administrators have on theirs."""
+    os.environ["PATH"] += f"{os.pathsep}{SYSTEM_PROGRAMS}"
 
 
 def source_files(root: Path) -> list[Path]:

@@ -45,6 +45,24 @@ RELAY = (30000, 30999)
 """First and last port of TURN's own sockets: open to nobody, they reach their own host's media port alone."""
 
 
+@dataclass(frozen=True)
+class LocalPort:
+    """A port on the loopback address of the machines of `group`: no firewall opens it."""
+
+    name: str
+    protocols: tuple[Protocol, ...]
+    number: int
+    group: Group
+    why: str
+
+
+LOCAL_PORTS: tuple[LocalPort, ...] = (
+    LocalPort("resolver", ("tcp", "udp"), 53, "all", "the machine's own resolver"),
+    LocalPort("portal", ("tcp",), 8090, "front", "join service behind the web server"),
+    LocalPort("tls", ("tcp",), 8443, "front", "TLS of the page behind port 443; TURN over TLS has the next ones"),
+)
+
+
 def ports_for(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> list[Port]:
     """Return the ports that are open on a machine of `groups` in a classroom of this shape and number of media machines."""
     wanted = {"all", *groups}
@@ -55,6 +73,21 @@ def inner_ports(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> 
     """Return the ports on other machines that a machine of `groups` uses, in the table's order."""
     own = set(groups)
     return [port for port in ports_for(GROUPS, shape, media_count) if port.source in own]
+
+
+def port_numbers() -> dict[str, int]:
+    """Return the number of each port of both tables by its name; of a range the first one."""
+    return {port.name: port.first for port in PORTS} | {port.name: port.number for port in LOCAL_PORTS}
+
+
+def port_number(name: str) -> int:
+    """Return the number of a port of either table, of a range the first one; KeyError if no port has this name."""
+    return port_numbers()[name]
+
+
+def local_tls(media_count: int) -> list[int]:
+    """Return the local ports of TLS on the front: the page's, and those of TURN for each media machine."""
+    return [port_number("tls") + n for n in range(1 + media_count)]
 
 
 def named(name: str) -> Port:

@@ -1,15 +1,11 @@
 """Every setting of a classroom, and every rule between settings. Read from the stack's file, checked before anything else."""
 
-import datetime
 import difflib
 import ipaddress
-import itertools
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from pydantic import (
     AfterValidator,
@@ -24,6 +20,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from classroom.common.errors import WrongUseError
+from classroom.config import guest
+from classroom.config.certificates import certificate_faults
 from classroom.config.declarations import OneOrMore
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.sovereignty.endpoint_record import Endpoint
@@ -111,7 +109,7 @@ class Settings(_Section):
     cloud: str | None = Field(default=None, description="Entry of clouds.yaml; without it the OS_* variables decide.")
     region: str = Field(description="The cloud's region, as its catalogue names it.")
     availability_zone: str | None = Field(default=None, description="Availability zone; without it the cloud chooses.")
-    image: str = Field(description="Name of a Debian 13 image with cloud-init.")
+    image: str = Field(description=f"Name of a {guest.NAME} image with cloud-init.")
     flavor_front: str = Field(
         description="Flavour of the machine that serves the page (in shape single: of the one machine)."
     )
@@ -220,53 +218,6 @@ class Settings(_Section):
         if self.shape == "single" or self.media_count == 1:
             return [f"turn.{self.domain}"]
         return [f"turn{n}.{self.domain}" for n in range(1, self.media_count + 1)]
-
-
-def certificate_faults(chain_text: str, key_text: str, names: list[str]) -> Iterator[str]:
-    """Yield a sentence for each thing that is wrong: the chain has to be whole, in date, for all `names`, and of this key."""
-    chain = key = None
-    try:
-        chain = x509.load_pem_x509_certificates(chain_text.encode())
-    except ValueError:
-        yield "certificate: no PEM certificate can be read from it; paste the whole chain, the leaf first"
-    try:
-        key = serialization.load_pem_private_key(key_text.encode(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        yield "certificate_key: no PEM private key without a passphrase can be read from it; set the key in PEM"
-    if not chain or not key:
-        return
-    leaf = chain[0]
-    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    if key.public_key().public_bytes(encoding, form) != leaf.public_key().public_bytes(encoding, form):
-        yield "certificate_key: it is not the key of certificate, whose leaf has to come first; set the two that belong together"
-    now = datetime.datetime.now(datetime.UTC)
-    for certificate in chain:
-        whose = certificate.subject.rfc4514_string() or "the leaf"
-        if certificate.not_valid_after_utc <= now:
-            ends = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
-            yield f"certificate: '{whose}' expired on {ends}; get a new one, and set certificate and certificate_key"
-        elif certificate.not_valid_before_utc > now:
-            begins = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
-            yield f"certificate: '{whose}' is valid from {begins} on only; check this machine's clock, or wait"
-    try:
-        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        held = extension.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
-        held = []
-    lacking = [name for name in names if name not in held and f"*.{name.split('.', 1)[1]}" not in held]
-    if lacking:
-        yield (
-            f"certificate: it is for {', '.join(held) or 'no name'} and not for {', '.join(lacking)}; get one that names"
-            f" {', '.join(names)}"
-        )
-    for below, above in itertools.pairwise(chain):
-        try:
-            below.verify_directly_issued_by(above)
-        except (ValueError, TypeError, InvalidSignature):
-            yield (
-                f"certificate: '{below.subject.rfc4514_string()}' is not issued by '{above.subject.rfc4514_string()}', which follows it;"
-                " paste the chain in its order, each followed by its issuer"
-            )
 
 
 def load(values: dict[str, Any]) -> Settings:

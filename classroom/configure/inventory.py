@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from classroom.config import declarations
+from classroom.config import declarations, guest
 from classroom.config.endpoints import egress_rows, host_services, rows_for
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.plan import Plan
-from classroom.config.ports import GROUPS, RELAY, ports_for
+from classroom.config.ports import GROUPS, RELAY, port_numbers, ports_for
 from classroom.config.settings import Settings
 
 
@@ -41,6 +41,7 @@ def inventory(
     ]
     variables = {
         "classroom_stack": stack,
+        "classroom_guest": guest.variable(),
         "classroom_domain": settings.domain,
         "classroom_shape": settings.shape,
         "classroom_ipv6": settings.ipv6 is not None,
@@ -51,6 +52,7 @@ def inventory(
         "classroom_certificate": settings.certificate,
         "classroom_network_cidr": settings.network_cidr,
         "classroom_ports": ports,
+        "classroom_port_numbers": port_numbers(),
         "classroom_relay_ports": list(RELAY),
         "classroom_endpoints": rows_for(settings.endpoints),
         "classroom_egress": egress_rows(settings.endpoints),

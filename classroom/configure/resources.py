@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from classroom.common.paths import REPO, digest
+from classroom.configure.artifacts import roles_digest
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Digits and letters without those that are easily taken for each other: five bits each."""
@@ -78,20 +78,3 @@ def openstack_provider(cloud: str | None, region: str) -> pulumi.ProviderResourc
 def own_provider() -> pulumi.ProviderResource:
     """Return the provider of this project, which makes secrets and runs Ansible."""
     return pulumi.ProviderResource("classroom", "classroom", {})
-
-
-def roles_digest() -> str:
-    """Return the digest of all that reaches the machines: sources and locked versions, never what was built from them."""
-    return digest(
-        [
-            REPO / "ansible" / "site.yml",
-            REPO / "ansible" / "group_vars",
-            REPO / "ansible" / "roles",
-            REPO / "ansible" / "library",
-            REPO / "ansible" / "filter_plugins",
-            REPO / "ansible" / "lookup_plugins",
-            REPO / "web",
-            REPO / "portal",
-            REPO / "engine" / "livekit",
-        ]
-    )

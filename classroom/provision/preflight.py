@@ -20,7 +20,7 @@ from classroom.common.tmpfs import memory_folder
 from classroom.config.endpoints import faults_of
 from classroom.config.plan import Plan, plans_for
 from classroom.config.settings import Settings
-from classroom.configure.artifacts import livekit_binary, page_dir, portal_dir
+from classroom.configure.artifacts import shipped
 from classroom.provision.access import groups_of
 from classroom.provision.gate import check_catalogue, refusal
 from classroom.provision.network import tag
@@ -60,7 +60,7 @@ def check(settings: Settings, stack: str) -> Findings:
 
 def this_machine() -> None:
     """Raise ClassroomError if this machine lacks what a run needs: built artifacts, room, an SSH client and key."""
-    livekit_binary(), page_dir(), portal_dir()
+    shipped()
     room = [(CACHE, CACHE_MIB, "or set CLASSROOM_CACHE"), (memory_folder(), MEMORY_MIB, "in memory")]
     state = state_folder()
     if state:

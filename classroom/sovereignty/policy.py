@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from classroom.common.errors import RefusedError, WrongUseError
+from classroom.common.errors import WrongUseError
 from classroom.sovereignty.catalogue import (
     ASPECTS,
     About,
@@ -515,32 +515,3 @@ def check(
     if cloud is None:
         return unknown_cloud(auth_url, region, policy, day, catalogue)
     return judge(cloud, region, policy, day, auth_url=auth_url, exceptions=exceptions, max_age_months=max_age_months)
-
-
-def check_plan(
-    auth_url: str,
-    region: str,
-    policy: Policy | None = None,
-    *,
-    exceptions: Iterable[PolicyException] = (),
-    declared_cloud: DeclaredCloud | None = None,
-    as_of: datetime.date | None = None,
-    max_age_months: int = MAX_AGE_MONTHS,
-) -> CheckResult:
-    """Return the judgement on a plan that may go on; nothing is asked of the network.
-
-    RefusedError (status 3) with the whole message if the policy refuses cloud or region, or if the cloud, its region, or
-    one of the facts that it is judged by is not known.
-    """
-    result = check(
-        auth_url,
-        region,
-        policy,
-        exceptions=exceptions,
-        declared_cloud=declared_cloud,
-        as_of=as_of,
-        max_age_months=max_age_months,
-    )
-    if result.verdict == "allowed":
-        return result
-    raise RefusedError(f"{result.message}\nnothing was created (status 3)")

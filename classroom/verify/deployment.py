@@ -2,11 +2,11 @@
 
 import ipaddress
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classroom.clients import ssh_options
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.config.declarations import Declarations, of_inventory
@@ -123,22 +123,18 @@ class Target:
             if address
         ]
         known.write_text("".join(lines))
-        common = [
-            f"  UserKnownHostsFile {known}",
-            "  GlobalKnownHostsFile /dev/null",
-            "  StrictHostKeyChecking yes",
-            "  BatchMode yes",
-            "  ConnectTimeout 10",
-            "  ControlMaster auto",
-            f"  ControlPath {folder}/cm-%C",
-            "  ControlPersist 60",
-            "  ServerAliveInterval 5",
-            "  ServerAliveCountMax 3",
-        ]
-        key = os.environ.get("CLASSROOM_SSH_KEY")
-        if key:
-            common += [f"  IdentityFile {key}", "  IdentitiesOnly yes"]
+        common = {
+            **ssh_options.known_hosts_alone(known),
+            "BatchMode": "yes",
+            "ConnectTimeout": "10",
+            "ControlMaster": "auto",
+            "ControlPath": f"{folder}/cm-%C",
+            "ControlPersist": "60",
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "3",
+            **ssh_options.operators_key(),
+        }
         config = folder / "ssh_config"
         blocks = [f"Host {m.name}\n  HostName {m.public4}\n  HostKeyAlias {m.public4}\n" for m in self.machines]
-        config.write_text("".join(blocks) + "Host *\n" + "\n".join(common) + "\n")
+        config.write_text("".join(blocks) + "Host *\n" + ssh_options.config_lines(common))
         return config

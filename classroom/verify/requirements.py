@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classroom.common.paths import CACHE
+from classroom.config.ports import port_number
 from classroom.verify.deployment import Target
 
 PARTS = ("ipv6", "udp-drop", "inside", "cloud", "capture", "pulumi", "up")
@@ -32,7 +33,7 @@ def _reaches(target: Target, family: socket.AddressFamily) -> bool:
     machine = target.group("front")[0]
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((machine.public6 if family == socket.AF_INET6 else machine.public4, 443))
+            probe.connect((machine.public6 if family == socket.AF_INET6 else machine.public4, port_number("https")))
         except OSError:
             return False
     return True
@@ -40,7 +41,7 @@ def _reaches(target: Target, family: socket.AddressFamily) -> bool:
 
 def _resolves(target: Target) -> bool:
     try:
-        return all(socket.getaddrinfo(name, 443) for name in target.names)
+        return all(socket.getaddrinfo(name, port_number("https")) for name in target.names)
     except OSError:
         return False
 

@@ -22,7 +22,7 @@ def site(at: Settings) -> Iterator[Site]:
     with (
         livekit(at),
         portal(at, f"ws://127.0.0.1:{port}"),
-        serve(Site(artifacts.page_dir(), at, port)) as served,
+        serve(Site(artifacts.PAGE.built(), at, port)) as served,
     ):
         yield served
 

@@ -73,7 +73,7 @@ def livekit(at: Settings) -> Iterator[subprocess.Popen]:
     }
     path = at.folder / "livekit.json"
     path.write_text(json.dumps(configuration))
-    with running([str(artifacts.livekit_binary()), "--config", str(path)], at.folder / "livekit.log", at.livekit) as p:
+    with running([str(artifacts.LIVEKIT.built()), "--config", str(path)], at.folder / "livekit.log", at.livekit) as p:
         yield p
 
 

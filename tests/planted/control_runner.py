@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classroom.common.paths import REPO
+from classroom.common.paths import REPO, find_administrators_programs
 from classroom.config.declarations import of_stack
 from classroom.verify.browsers.background_class import Observed
 from classroom.verify.controls.control_catalogue import load_controls
@@ -164,7 +164,7 @@ def _changed(environment: Mapping[str, str]) -> Any:
 
 def main() -> None:
     """Obey until there are no more orders."""
-    os.environ["PATH"] += os.pathsep + os.pathsep.join(("/usr/sbin", "/sbin"))
+    find_administrators_programs()
     program = Program(Path(sys.argv[1]))
     while line := sys.stdin.readline():
         try:

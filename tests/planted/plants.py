@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from classroom.config.guest import CODENAME
+from classroom.config.ports import RELAY, port_number
 from rehearsal.cloud_config import API
 from rehearsal.outside_hosts import US
 from tests.planted.control_runner import ALL
@@ -15,9 +17,9 @@ CDN, CDN4, CDN6 = US.name("cdn"), *US.addresses("cdn")
 SPARE4 = "192.0.2.140"
 """An address of the US side that none of its hosts has."""
 
-LIVEKIT = """
+LIVEKIT = f"""
 systemctl restart livekit
-for n in $(seq 100); do ss -Hltn sport = :5349 | grep -q . && exit 0; sleep 0.2; done; exit 1
+for n in $(seq 100); do ss -Hltn sport = :{port_number("turn-tls")} | grep -q . && exit 0; sleep 0.2; done; exit 1
 """
 KEEP_LIVEKIT = "mkdir -p /root/planted && cp -p /etc/classroom/livekit.yaml /root/planted/\n"
 GIVE_LIVEKIT = "cat /root/planted/livekit.yaml > /etc/classroom/livekit.yaml && rm -r /root/planted\n" + LIVEKIT
@@ -112,11 +114,11 @@ ARCHIVE = """
 cat > /etc/apt/sources.list.d/planted.sources <<'END'
 Types: deb
 URIs: http://mirror.{zone}/debian
-Suites: trixie
+Suites: {codename}
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
 END
-"""
+""".replace("{codename}", CODENAME)
 POOL = """
 cp -p /etc/chrony/chrony.conf /etc/chrony/chrony.conf.planted
 echo 'pool pool.{zone} iburst' >> /etc/chrony/chrony.conf && systemctl restart chrony
@@ -316,7 +318,7 @@ PLANTS = (
         ),
         OnHost(
             "media",
-            "nft insert rule inet classroom egress udp sport 30000-30999 meta skuid livekit accept\n"
+            f"nft insert rule inet classroom egress udp sport {RELAY[0]}-{RELAY[1]} meta skuid livekit accept\n"
             + KEEP_LIVEKIT
             + "sed -i '/deny_peer_cidrs:/d' /etc/classroom/livekit.yaml\n"
             + LIVEKIT,

@@ -17,7 +17,9 @@ from typing import Any
 
 import openstack
 
+from classroom.clients import ssh_options
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 
 KEY = os.environ["CLASSROOM_SSH_KEY"]
 OPEN_WITHOUT_LISTENER, CLOSED = 8099, 8098
@@ -36,8 +38,8 @@ def knock(address: str, port: int, seconds: float = 4) -> str:
 
 def login(address: str, known_hosts: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the server; the host's key must be the known one."""
-    options = [f"UserKnownHostsFile={known_hosts}", "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=10"]
-    words = ["ssh", "-F", "none", "-i", KEY, *(word for option in options for word in ("-o", option))]
+    options = ssh_options.known_hosts_alone(known_hosts) | ssh_options.operators_key()
+    words = ["ssh", "-F", "none", *ssh_options.arguments(options | {"BatchMode": "yes", "ConnectTimeout": "10"})]
     return subprocess.run([*words, f"{IMAGE_ACCOUNT}@{address}", command], capture_output=True, text=True, check=False)
 
 
@@ -65,7 +67,7 @@ def boot(cloud: openstack.connection.Connection, name: str, undo: contextlib.Exi
     group = net.create_security_group(name=name)
     undo.callback(net.delete_security_group, group)
     for family in ("IPv4", "IPv6"):
-        for port in (22, OPEN_WITHOUT_LISTENER):
+        for port in (port_number("ssh"), OPEN_WITHOUT_LISTENER):
             net.create_security_group_rule(
                 security_group_id=group.id,
                 direction="ingress",
@@ -122,7 +124,7 @@ def boot(cloud: openstack.connection.Connection, name: str, undo: contextlib.Exi
         "apt": (packages.returncode, packages.stdout.strip(), packages.stderr[-300:]),
         "release": release.stdout.strip(),
         "ports": {
-            family: [knock(address, port) for port in (22, OPEN_WITHOUT_LISTENER, CLOSED)]
+            family: [knock(address, port) for port in (port_number("ssh"), OPEN_WITHOUT_LISTENER, CLOSED)]
             for family, address in (("ipv4", address4), ("ipv6", address6))
         },
         "seconds_to_login": round(seconds, 1),

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 from classroom.verify.deployment import ACCOUNT, Target
 from rehearsal import stack
 from rehearsal.folders import STACK
@@ -115,7 +116,7 @@ def accepts(config: Path, machine: str, account: str) -> bool:
 def wait_for_banner(address: str) -> None:
     """Wait until the SSH server takes connections again: what comes after this test is no failed login."""
     for _ in range(120):
-        with socket.create_connection((address, 22), timeout=5) as connection:
+        with socket.create_connection((address, port_number("ssh")), timeout=5) as connection:
             if connection.recv(8).startswith(b"SSH-"):
                 return
         time.sleep(1)

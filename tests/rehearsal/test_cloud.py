@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from classroom.config import guest
 from tests.rehearsal.command import CLASSROOM, rehearsal
 
 HERE = Path(__file__).parent
@@ -38,8 +39,8 @@ def test_login_over_ipv6(server: dict[str, Any]) -> None:
     assert server["hostname_over_ipv6"] == server["name"], server["ssh_error"]
 
 
-def test_it_is_a_whole_debian_13(server: dict[str, Any]) -> None:
-    assert server["release"] == "debian 13"
+def test_it_is_the_whole_guest_system(server: dict[str, Any]) -> None:
+    assert server["release"] == guest.NAME.lower()
     assert server["system"] == ["running", "0"]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 from classroom.verify.deployment import Group, Target
 from tests.rehearsal.quick_check import administer, look, red
 
@@ -42,7 +43,7 @@ FAULTS = {
         "front",
         "systemctl stop portal",
         "systemctl start portal; for n in $(seq 50); do"
-        " curl -fsS -o /dev/null http://127.0.0.1:8090/api/health 2>/dev/null && exit 0; sleep 0.2; done; exit 1",
+        f" curl -fsS -o /dev/null http://127.0.0.1:{port_number('portal')}/api/health 2>/dev/null && exit 0; sleep 0.2; done; exit 1",
         frozenset(
             {
                 "every/test_exactly_these_ports_listen[{m}]",
@@ -57,7 +58,8 @@ FAULTS = {
     "LiveKit is stopped": Fault(
         "media",
         "systemctl stop livekit",
-        "systemctl start livekit; for n in $(seq 50); do ss -Hltn sport = :5349 | grep -q . && exit 0; sleep 0.2; done; exit 1",
+        f"systemctl start livekit; for n in $(seq 50); do ss -Hltn sport = :{port_number('turn-tls')} | grep -q . && exit 0;"
+        " sleep 0.2; done; exit 1",
         frozenset({"every/test_exactly_these_ports_listen[{m}]", "media/test_livekit_runs[{m}]"}),
     ),
     "a port is opened": Fault(

@@ -1,4 +1,4 @@
-"""Debian 13 hosts under systemd-nspawn, in namespaces of their own: up in seconds, gone without a trace.
+"""Hosts of the guest system under systemd-nspawn, in namespaces of their own: up in seconds, gone without a trace.
 
 A fleet is a handful of hosts on one bridge with documentation addresses and no way out; what is outside stands there too.
 Each host is the guest image's root file system under an overlay. `python -m tests.roles.fleet STATE` is the fleet's
@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from classroom.clients import ssh_options
 from classroom.common.errors import ClassroomError
-from classroom.common.paths import CACHE, REPO
+from classroom.common.paths import CACHE, REPO, SYSTEM_PROGRAMS
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 from rehearsal.lab import CGROUPS, end_groups
 from tests.roles import outside, packages
 
@@ -106,9 +108,8 @@ class Fleet:
         self.ssh_config.write_text(
             "".join(f"Host {h.name} {h.address4}\n  HostName {h.address4}\n" for h in hosts)
             + f"Host *\n  User {IMAGE_ACCOUNT}\n  IdentityFile {self.state}/key\n  IdentitiesOnly yes\n  IdentityAgent none\n"
-            f"  UserKnownHostsFile {self.state}/known_hosts\n  GlobalKnownHostsFile /dev/null\n"
-            "  StrictHostKeyChecking yes\n"
-            f"  ControlMaster auto\n  ControlPersist 30s\n  ControlPath {self.sockets}/%r@%n\n  LogLevel ERROR\n"
+            + ssh_options.config_lines(ssh_options.known_hosts_alone(self.state / "known_hosts"))
+            + f"  ControlMaster auto\n  ControlPersist 30s\n  ControlPath {self.sockets}/%r@%n\n  LogLevel ERROR\n"
         )
         log = (self.state / "log").open("w")
         process = subprocess.Popen(
@@ -262,7 +263,7 @@ def _inner(state: Path) -> None:
         process = subprocess.Popen(
             # Not chroot: in what is made below one, the kernel refuses user namespaces, which services ask for.
             ["unshare", "--mount", "sh", "-c", inside, str(tools), *options],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            env={"PATH": SYSTEM_PROGRAMS, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -285,7 +286,7 @@ def _inner(state: Path) -> None:
 
 def _answers(address: str) -> bool:
     try:
-        with socket.create_connection((address, 22), timeout=0.5) as connection:
+        with socket.create_connection((address, port_number("ssh")), timeout=0.5) as connection:
             connection.settimeout(2)
             return connection.recv(8).startswith(b"SSH-")
     except OSError:

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from classroom.common.paths import REPO
+from classroom.config import guest
 from classroom.config.endpoints import egress_rows, endpoints_of, host_services, rows_for
 from classroom.config.guest import IMAGE_ACCOUNT
-from classroom.config.ports import RELAY, Shape, ports_for
+from classroom.config.ports import RELAY, Shape, port_numbers, ports_for
 from classroom.configure import artifacts
 from tests.roles.fleet import ADMINISTRATOR, Fleet
 from tests.roles.outside import ENDPOINTS
@@ -118,12 +119,11 @@ class Play:
                 {"room": "cm2", "class": "CM2", "role": role, "sha256": sha256(code.encode()).hexdigest()}
                 for role, code in CODES.items()
             ],
-            "classroom_livekit_binary": str(artifacts.livekit_binary()),
-            "classroom_page_dir": str(_page(fleet.state)),
-            "classroom_portal_dir": str(_portal(fleet.state)),
+            **_shipped(fleet.state),
         }
         self.vars: dict[str, Any] = {
             "classroom_stack": "roles",
+            "classroom_guest": guest.variable(),
             "classroom_domain": DOMAIN,
             "classroom_shape": shape,
             "classroom_ipv6": True,
@@ -134,6 +134,7 @@ class Play:
             "classroom_certificate": given["chain"],
             "classroom_network_cidr": "203.0.113.0/24",
             "classroom_ports": [asdict(p) for p in ports_for(["front", "media"], shape, len(self.media))],
+            "classroom_port_numbers": port_numbers(),
             "classroom_relay_ports": list(RELAY),
         }
         self.endpoints(ENDPOINTS)
@@ -250,11 +251,17 @@ class Play:
         return {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")} | own
 
 
+def _shipped(state: Path) -> dict[str, str]:
+    """Return the variables of what is brought to the hosts; small ones in place of page and portal where they are not built."""
+    small = {"classroom_page_dir": _page, "classroom_portal_dir": _portal}
+    return {
+        name: str(small[name](state) if name in small and not artifact.path.exists() else artifact.built())
+        for name, artifact in artifacts.SHIPPED.items()
+    }
+
+
 def _page(state: Path) -> Path:
-    """Return the built class page, or one of a few files in its place where it is not built."""
-    built = artifacts.page_path()
-    if built.exists():
-        return built
+    """Return a class page of a few files."""
     folder = state / "page"
     (folder / "assets").mkdir(parents=True, exist_ok=True)
     (folder / "index.html").write_text("<!doctype html><title>Class</title><script src=/assets/app.js></script>\n")
@@ -263,20 +270,17 @@ def _page(state: Path) -> Path:
 
 
 def _portal(state: Path) -> Path:
-    """Return the built portal, or one that only answers in its place where it is not built."""
-    built = artifacts.portal_path()
-    if built.exists():
-        return built
+    """Return a portal that only answers."""
     package = state / "portal" / "portal"
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(
-        "import http.server, json\n"
+        "import http.server, json, os\n"
         "json.load(open('/etc/classroom/portal.json')), json.load(open('/etc/classroom/secrets/portal.json'))\n"
         "class Handler(http.server.BaseHTTPRequestHandler):\n"
         "    def log_message(self, *a): pass\n"
         "    def do_GET(self):\n"
         "        self.send_response(200); self.end_headers(); self.wfile.write(b'{}')\n"
-        "http.server.ThreadingHTTPServer(('127.0.0.1', 8090), Handler).serve_forever()\n"
+        "http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORTAL_PORT'])), Handler).serve_forever()\n"
     )
     return state / "portal"

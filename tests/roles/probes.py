@@ -6,6 +6,7 @@ import ssl
 import struct
 from typing import Any
 
+from classroom.config.ports import port_number
 from tests.roles.play import Play
 
 STUN_MAGIC = 0x2112A442
@@ -18,10 +19,10 @@ def listening(host: Any) -> set[tuple[str, str]]:
 
 
 def served(play: Play, name: str) -> ssl.SSLSocket:
-    """Connect to port 443 of the front by TLS for `name`, with checks on."""
+    """Connect to the port of HTTPS of the front by TLS for `name`, with checks on."""
     trust = ssl.create_default_context(cafile=str(play.fleet.state / "authority.pem"))
     trust.check_hostname = True
-    raw = socket.create_connection((play.fleet.hosts[play.front[0]].address4, 443), timeout=5)
+    raw = socket.create_connection((play.fleet.hosts[play.front[0]].address4, port_number("https")), timeout=5)
     return trust.wrap_socket(raw, server_hostname=name)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from classroom.config import guest
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import local_tls, port_number
 from tests.roles.fleet import Fleet
 from tests.roles.play import DOMAIN, NEEDS, Play
 
@@ -78,8 +80,8 @@ def left_by_base(play: Play, host: Any) -> None:
         assert host.service(timer).is_running
     tried = host.check_output("unattended-upgrade --dry-run --debug 2>&1")
     (allowed,) = (line for line in tried.splitlines() if line.startswith("Allowed origins are:"))
-    assert "trixie-security" in allowed
-    assert "trixie," not in allowed and "-updates" not in allowed
+    assert f"{guest.CODENAME}-security" in allowed
+    assert f"{guest.CODENAME}," not in allowed and "-updates" not in allowed
     assert ":5355" not in host.check_output("ss -H -l -n -t -u")
     assert listens(host, "unbound") == {(protocol, "127.0.0.1:53") for protocol in ("tcp", "udp")}
     assert starts(host, "chrony") == starts(host, "unbound") == 1
@@ -118,10 +120,10 @@ def left_by_media(play: Play, host: Any) -> None:
     listening = listens(host, "livekit-server")
     address4, address6 = (getattr(play.fleet.hosts["on-media"], f"address{v}") for v in (4, 6))
     assert listening == {
-        ("tcp", "127.0.0.1:7880"),
-        ("tcp", "*:7881"),
-        *(("udp", f"{a}:{port}") for a in (address4, f"[{address6}]") for port in (3478, 7882)),
-        *(("tcp", f"{a}:5349") for a in (address4, f"[{address6}]")),
+        ("tcp", f"127.0.0.1:{port_number('signal')}"),
+        ("tcp", f"*:{port_number('ice-tcp')}"),
+        *(("udp", f"{a}:{port_number(port)}") for a in (address4, f"[{address6}]") for port in ("turn-udp", "ice-udp")),
+        *(("tcp", f"{a}:{port_number('turn-tls')}") for a in (address4, f"[{address6}]")),
     }
     keys = host.file("/etc/classroom/secrets/livekit-keys")
     assert (keys.user, keys.group, keys.mode) == ("root", "livekit", 0o640)
@@ -137,7 +139,7 @@ def listens(host: Any, program: str) -> set[tuple[str, str]]:
 
 def left_by_portal(play: Play, host: Any) -> None:
     assert host.service("portal").is_enabled
-    assert listens(host, "python3") == {("tcp", "127.0.0.1:8090")}
+    assert listens(host, "python3") == {("tcp", f"127.0.0.1:{port_number('portal')}")}
     secrets = host.file("/etc/classroom/secrets/portal.json")
     assert (secrets.user, secrets.group, secrets.mode) == ("root", "portal", 0o640)
     assert json.loads(secrets.content_string) == {
@@ -150,9 +152,9 @@ def left_by_portal(play: Play, host: Any) -> None:
 
 def left_by_web(play: Play, host: Any) -> None:
     assert NEEDS["web"] == ["tls"]
-    world = {("tcp", f"{address}:{port}") for address in ("0.0.0.0", "[::]") for port in (80, 443)}
-    assert listens(host, "nginx") == world | {("tcp", "127.0.0.1:8443"), ("tcp", "127.0.0.1:8444")}
-    here = f"--resolve {DOMAIN}:443:127.0.0.1 --resolve {DOMAIN}:80:127.0.0.1"
+    world = {("tcp", f"{address}:{port_number(port)}") for address in ("0.0.0.0", "[::]") for port in ("http", "https")}
+    assert listens(host, "nginx") == world | {("tcp", f"127.0.0.1:{port}") for port in local_tls(1)}
+    here = " ".join(f"--resolve {DOMAIN}:{port_number(port)}:127.0.0.1" for port in ("http", "https"))
     fetch = f"curl -s -i --cacert /etc/classroom/tls/fullchain.pem {here}"
     page = host.check_output(f"{fetch} https://{DOMAIN}/").replace("\r", "")
     assert page.startswith("HTTP/2 200")
@@ -166,14 +168,19 @@ def left_by_web(play: Play, host: Any) -> None:
     onward = host.check_output(f"{fetch} http://{DOMAIN}/x").replace("\r", "")
     assert onward.startswith("HTTP/1.1 301") and f"Location: https://{DOMAIN}/x\n" in onward
     assert host.run(f"{fetch} https://{DOMAIN}/.complete").stdout.startswith("HTTP/2 404")
-    assert host.run("curl -s --insecure --resolve other.example:443:127.0.0.1 https://other.example/").rc == 35
+    assert (
+        host.run(
+            f"curl -s --insecure --resolve other.example:{port_number('https')}:127.0.0.1 https://other.example/"
+        ).rc
+        == 35
+    )
     assert host.file("/var/log/nginx/access.log").size == 0  # its package makes it
 
 
 def left_by_valkey(play: Play, host: Any) -> None:
     assert host.service("valkey-server").is_enabled
     address = play.fleet.hosts["on-valkey"].address4
-    assert listens(host, "valkey-server") == {("tcp", f"{address}:6379")}
+    assert listens(host, "valkey-server") == {("tcp", f"{address}:{port_number('valkey')}")}
     assert starts(host, "valkey-server") == 1
     assert "NOAUTH" in host.check_output(f"valkey-cli -h {address} ping")
     secret = host.file("/etc/classroom/secrets/valkey.conf")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from classroom.config.ports import RELAY, port_number
 from classroom.verify.deployment import Target
 from classroom.verify.network.firewall import effective, expected
 from classroom.verify.text_diff import same
@@ -53,10 +54,10 @@ s.send(struct.pack("!HHHHHH", 7, 256, 1, 0, 0, 0) + words + b"\\0" + struct.pack
 answer = s.recv(1500)
 print(answer[3] & 15, struct.unpack("!H", answer[6:8])[0])
 """
-ECHO = """
+ECHO = f"""
 import socket, sys
 s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-s.bind(("::", 7882))
+s.bind(("::", {port_number("ice-udp")}))
 print("ready", flush=True)
 for _ in range(2):
     data, who = s.recvfrom(100)
@@ -110,7 +111,9 @@ def test_the_verifier_knows_every_rule(play: Play, host: Any) -> None:
 
 @pytest.mark.parametrize("address", [LEAK4, LEAK6])
 @pytest.mark.parametrize("user", ["nobody", "root", "livekit"])
-@pytest.mark.parametrize(("kind", "port"), [("STREAM", 443), ("DGRAM", 53), ("DGRAM", 123), ("DGRAM", 19302)])
+@pytest.mark.parametrize(
+    ("kind", "port"), [("STREAM", port_number("https")), ("DGRAM", 53), ("DGRAM", 123), ("DGRAM", 19302)]
+)
 def test_what_leads_elsewhere_is_kept_in_counted_and_told(
     host: Any, address: str, user: str, kind: str, port: int
 ) -> None:
@@ -217,7 +220,7 @@ def test_packages_come_from_the_mirror_alone(host: Any) -> None:
 @pytest.mark.parametrize("client", [CLIENT4, CLIENT6])
 def test_media_begins_nothing_and_is_never_told(play: Play, host: Any, client: str) -> None:
     before = counters(host)
-    for port in (7882, 3478, 30500):
+    for port in (port_number("ice-udp"), port_number("turn-udp"), RELAY[0] + 500):
         send(host, "livekit", client, 5000, "DGRAM", port)
     after = counters(host)
     assert after["media_dropped"] >= before["media_dropped"] + 3
@@ -228,13 +231,15 @@ def test_media_begins_nothing_and_is_never_told(play: Play, host: Any, client: s
 
 def test_answers_to_participants_are_counted(play: Play, host: Any) -> None:
     host.check_output(f"systemd-run --quiet --collect --unit=echo -p User=livekit python3 -c '{ECHO}'")
-    host.check_output("timeout 10 sh -c 'until ss -H -l -n -u | grep -q :7882; do sleep 0.1; done'")
+    host.check_output(
+        f"timeout 10 sh -c 'until ss -H -l -n -u | grep -q :{port_number('ice-udp')}; do sleep 0.1; done'"
+    )
     before = counters(host)
     for client, address in ((CLIENT4, "address4"), (CLIENT6, "address6")):
         with socket.socket(socket.AF_INET6 if ":" in client else socket.AF_INET, socket.SOCK_DGRAM) as person:
             person.settimeout(5)
             person.bind((client, 0))
-            person.sendto(b"hello", (getattr(play.fleet.hosts["class"], address), 7882))
+            person.sendto(b"hello", (getattr(play.fleet.hosts["class"], address), port_number("ice-udp")))
             assert person.recv(100) == b"hello"
     assert counters(host)["media_udp"] == before["media_udp"] + 2
 
@@ -246,13 +251,13 @@ OWN = ["own4", "own6", "127.0.0.1", "::1"]
 @pytest.mark.parametrize(
     ("kind", "port", "source"),
     [
-        ("STREAM", 22, 30000),
-        ("STREAM", 443, 30001),
-        ("STREAM", 5349, 30002),
-        ("STREAM", 7882, 30003),
-        ("DGRAM", 3478, 30004),
-        ("DGRAM", 53, 30005),
-        ("DGRAM", 30500, 30999),
+        ("STREAM", port_number("ssh"), RELAY[0]),
+        ("STREAM", port_number("https"), RELAY[0] + 1),
+        ("STREAM", port_number("turn-tls"), RELAY[0] + 2),
+        ("STREAM", port_number("ice-udp"), RELAY[0] + 3),
+        ("DGRAM", port_number("turn-udp"), RELAY[0] + 4),
+        ("DGRAM", port_number("resolver"), RELAY[0] + 5),
+        ("DGRAM", RELAY[0] + 500, RELAY[1]),
     ],
 )
 def test_relay_sockets_reach_no_other_port_of_their_own_host(
@@ -267,30 +272,33 @@ def test_relay_sockets_reach_no_other_port_of_their_own_host(
     assert (after["out_dropped"], told(host)) == (before["out_dropped"], lines)
 
 
-@pytest.mark.parametrize(("source", "reached"), [(29999, True), (30000, False), (30999, False), (31000, True)])
+@pytest.mark.parametrize(
+    ("source", "reached"), [(RELAY[0] - 1, True), (RELAY[0], False), (RELAY[1], False), (RELAY[1] + 1, True)]
+)
 def test_the_rule_for_relay_sockets_ends_with_their_ports(host: Any, source: int, reached: bool) -> None:
-    assert (send(host, "livekit", "::1", 22, own=source) == "sent") == reached
+    assert (send(host, "livekit", "::1", port_number("ssh"), own=source) == "sent") == reached
 
 
 @pytest.mark.parametrize("own", ["own4", "own6"])
 def test_loopback_takes_nothing_from_relay_ports_whoever_sends(play: Play, host: Any, own: str) -> None:
     before = counters(host)["media_dropped"]
-    assert send(host, "nobody", addresses(play)[own], 22, own=30600) == "timed out"
-    assert send(host, "nobody", addresses(play)[own], 53, "DGRAM", 30601) == "sent"
+    assert send(host, "nobody", addresses(play)[own], port_number("ssh"), own=RELAY[0] + 600) == "timed out"
+    assert send(host, "nobody", addresses(play)[own], port_number("resolver"), "DGRAM", RELAY[0] + 601) == "sent"
     assert counters(host)["media_dropped"] >= before + 2
 
 
 def test_relay_sockets_reach_the_media_port_of_their_own_host(play: Play, host: Any) -> None:
     host.check_output(f"systemd-run --quiet --collect --unit=peer -p User=livekit python3 -c '{ECHO}'")
-    host.check_output("timeout 10 sh -c 'until ss -H -l -n -u | grep -q :7882; do sleep 0.1; done'")
+    media, relay = port_number("ice-udp"), RELAY[0] + 700
+    host.check_output(f"timeout 10 sh -c 'until ss -H -l -n -u | grep -q :{media}; do sleep 0.1; done'")
     before = counters(host)
     for address in addresses(play).values():
-        assert script(host, "livekit", CALL, address, 7882, 30700) == "hello"
+        assert script(host, "livekit", CALL, address, media, relay) == "hello"
     after = counters(host)
     assert after["media_relay"] == before["media_relay"] + 2
     assert after["media_dropped"] == before["media_dropped"]
     # Not at an address at which the media server does not listen.
-    assert send(host, "livekit", "::1", 7882, "DGRAM", 30700) == "[Errno 1] Operation not permitted"
+    assert send(host, "livekit", "::1", media, "DGRAM", relay) == "[Errno 1] Operation not permitted"
 
 
 def addresses(play: Play) -> dict[str, str]:
@@ -299,10 +307,11 @@ def addresses(play: Play) -> dict[str, str]:
 
 
 def test_an_inner_range_is_let_out_as_a_whole(play: Play, host: Any) -> None:
-    inner = {"name": "signal", "protocol": "tcp", "first": 7880, "last": 7889, "group": "media"}
+    first, last = port_number("signal"), port_number("signal") + 9
+    inner = {"name": "signal", "protocol": "tcp", "first": first, "last": last, "group": "media"}
     play.run("firewall", firewall_inner=[inner]).good()
     rules = host.check_output("nft list chain inet classroom egress")
-    assert 'tcp dport 7880-7889 counter name "to_signal" accept' in rules
+    assert f'tcp dport {first}-{last} counter name "to_signal" accept' in rules
     play.run("firewall").good()
     assert "to_signal" not in host.check_output("nft list chain inet classroom egress")
 

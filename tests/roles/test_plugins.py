@@ -60,13 +60,13 @@ def test_a_good_certificate() -> None:
 @pytest.mark.parametrize(
     ("names", "days", "change", "fault"),
     [
-        (["class.example"], -1, {}, "ended on"),
-        (["class.example"], 90, {"chain": "nothing"}, "no PEM certificate chain"),
-        (["other.example"], 90, {}, "does not cover class.example"),
-        (["*.example.org"], 90, {}, "does not cover class.example"),
-        (["class.example"], 90, {"key": Authority().issue(["x"])[1]}, "belongs to another certificate"),
-        (["class.example"], 90, {"key": "nothing"}, "no unencrypted PEM key"),
-        (["class.example"], 90, {"issuer": Authority().pem}, "was not issued by the next certificate"),
+        (["class.example"], -1, {}, "expired on"),
+        (["class.example"], 90, {"chain": "nothing"}, "no PEM certificate"),
+        (["other.example"], 90, {}, "and not for class.example"),
+        (["*.example.org"], 90, {}, "and not for class.example"),
+        (["class.example"], 90, {"key": Authority().issue(["x"])[1]}, "it is not the key of certificate"),
+        (["class.example"], 90, {"key": "nothing"}, "no PEM private key without a passphrase"),
+        (["class.example"], 90, {"issuer": Authority().pem}, "is not issued by"),
     ],
 )
 def test_a_bad_certificate(names: list[str], days: int, change: dict[str, str], fault: str) -> None:

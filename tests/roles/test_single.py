@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from classroom.config.ports import RELAY
+from classroom.config.ports import RELAY, local_tls, port_number
 from classroom.verify.network.turn import WORD, Turn
 from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
 from tests.roles.play import ANSIBLE, DOMAIN, Authority, Play
@@ -52,13 +52,14 @@ def test_check_by_hand_needs_no_secret(play: Play) -> None:
 
 def test_exactly_these_ports_listen(play: Play, host: Any) -> None:
     address4, address6 = play.fleet.hosts["class"].address4, f"[{play.fleet.hosts['class'].address6}]"
-    own = {("tcp", f"127.0.0.1:{port}") for port in (7880, 8090, 8443, 8444)}
-    resolver = {(protocol, a) for protocol in ("tcp", "udp") for a in ("127.0.0.1:53",)}
-    world = {("tcp", f"{a}:{port}") for a in ("0.0.0.0", "[::]") for port in (22, 80, 443)} | {("tcp", "*:7881")}
+    own = {("tcp", f"127.0.0.1:{port}") for port in (port_number("signal"), port_number("portal"), *local_tls(1))}
+    resolver = {(protocol, a) for protocol in ("tcp", "udp") for a in (f"127.0.0.1:{port_number('resolver')}",)}
+    world = {("tcp", f"{a}:{port_number(port)}") for a in ("0.0.0.0", "[::]") for port in ("ssh", "http", "https")}
+    world |= {("tcp", f"*:{port_number('ice-tcp')}")}
     media = {
-        (kind, f"{a}:{port}")
+        (kind, f"{a}:{port_number(port)}")
         for a in (address4, address6)
-        for kind, port in (("udp", 3478), ("udp", 7882), ("tcp", 5349))
+        for kind, port in (("udp", "turn-udp"), ("udp", "ice-udp"), ("tcp", "turn-tls"))
     }
     assert listening(host) == own | resolver | world | media
 
@@ -67,7 +68,7 @@ def test_the_firewall_counts_what_it_drops(play: Play, host: Any) -> None:
     for target in (play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6):
         before = counted(host, "dropped")
         with pytest.raises(TimeoutError):
-            socket.create_connection((target, 5349), timeout=0.5)
+            socket.create_connection((target, port_number("turn-tls")), timeout=0.5)
         assert counted(host, "dropped") > before
 
 
@@ -78,7 +79,7 @@ def test_stun_answers_by_udp(play: Play, source: str) -> None:
     with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(5)
         asking.bind((source, 0))
-        asking.sendto(stun(), (host.address6 if six else host.address4, 3478))
+        asking.sendto(stun(), (host.address6 if six else host.address4, port_number("turn-udp")))
         assert mapped_address(asking.recv(1500)) == source
 
 
@@ -99,27 +100,28 @@ def test_a_class_meets(play: Play) -> None:
         assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
     assert (first["lost"], second["lost"]) == ([], [])
     address4, address6 = play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6
-    own = {f"turn:{address4}:3478?transport=udp", f"turn:[{address6}]:3478?transport=udp"}
-    assert set(first["servers"]) == own | {f"turns:{TURN}:443?transport=tcp"}
+    own = {f"turn:{a}:{port_number('turn-udp')}?transport=udp" for a in (address4, f"[{address6}]")}
+    assert set(first["servers"]) == own | {f"turns:{TURN}:{port_number('https')}?transport=tcp"}
 
 
 @pytest.mark.parametrize("family", ["address4", "address6"])
 def test_a_pupil_s_relay_reaches_the_media_port_alone(play: Play, host: Any, family: str) -> None:
     own = getattr(play.fleet.hosts["class"], family)
     with pupil(play.fleet, "class") as attending:
-        tcp, udp = TcpRelay(own, 3478, attending["turn"]), Turn(own, 3478, attending["turn"])
+        tcp, udp = (turn(own, port_number("turn-udp"), attending["turn"]) for turn in (TcpRelay, Turn))
         try:
             before = counted(host, "media_dropped")
             _, own_relay = tcp.allocate()
             udp.allocate()
-            for port in (22, 80, 443, 5349, 7880, 7881, own_relay):
+            tcp_ports = ("ssh", "http", "https", "turn-tls", "signal", "ice-tcp")
+            for port in (*map(port_number, tcp_ports), own_relay):
                 # Answered at once, and other clients of this TURN server too.
                 assert (port, tcp.connect(own, port), udp.permit(own, port)) == (port, "error 447", "")
             assert counted(host, "media_dropped") >= before + 7
             before, relays = counted(host, "media_dropped"), counted(host, "media_relay")
-            udp.send(own, 3478, WORD)
-            udp.send(own, 7882, WORD)
-            udp.permit(own, 7882)  # answered after both were sent
+            udp.send(own, port_number("turn-udp"), WORD)
+            udp.send(own, port_number("ice-udp"), WORD)
+            udp.permit(own, port_number("ice-udp"))  # answered after both were sent
             assert (counted(host, "media_dropped"), counted(host, "media_relay")) == (before + 1, relays + 1)
         finally:
             tcp.close()
@@ -134,10 +136,12 @@ def test_a_repeated_connection_request_blocks_no_other_client(play: Play, host: 
         host.check_output(f"nft insert rule inet classroom {chain} tcp sport {RELAY[0]}-{RELAY[1]} accept")
     try:
         with pupil(play.fleet, "class") as attending:
-            tcp, udp = TcpRelay(own, 3478, attending["turn"]), Turn(own, 3478, attending["turn"])
+            tcp, udp = (turn(own, port_number("turn-udp"), attending["turn"]) for turn in (TcpRelay, Turn))
             tcp.allocate()
             udp.allocate()
-            assert (tcp.connect(own, 22), tcp.connect(own, 22), udp.permit(own, 7882)) == ("", "error 446", "")
+            ssh = port_number("ssh")
+            assert (tcp.connect(own, ssh), tcp.connect(own, ssh)) == ("", "error 446")
+            assert udp.permit(own, port_number("ice-udp")) == ""
             tcp.close()
             udp.close()
     finally:
@@ -239,8 +243,8 @@ def test_a_new_certificate_drops_nobody(play: Play, host: Any) -> None:
 @pytest.mark.parametrize(
     ("names", "days", "sentence"),
     [
-        ([DOMAIN], 90, f"certificate: it does not cover {TURN} (it covers {DOMAIN})"),
-        ([DOMAIN, TURN], -2, "ended on"),
+        ([DOMAIN], 90, f"certificate: it is for {DOMAIN} and not for {TURN}"),
+        ([DOMAIN, TURN], -2, "expired on"),
     ],
 )
 def test_a_bad_certificate_is_refused_first(play: Play, host: Any, names: list[str], days: int, sentence: str) -> None:
@@ -270,12 +274,12 @@ def test_ssh_only_from_where_it_may(play: Play, host: Any) -> None:
         (CLIENT6, play.fleet.hosts["class"].address6),
     ):
         with pytest.raises(TimeoutError):
-            socket.create_connection((target, 22), timeout=0.5, source_address=(source, 0))
+            socket.create_connection((target, port_number("ssh")), timeout=0.5, source_address=(source, 0))
     for source, target in (
         ("203.0.113.1", play.fleet.hosts["class"].address4),
         ("2001:db8:30::1", play.fleet.hosts["class"].address6),
     ):
-        socket.create_connection((target, 22), timeout=2, source_address=(source, 0)).close()
+        socket.create_connection((target, port_number("ssh")), timeout=2, source_address=(source, 0)).close()
     play.run("firewall").good()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from classroom.config.ports import local_tls, port_number
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.play import DOMAIN, Play
 from tests.roles.probes import counted, listening, mapped_address, served, stun
@@ -36,17 +37,18 @@ def test_nothing_to_change(play: Play) -> None:
 
 
 def test_exactly_these_ports_listen(play: Play, hosts: dict[str, Any]) -> None:
-    ssh = {("tcp", "0.0.0.0:22"), ("tcp", "[::]:22")}
-    resolver = {(protocol, a) for protocol in ("tcp", "udp") for a in ("127.0.0.1:53",)}
-    front = {("tcp", f"{a}:{port}") for a in ("0.0.0.0", "[::]") for port in (80, 443)}
-    front |= {("tcp", f"127.0.0.1:{port}") for port in (8090, 8443, 8444, 8445)}
-    front |= {("tcp", f"{play.fleet.hosts['front'].address4}:6379")}
+    ssh = {("tcp", f"{a}:{port_number('ssh')}") for a in ("0.0.0.0", "[::]")}
+    resolver = {(protocol, a) for protocol in ("tcp", "udp") for a in (f"127.0.0.1:{port_number('resolver')}",)}
+    front = {("tcp", f"{a}:{port_number(port)}") for a in ("0.0.0.0", "[::]") for port in ("http", "https")}
+    front |= {("tcp", f"127.0.0.1:{port}") for port in (port_number("portal"), *local_tls(2))}
+    front |= {("tcp", f"{play.fleet.hosts['front'].address4}:{port_number('valkey')}")}
     assert listening(hosts["front"]) == ssh | resolver | front
     for name in MEDIA:
         address4, address6 = play.fleet.hosts[name].address4, f"[{play.fleet.hosts[name].address6}]"
-        media = {("tcp", "*:7881"), ("tcp", f"{address4}:7880")}
+        media = {("tcp", f"*:{port_number('ice-tcp')}"), ("tcp", f"{address4}:{port_number('signal')}")}
         for address in (address4, address6):
-            media |= {("udp", f"{address}:3478"), ("udp", f"{address}:7882"), ("tcp", f"{address}:5349")}
+            media |= {("udp", f"{address}:{port_number(name)}") for name in ("turn-udp", "ice-udp")}
+            media |= {("tcp", f"{address}:{port_number('turn-tls')}")}
         assert listening(hosts[name]) == ssh | resolver | media
 
 
@@ -70,15 +72,17 @@ def test_turn_by_name_reaches_its_host(play: Play, hosts: dict[str, Any], number
 
 
 @pytest.mark.parametrize("name", MEDIA)
-@pytest.mark.parametrize("port", [7880, 5349])
-def test_media_hosts_answer_only_the_front(play: Play, name: str, port: int) -> None:
+@pytest.mark.parametrize("port", ["signal", "turn-tls"])
+def test_media_hosts_answer_only_the_front(play: Play, name: str, port: str) -> None:
     with pytest.raises(TimeoutError):
-        socket.create_connection((play.fleet.hosts[name].address4, port), timeout=0.5, source_address=(CLIENT4, 0))
+        socket.create_connection(
+            (play.fleet.hosts[name].address4, port_number(port)), timeout=0.5, source_address=(CLIENT4, 0)
+        )
 
 
 def test_valkey_answers_only_media_hosts(play: Play, hosts: dict[str, Any]) -> None:
     with pytest.raises(TimeoutError):
-        socket.create_connection((play.fleet.hosts["front"].address4, 6379), timeout=0.5)
+        socket.create_connection((play.fleet.hosts["front"].address4, port_number("valkey")), timeout=0.5)
     nodes = "valkey-cli --no-auth-warning -a $(cut -d' ' -f2 /etc/classroom/secrets/valkey.conf)"
     known = hosts["front"].check_output(
         f"{nodes} -h {play.fleet.hosts['front'].address4} --raw hvals nodes | wc --chars"
@@ -90,9 +94,10 @@ def test_valkey_answers_only_media_hosts(play: Play, hosts: dict[str, Any]) -> N
 def test_a_class_meets_and_is_guarded_on_each_host(play: Play) -> None:
     with pupil(play.fleet, "front", "Zebulon") as first, pupil(play.fleet, "front", "Xanthippe", "teacher") as second:
         assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
-        number = next(n for n in (1, 2) if f"turns:turn{n}.{DOMAIN}:443?transport=tcp" in first["servers"])
-        host = play.fleet.hosts[f"media{number}"]
-        assert f"turn:{host.address4}:3478?transport=udp" in first["servers"]
+        https = port_number("https")
+        which = next(n for n in (1, 2) if f"turns:turn{n}.{DOMAIN}:{https}?transport=tcp" in first["servers"])
+        host = play.fleet.hosts[f"media{which}"]
+        assert f"turn:{host.address4}:{port_number('turn-udp')}?transport=udp" in first["servers"]
         refused = play.run("media", media_relay_last=31000)
         assert refused.status == 2
         assert {name: n["failed"] for name, n in refused.recap.items()} == dict.fromkeys(MEDIA, 1)

@@ -19,17 +19,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from classroom.clients import ssh_options
 from classroom.clients.openstack import OpenStackClient, connect
 from classroom.clients.pulumi_cli import replace_command
 from classroom.common.errors import ClassroomError
+from classroom.config import guest
+from classroom.config.ports import port_number
 from classroom.configure.provider.ansible_process import HostKeys
-from classroom.configure.provider.login import Logins, NoLoginError, choose, own_keys, ssh_login, ssh_options
+from classroom.configure.provider.login import Logins, NoLoginError, choose, own_keys, ssh_login
 
 PR_SET_CHILD_SUBREAPER = 36
 CONSOLE_SECONDS = 240.0
 """How long a new machine may take until its console shows its host keys."""
 SSH_SECONDS = 90.0
-"""How long a machine whose host keys are known may take until its port 22 answers."""
+"""How long a machine whose host keys are known may take until its SSH port answers."""
 SILENCE_SECONDS = 10.0
 """After how long without a line a running task is told again."""
 ASLEEP = {"SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "STOPPED", "RESCUE"}
@@ -165,26 +168,26 @@ class Run:
         self.say(
             "failed",
             f"{', '.join(names)}: no SSH host key on the console after {CONSOLE_SECONDS:.0f} s; the machine did not boot (see its console on"
-            " the cloud), or `image` is none of Debian 13 with cloud-init",
+            f" the cloud), or `image` is none of {guest.NAME} with cloud-init",
         )
         raise Stopped
 
     def _wait_for_ssh(self, addresses: Mapping[str, str]) -> None:
-        """Wait until every machine's port 22 answers from here."""
-        start = time.monotonic()
+        """Wait until every machine's SSH port answers from here."""
+        start, port = time.monotonic(), port_number("ssh")
         self._busy = dict.fromkeys(addresses, ("waits for its SSH port", start))
         for name, address in addresses.items():
             while True:
                 self._go_on()
                 try:
-                    socket.create_connection((address, 22), timeout=3).close()
+                    socket.create_connection((address, port), timeout=3).close()
                     break
                 except OSError as error:
                     if time.monotonic() - start > SSH_SECONDS:
                         allowed = ", ".join(self._inputs["inventory"]["all"]["vars"]["classroom_ssh_from"])
                         self.say(
                             "failed",
-                            f"{name}: port 22 of {address} does not answer from here ({error}); allow this machine's address in ssh_from"
+                            f"{name}: port {port} of {address} does not answer from here ({error}); allow this machine's address in ssh_from"
                             f" (now: {allowed}), or see the machine's console on the cloud",
                         )
                         break
@@ -237,9 +240,7 @@ class Run:
         playbooks = REPO / "ansible"
         variables = {
             **self._inputs["secrets"],
-            "classroom_livekit_binary": str(artifacts.livekit_binary()),
-            "classroom_page_dir": str(artifacts.page_dir()),
-            "classroom_portal_dir": str(artifacts.portal_dir()),
+            **artifacts.shipped(),
             "classroom_force": self._job["force"],
         }
         result = ansible_runner.run(
@@ -250,9 +251,7 @@ class Run:
             envvars={
                 "ANSIBLE_CONFIG": str(playbooks / "ansible.cfg"),
                 "ANSIBLE_HOME": str(self.private / "home"),
-                "ANSIBLE_SSH_ARGS": shlex.join(
-                    w for pair in self._ssh_options().items() for w in ("-o", "=".join(pair))
-                ),
+                "ANSIBLE_SSH_ARGS": shlex.join(ssh_options.arguments(self._ssh_options())),
                 "ANSIBLE_NOCOLOR": "1",
                 "LC_ALL": "C.UTF-8",
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -283,13 +282,11 @@ class Run:
             "ControlMaster": "auto",
             "ControlPersist": "60s",
             "ControlPath": f"{self.private}/cp-%C",
-            "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": f"{self.private}/known_hosts",
-            "GlobalKnownHostsFile": "/dev/null",
+            **ssh_options.known_hosts_alone(self.private / "known_hosts"),
             "UpdateHostKeys": "no",
             "PreferredAuthentications": "publickey",
             "ServerAliveInterval": "15",
-            **ssh_options(),
+            **ssh_options.operators_key(),
         }
 
     def _event(self, event: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from classroom.clients import ssh_options
 from classroom.config.guest import IMAGE_ACCOUNT
 
 Administrator = Mapping[str, str]
@@ -61,12 +62,6 @@ def replaced_at_once(before: Sequence[Administrator], now: Sequence[Administrato
     )
 
 
-def ssh_options() -> dict[str, str]:
-    """Return SSH's options for the key that this user has named."""
-    key = os.environ.get("CLASSROOM_SSH_KEY")
-    return {"IdentitiesOnly": "yes", "IdentityFile": key} if key else {}
-
-
 def own_keys(address: str) -> frozenset[str]:
     """Return the public keys of the private keys that `ssh address` offers, as far as they can be read."""
     named = os.environ.get("CLASSROOM_SSH_KEY")
@@ -114,7 +109,7 @@ def choose(
 def ssh_login(options: Mapping[str, str], address: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
     """Return what logs in to `address` as an account and tries its sudo; it asks nothing of the terminal."""
     more = {**options, "BatchMode": "yes", "ConnectTimeout": "10"}
-    words = [word for name, value in more.items() for word in ("-o", f"{name}={value}")]
+    words = ssh_options.arguments(more)
 
     def login(account: str) -> "subprocess.CompletedProcess[str]":
         argv = ["ssh", *words, "-l", account, address, "sudo -n true"]

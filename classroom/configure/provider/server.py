@@ -23,6 +23,7 @@ from pulumi.runtime.proto import (
     status_pb2,
 )
 
+from classroom.clients.pulumi_cli import stack_of
 from classroom.common.errors import ClassroomError
 from classroom.configure.provider.ansible_process import Ansible, FailedError, installed, unchanged
 from classroom.configure.provider.login import replaced_at_once
@@ -191,7 +192,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             except grpc.RpcError:
                 ansible.stop()  # the engine is gone, and nobody wants to know
 
-        stack = urn.removeprefix("urn:pulumi:").split("::")[0]
+        stack = stack_of(urn)
         ansible = Ansible(stack, plain(inputs), plain(old), tell)
         self._running.add(ansible)
         try:

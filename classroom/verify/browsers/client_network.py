@@ -17,13 +17,14 @@ from pathlib import Path
 from types import TracebackType
 
 from classroom.common.errors import ClassroomError
+from classroom.config.ports import port_number
 
 PREFIX, FOLDER = "verify", "classroom-client-"
 IPV4_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 IPV6 = Path("/proc/sys/net/ipv6/conf")
 
 # Names are known in there without asking anybody: what is tested is the way of the media.
-ONLY_443 = """
+ONLY_HTTPS = """
 table inet only443 {
   counter dropped_udp { }
   counter dropped_tcp { }
@@ -31,13 +32,13 @@ table inet only443 {
     type filter hook output priority 0; policy drop;
     oifname "lo" accept
     meta l4proto { icmp, icmpv6 } accept
-    tcp dport 443 accept
+    tcp dport HTTPS accept
     meta l4proto udp counter name dropped_udp drop
     meta l4proto tcp counter name dropped_tcp drop
   }
 }
-"""
-CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 443), 5).close()"
+""".replace("HTTPS", str(port_number("https")))
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).close()"
 
 
 def _run(*argv: object, input_text: str | None = None) -> str:
@@ -162,14 +163,16 @@ class Client:
         (self._folder / "hosts").write_text(hosts)
         (self._folder / "resolv.conf").write_text(resolver)
         if self.only_443:
-            _run(*self.command(["nft", "-f", "-"]), input_text=ONLY_443)
+            _run(*self.command(["nft", "-f", "-"]), input_text=ONLY_HTTPS)
         for address in {a for found in addresses.values() for a in found}:
             answer = subprocess.run(
-                self.command([sys.executable, "-c", CONNECT, address]), capture_output=True, text=True
+                self.command([sys.executable, "-c", CONNECT, address, str(port_number("https"))]),
+                capture_output=True,
+                text=True,
             )
             if answer.returncode:
                 raise ClassroomError(
-                    f"a client in a namespace of this machine does not reach {address} port 443"
+                    f"a client in a namespace of this machine does not reach {address} port {port_number('https')}"
                     f" ({answer.stderr.strip().splitlines()[-1]}): let this machine forward for 10.250.0.0/16 and fd00:250::/32"
                 )
 
@@ -194,7 +197,7 @@ class Client:
     def _look_up(self, name: str) -> list[str]:
         families = [socket.AF_INET] * self.v4 + [socket.AF_INET6] * self.v6
         try:
-            answers = socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)
+            answers = socket.getaddrinfo(name, port_number("https"), type=socket.SOCK_STREAM)
         except OSError as error:
             raise ClassroomError(f"the name {name} cannot be looked up: {error.strerror}") from None
         found = sorted({str(answer[4][0]) for answer in answers if answer[0] in families})

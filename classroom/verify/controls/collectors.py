@@ -22,6 +22,7 @@ from classroom.clients.openstack import connect, way_in
 from classroom.clients.pulumi_backend import backend_url, secrets_provider
 from classroom.clients.pulumi_cli import environment, pulumi
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
+from classroom.config.ports import port_number
 from classroom.sovereignty.operators import host_of
 from classroom.verify.browsers.background_class import between, clock
 from classroom.verify.controls.cloud_region import CloudView
@@ -67,7 +68,7 @@ def each(remotes: Mapping[str, Remote], look: Callable[[Remote], T]) -> dict[str
 
 def resolver(remote: Remote, target: Target) -> Resolver:
     """Return what a host tells of its resolvers, after it was asked for names that no table needs."""
-    listening = frozenset(program for _, _, port, program in remote.listening() if port == 53)
+    listening = frozenset(program for _, _, port, program in remote.listening() if port == port_number("resolver"))
     needed = sorted({one.name for one in target.declarations.endpoints if one.use in {"ntp", "packages", "ca"}})
     answered, asked = _ask_strange_names(remote, needed)
     config = "/etc/unbound/unbound.conf"
@@ -178,7 +179,7 @@ def own_addresses(remote: Remote) -> list[str]:
 def looked_up(name: str, *, ipv6: bool) -> list[str]:
     """Return the addresses that DNS gives for a name here."""
     try:
-        answers = socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)
+        answers = socket.getaddrinfo(name, port_number("https"), type=socket.SOCK_STREAM)
     except OSError:
         return []
     return sorted({str(answer[4][0]) for answer in answers if ipv6 or answer[0] == socket.AF_INET})
@@ -223,7 +224,7 @@ def _try_out(remote: Remote, places: Sequence[str]) -> tuple[EgressAttempt, ...]
 
 
 def served(names: Sequence[str], addresses: Sequence[str], bundle: str | None) -> list[Served]:
-    """Return the certificates that are served on 443 for each name at each address, with all checks on."""
+    """Return the certificates that are served for each name at each address, with all checks on."""
     context = ssl.create_default_context(cafile=bundle)
     found = []
     for name in names:
@@ -231,7 +232,7 @@ def served(names: Sequence[str], addresses: Sequence[str], bundle: str | None) -
             chain: tuple[x509.Certificate, ...] = ()
             with (
                 contextlib.suppress(OSError),
-                socket.create_connection((address, 443), 10) as plain,
+                socket.create_connection((address, port_number("https")), 10) as plain,
                 context.wrap_socket(plain, server_hostname=name) as secure,
             ):
                 leaf = secure.getpeercert(binary_form=True)

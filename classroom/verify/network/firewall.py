@@ -1,11 +1,10 @@
 """The whole firewall of a host as lines of text: as it should be by the port table, and as it is."""
 
-import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from classroom.config.endpoints import METADATA4, METADATA6, egress_for, endpoints_of
+from classroom.config.endpoints import METADATA4, METADATA6, egress_for, endpoints_of, merged
 from classroom.config.ports import GROUPS, Port, named
 from classroom.verify.deployment import Machine, Target
 
@@ -29,16 +28,7 @@ def _set(values: Sequence[str]) -> str:
 
 def _networks(values: Sequence[str]) -> dict[int, list[str]]:
     """Return networks, merged, by IP version; single addresses without a length."""
-    found = [ipaddress.ip_network(value) for value in values]
-    four = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))
-    six = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))
-    merged = {4: [_network(n) for n in four], 6: [_network(n) for n in six]}
-    return {version: networks for version, networks in merged.items() if networks}
-
-
-def _network(network: Any) -> str:
-    single = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if single else str(network)
+    return {version: found for version in (4, 6) if (found := merged(values, version))}
 
 
 def _port(port: Port, sources: Mapping[str, Sequence[str]]) -> list[str]:
@@ -219,7 +209,7 @@ def right_text(right: Any) -> str:
         if kind == "set":
             return _set([right_text(part) for part in body])
         if kind == "prefix":
-            return _network(ipaddress.ip_network(f"{body['addr']}/{body['len']}"))
+            return merged([f"{body['addr']}/{body['len']}"], 6 if ":" in body["addr"] else 4)[0]
         if kind == "range":
             return f"{body[0]}-{body[1]}"
         return json.dumps(right, sort_keys=True)

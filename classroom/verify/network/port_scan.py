@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from classroom.common.errors import ClassroomError
-from classroom.config.ports import Port
+from classroom.config.ports import Port, port_number
 from classroom.verify.deployment import Machine, Target
 
 RATE = 10000
@@ -47,7 +47,7 @@ def scan(address: str, declared: Iterable[int]) -> dict[int, str]:
     again if so, and what looks wrong is, slowly. ClassroomError if nmap fails or did not look at every port.
     """
     wanted = set(declared)
-    answers, lost = _all_ports(address, max(wanted & {443} or wanted, default=0))
+    answers, lost = _all_ports(address, max(wanted & {port_number("https")} or wanted, default=0))
     if lost:
         answers |= _all_ports(address, 0)[0]
     doubtful = sorted(set(answers) ^ wanted | {port for port, state in answers.items() if state != "open"})

@@ -5,7 +5,6 @@ What keeps it out is then the hosts' own firewall alone. Everything it makes car
 
 import base64
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -17,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from classroom.clients import ssh_options
 from classroom.common.errors import ClassroomError
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 from classroom.verify.deployment import Machine, Target
 from classroom.verify.network.port_scan import declared_udp
 from classroom.verify.ssh import Remote
@@ -131,7 +132,8 @@ class Probe:
         network, compute = self._cloud.network, self._cloud.compute
         like = compute.get_server(self._server_id(self.target.machines[0]))
         net = network.find_network(self.target.stack, ignore_missing=False)
-        own = self._group("in", [("IPv4", "0.0.0.0/0", 22), ("IPv6", "::/0", 22)])
+        ssh = port_number("ssh")
+        own = self._group("in", [("IPv4", "0.0.0.0/0", ssh), ("IPv6", "::/0", ssh)])
         fixed = [{"subnet_id": subnet} for subnet in net.subnet_ids]
         port = network.create_port(name=self.name, network_id=net.id, security_groups=[own], fixed_ips=fixed)
         addresses = [ip["ip_address"] for ip in port.fixed_ips]
@@ -211,12 +213,10 @@ class Probe:
         return {address: {int(port): state for port, state in ports.items()} for address, ports in found.items()}
 
     def _ssh(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-        key = os.environ.get("CLASSROOM_SSH_KEY")
-        argv = ["ssh", "-o", f"UserKnownHostsFile={self._folder}/known_hosts", "-o", "GlobalKnownHostsFile=/dev/null"]
+        options = ssh_options.known_hosts_alone(self._folder / "known_hosts") | ssh_options.operators_key()
         # While it boots it is asked often; a job waits, as the cloud may just be changing its rules.
-        patience = ["-o", "ConnectTimeout=10", "-o", "ConnectionAttempts=3"] if check else ["-o", "ConnectTimeout=2"]
-        argv += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", *patience]
-        argv += ["-i", key, "-o", "IdentitiesOnly=yes"] if key else []
+        patience = {"ConnectTimeout": "10", "ConnectionAttempts": "3"} if check else {"ConnectTimeout": "2"}
+        argv = ["ssh", *ssh_options.arguments({**options, "BatchMode": "yes", **patience})]
         answer = subprocess.run(
             [*argv, f"{IMAGE_ACCOUNT}@{self.address6}", *words],
             input=stdin,

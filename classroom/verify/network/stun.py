@@ -5,11 +5,14 @@ import socket
 import struct
 
 from classroom.common.errors import ClassroomError
+from classroom.config.ports import port_number
 
 STUN_MAGIC = 0x2112A442
+STUN = port_number("turn-udp")
+"""Port at which a class answers STUN and TURN over UDP."""
 
 
-def stun_binding(address: str, port: int = 3478) -> tuple[str, int]:
+def stun_binding(address: str, port: int = STUN) -> tuple[str, int]:
     """Ask a STUN server, up to three times, for our own address (RFC 8489), and return it with its port.
 
     ClassroomError if no answer comes within six seconds, or one that is none.

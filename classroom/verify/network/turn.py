@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from classroom.common.errors import ClassroomError
-from classroom.verify.network.stun import STUN_MAGIC, mapped_address
+from classroom.verify.network.stun import STUN, STUN_MAGIC, mapped_address
 
 ALLOCATE, PERMISSION, SEND, BINDING, REFRESH = 0x003, 0x008, 0x016, 0x001, 0x004
 INDICATION, SUCCESS, ERROR = 0x010, 0x100, 0x110
@@ -125,7 +125,7 @@ def code_of(found: Mapping[int, bytes]) -> str:
     return f"error {value[2] * 100 + value[3]}" if len(value) >= 4 else "no reason"
 
 
-def relay_to_stranger(server: str, credential: Mapping[str, str], port: int = 3478) -> tuple[int, str]:
+def relay_to_stranger(server: str, credential: Mapping[str, str], port: int = STUN) -> tuple[int, str]:
     """Ask a TURN server to relay to a socket of this machine: return how many packets arrived, and why it refused.
 
     ClassroomError if the server does not answer, or gives no allocation.

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from classroom.config.ports import port_number
 from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting, Participant
 from classroom.verify.browsers.client_network import Client
@@ -72,7 +73,7 @@ def over_own_turn(pair: Pair, target: Target) -> None:
     assert pair.dropped["dropped_udp"] > 0, pair.dropped
     for way in pair.connections[pair.pupil.name]["pairs"]:
         assert way["relay"] == "tls", way
-        assert any(way["url"].startswith(f"turns:{name}:443") for name in target.turn_names), way
+        assert any(way["url"].startswith(f"turns:{name}:{port_number('https')}") for name in target.turn_names), way
     assert pair.connections[pair.pupil.name]["pairs"]
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from classroom.config.ports import local_tls, port_number
 from classroom.verify.deployment import Target
 from classroom.verify.ssh import Listener, Remote
 from classroom.verify.text_diff import same
@@ -28,21 +29,21 @@ def relay_ports(every: Remote) -> tuple[int, int]:
 
 def wanted(every: Remote, target: Target) -> set[Listener]:
     machine, single = every.machine, target.vars["classroom_shape"] == "single"
-    found: set[Listener] = {("tcp", "*", 22, "sshd")}
-    found |= {(p, "127.0.0.1", 53, "unbound") for p in ("tcp", "udp")}
+    found: set[Listener] = {("tcp", "*", port_number("ssh"), "sshd")}
+    found |= {(p, "127.0.0.1", port_number("resolver"), "unbound") for p in ("tcp", "udp")}
     if "front" in machine.groups:
-        found |= {("tcp", "*", port, "nginx") for port in (80, 443)}
+        found |= {("tcp", "*", port_number(name), "nginx") for name in ("http", "https")}
         # The page, and TURN over TLS for each media machine, behind the port that they share.
-        found |= {("tcp", "127.0.0.1", 8443 + n, "nginx") for n in range(1 + len(target.turn_names))}
-        found.add(("tcp", "127.0.0.1", 8090, "python3"))
+        found |= {("tcp", "127.0.0.1", port, "nginx") for port in local_tls(len(target.turn_names))}
+        found.add(("tcp", "127.0.0.1", port_number("portal"), "python3"))
         if len(target.group("media")) > 1:
-            found.add(("tcp", machine.private4, 6379, "valkey-server"))
+            found.add(("tcp", machine.private4, port_number("valkey"), "valkey-server"))
     if "media" in machine.groups:
-        found |= {("tcp", "*", 7881, "livekit-server")}
-        found.add(("tcp", "127.0.0.1" if single else machine.private4, 7880, "livekit-server"))
+        found |= {("tcp", "*", port_number("ice-tcp"), "livekit-server")}
+        found.add(("tcp", "127.0.0.1" if single else machine.private4, port_number("signal"), "livekit-server"))
         for address in filter(None, (machine.private4, machine.public6)):
-            found |= {("udp", address, port, "livekit-server") for port in (3478, 7882)}
-            found.add(("tcp", address, 5349, "livekit-server"))
+            found |= {("udp", address, port_number(name), "livekit-server") for name in ("turn-udp", "ice-udp")}
+            found.add(("tcp", address, port_number("turn-tls"), "livekit-server"))
     return found
 
 

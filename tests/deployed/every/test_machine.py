@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from classroom.config import guest
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 from classroom.verify.deployment import ACCOUNT, Target
 from classroom.verify.network.firewall import effective, expected
 from classroom.verify.ssh import SUDOERS, Remote, listed_commands, parse_files
@@ -30,9 +32,9 @@ def _stack(every: Remote) -> str:
     return every.host.check_output("hostname").rpartition(f"-{every.machine.name}")[0]
 
 
-def test_system_is_debian_13(every: Remote) -> None:
-    assert every.host.system_info.distribution == "debian"
-    assert every.host.system_info.release.split(".")[0] == "13"
+def test_the_system_is_the_guest_s(every: Remote) -> None:
+    assert every.host.system_info.distribution == guest.DISTRIBUTION.lower()
+    assert every.host.system_info.release.split(".")[0] == guest.VERSION
 
 
 def test_no_unit_has_failed(every: Remote) -> None:
@@ -64,7 +66,7 @@ def test_security_updates_come_by_themselves(every: Remote) -> None:
 def test_ssh_takes_keys_only(every: Remote) -> None:
     settings = every.sshd()
     wanted = {
-        "port": {"22"},
+        "port": {str(port_number("ssh"))},
         "authenticationmethods": {"publickey"},
         "passwordauthentication": {"no"},
         "kbdinteractiveauthentication": {"no"},

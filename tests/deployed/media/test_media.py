@@ -3,6 +3,7 @@
 import re
 
 from classroom.common.paths import REPO
+from classroom.config.ports import port_number
 from classroom.verify.deployment import Target
 from classroom.verify.ssh import Remote
 
@@ -30,7 +31,7 @@ def test_no_third_party_is_named(media: Remote) -> None:
     settings = media.host.file("/etc/classroom/livekit.yaml").content_string
     assert re.search(r"^  use_external_ip: false$", settings, re.M)
     assert re.search(r"^turn:\n  enabled: true$", settings, re.M)
-    assert re.search(r"^  udp_port: 3478$", settings, re.M)
+    assert re.search(rf"^  udp_port: {port_number('turn-udp')}$", settings, re.M)
     assert "stun_servers" not in settings
 
 

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from classroom.config.ports import port_number
 from classroom.verify.deployment import Target
 
 FAMILIES = [4, pytest.param(6, marks=pytest.mark.part("ipv6"))]
@@ -27,7 +28,9 @@ def _front(target: Target, family: int) -> str:
 def test_names_lead_to_the_front(target: Target, with_ipv6: bool) -> None:
     machine = target.group("front")[0]
     for name in target.names:
-        found = {str(answer[4][0]) for answer in socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)}
+        found = {
+            str(answer[4][0]) for answer in socket.getaddrinfo(name, port_number("https"), type=socket.SOCK_STREAM)
+        }
         wanted = {machine.public4, machine.public6} - {""}
         assert (found if with_ipv6 else found - {machine.public6}) == (wanted if with_ipv6 else {machine.public4}), name
 
@@ -38,7 +41,7 @@ def test_the_certificate_that_is_served_is_the_given_one(target: Target, trust: 
     given = x509.load_pem_x509_certificates(target.vars["classroom_certificate"].encode())[0]
     for name in target.names:
         with (
-            socket.create_connection((_front(target, family), 443), 10) as plain,
+            socket.create_connection((_front(target, family), port_number("https")), 10) as plain,
             trust.wrap_socket(plain, server_hostname=name) as secure,
         ):
             assert secure.getpeercert(binary_form=True) == given.public_bytes(Encoding.DER), name
@@ -65,7 +68,10 @@ def test_plain_http_sends_on(target: Target, family: int) -> None:
 
 
 def test_an_unknown_name_gets_no_certificate(target: Target, trust: ssl.SSLContext) -> None:
-    with socket.create_connection((_front(target, 4), 443), 10) as plain, pytest.raises((ssl.SSLError, OSError)):
+    with (
+        socket.create_connection((_front(target, 4), port_number("https")), 10) as plain,
+        pytest.raises((ssl.SSLError, OSError)),
+    ):
         trust.wrap_socket(plain, server_hostname=f"other.{target.domain}")
 
 

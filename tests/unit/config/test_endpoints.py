@@ -17,7 +17,7 @@ from classroom.config.endpoints import (
     resolvers,
     rows_for,
 )
-from classroom.config.ports import Group
+from classroom.config.ports import Group, port_number
 from classroom.provision.access import Rule, security_groups
 
 OPERATOR = "Example Cooperative"
@@ -83,7 +83,8 @@ def test_security_groups_let_out_the_table_in_both_families() -> None:
 
 def test_front_and_media_reach_each_other_s_inner_ports() -> None:
     to = {group: {(r.first, r.peer) for r in out()[group]} for group in ("front", "media")}
-    assert to == {"front": {(7880, "media"), (5349, "media")}, "media": {(6379, "front")}}
+    signal, turn, valkey = (port_number(name) for name in ("signal", "turn-tls", "valkey"))
+    assert to == {"front": {(signal, "media"), (turn, "media")}, "media": {(valkey, "front")}}
 
 
 def test_rows_survive_the_way_through_the_inventory() -> None:

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 from classroom.common.paths import CACHE
-from classroom.configure.artifacts import ENGINE, livekit_binary
+from classroom.configure.artifacts import ENGINE, LIVEKIT
 
 TURN = "github.com/pion/turn/v5"
 MENDED = (5, 0, 13)
@@ -26,6 +26,6 @@ def test_the_pinned_turn_library_is_mended() -> None:
 
 def test_the_built_media_server_has_the_pinned_turn_library() -> None:
     required = versions((ENGINE / "livekit" / "go.mod").read_text(), r"^\s*(?:require\s+)?VERSION\b")
-    asked = [CACHE / "toolchain" / "bin" / "go", "version", "-m", livekit_binary()]
+    asked = [CACHE / "toolchain" / "bin" / "go", "version", "-m", LIVEKIT.built()]
     listed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     assert versions(listed, r"^\tdep\tVERSION\b") == required

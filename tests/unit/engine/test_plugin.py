@@ -14,7 +14,7 @@ import pytest
 
 from classroom.config.endpoints import egress_for, endpoints_of
 from classroom.config.plan import plans_for
-from classroom.configure.artifacts import engine_dir
+from classroom.configure.artifacts import PULUMI_ENGINE
 from classroom.provision.access import Access, AccessArgs, security_groups
 from classroom.provision.machines import Machines, MachinesArgs
 from classroom.provision.network import Network, NetworkArgs
@@ -89,7 +89,7 @@ def declared() -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def plugin() -> dict[str, Any]:
-    binary: Path = engine_dir() / "pulumi-resource-openstack"
+    binary: Path = PULUMI_ENGINE.built() / "pulumi-resource-openstack"
     found: dict[str, Any] = json.loads(subprocess.check_output([binary, "-properties"]))
     return found
 

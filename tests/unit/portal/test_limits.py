@@ -5,7 +5,7 @@ import time
 import pytest
 
 from portal import rate_limit as door_module
-from portal.rate_limit import Door, Limit
+from portal.rate_limit import Limit, RoomAccess
 
 ADDRESSES = 200
 
@@ -59,7 +59,7 @@ def test_an_address_that_looks_while_memory_is_full_changes_nothing(clock: list[
 
 
 def test_a_full_memory_of_open_rooms_keeps_the_latest(clock: list[float]) -> None:
-    door = Door()
+    door = RoomAccess()
     for number in range(2 * ADDRESSES):
         clock[0] += 0.001
         if number % (ADDRESSES // 2) == 0:
@@ -70,7 +70,7 @@ def test_a_full_memory_of_open_rooms_keeps_the_latest(clock: list[float]) -> Non
 
 
 def test_messages_are_limited_by_the_second_and_by_the_minute(clock: list[float]) -> None:
-    door = Door()
+    door = RoomAccess()
     assert [door.may_write("p-1") for _ in range(12)] == [True] * 10 + [False] * 2
     assert door.may_write("p-2")
     for _ in range(9):

@@ -67,7 +67,7 @@ def test_tokens_carry_exactly_what_the_role_needs(at: Settings, role: str, kind:
 
 def test_tokens_are_made_in_one_place() -> None:
     """The list above is whole: nothing else in the service signs a token."""
-    source = "".join(path.read_text() for path in (REPO / "classroom" / "portal").glob("*.py"))
+    source = "".join(path.read_text() for path in (REPO / "portal").glob("*.py"))
     assert source.count("AccessToken(") == 1
     assert "jwt" not in source.replace("to_jwt()", "")
 

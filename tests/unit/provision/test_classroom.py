@@ -12,6 +12,7 @@ import pulumi
 import pytest
 
 from classroom.common.templates import render
+from classroom.config.ports import port_number
 from classroom.config.settings import Settings, load
 from classroom.configure.provider.server import plain
 from classroom.provision import pulumi_program
@@ -159,11 +160,15 @@ def test_groups_are_told_by_id_and_nothing_is_open_beside_the_table(split: Seen)
         }
         for group in ("all", "media")
     }
-    assert opened["all"] == {(None, "0.0.0.0/0"), (None, "::/0"), (22, "192.0.2.0/24")}
+    assert opened["all"] == {(None, "0.0.0.0/0"), (None, "::/0"), (port_number("ssh"), "192.0.2.0/24")}
     assert opened["media"] == {
-        *((port, prefix) for port in (3478, 7881, 7882) for prefix in ("0.0.0.0/0", "::/0")),
-        (7880, "access-front-id"),
-        (5349, "access-front-id"),
+        *(
+            (port_number(port), prefix)
+            for port in ("turn-udp", "ice-tcp", "ice-udp")
+            for prefix in ("0.0.0.0/0", "::/0")
+        ),
+        (port_number("signal"), "access-front-id"),
+        (port_number("turn-tls"), "access-front-id"),
     }
 
 

@@ -1,7 +1,10 @@
 """What the gate refuses, what it lets pass, and what it says; no cloud is there, and none is asked."""
 
 import datetime
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ DECLARED: dict[str, Any] = {
     "source": "contract 12 of 2026",
     "date": "2026-10-01",
 }
+WIDEST = dict.fromkeys(("soil", "operator", "parent"), "adequate")
 DAY = datetime.date(2026, 11, 24)
 Make = Callable[..., Settings]
 
@@ -109,6 +113,7 @@ def test_a_plan_within_the_policy_passes(plan: Callable[..., list[str]]) -> None
         (OVH, {"region": "UK1"}, ["region: 'UK1'", "London", "source:", "policy: {soil: adequate, operator: eu"]),
         (OVH, {"region": "eu-west-eri"}, ["region: 'eu-west-eri'", "Erith, United Kingdom", "allowed regions of OVH"]),
         (OVH, {"region": "nowhere"}, ["OVHcloud has no region 'nowhere'", "GRA (Gravelines, France)"]),
+        (OVH, {"region": "nowhere", "policy": WIDEST}, ["OVHcloud has no region 'nowhere'"]),
         (CLEURA, {"region": "Kna1"}, ["ICG plc, United Kingdom", "{soil: eu, operator: eu, parent: adequate}"]),
         (INFOMANIAK, {"region": "dc3-a"}, ["Infomaniak SA", "{soil: adequate, operator: adequate, parent: adequate}"]),
         ("https://auth.cloud.ovh.us/v3", {"region": "US-EAST-VA-1"}, ["third country", "no policy admits it"]),
@@ -117,6 +122,7 @@ def test_a_plan_within_the_policy_passes(plan: Callable[..., list[str]]) -> None
             {},
             ["OS_AUTH_URL: 'https://cloud.nobody.example/v3' is no Keystone", "classroom:declared_cloud"],
         ),
+        ("https://cloud.nobody.example/v3", {"policy": WIDEST}, ["is no Keystone of the catalogue"]),
         (ACADEMY, {"region": "two", "declared_cloud": DECLARED}, ["has no region 'two'"]),
         (ACADEMY, {"region": "far", "declared_cloud": DECLARED}, ["Zurich, Switzerland", "contract 12 of 2026"]),
         (OVH, {"facts_max_age_months": 1, "declared_cloud": []}, []),
@@ -133,15 +139,55 @@ def test_clouds_and_regions(
 
 
 def test_the_line_that_a_refusal_tells_admits(plan: Callable[..., list[str]]) -> None:
-    levels = {"soil": "adequate", "operator": "adequate", "parent": "adequate"}
-    assert plan(INFOMANIAK, region="dc3-a", policy=levels) == []
+    assert plan(INFOMANIAK, region="dc3-a", policy=WIDEST) == []
     assert plan(CLEURA, region="Kna1", policy={"parent": "adequate"}) == []
 
 
 def test_old_facts_let_nothing_pass(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Today, "today", classmethod(lambda cls: cls(2027, 11, 26)))
-    assert "more than 12 months before 2027-11-26" in refusal(plan)
+    assert "more than 12 months before 2027-11-26, so it has to be read again" in refusal(plan)
     assert plan(facts_max_age_months=24) == []
+
+
+PROGRAM = """
+import datetime, json, os, sys
+from pathlib import Path
+from classroom.common.errors import ClassroomError
+from classroom.config.settings import load
+from classroom.provision import gate
+
+class Today(datetime.date):
+    @classmethod
+    def today(cls):
+        return cls(2026, 11, 24)
+
+datetime.date = Today
+asked = []
+sys.addaudithook(lambda event, args: asked.append(event) if event.startswith("socket.") else None)
+folder = Path(sys.argv[1])
+for url, region in [("https://auth.cloud.ovh.net/v3", "GRA11"), ("https://auth.cloud.ovh.net/v3", "eu-west-eri"),
+                    ("https://nobody.example/v3", "one"), ("nonsense", "one")]:
+    os.environ["OS_AUTH_URL"] = url
+    try:
+        gate.check_plan(load(json.loads(sys.argv[2]) | {"region": region}), folder / "Pulumi.t.yaml", folder)
+        print("passed")
+    except ClassroomError as error:
+        print(error.status)
+print(asked)
+"""
+
+
+def test_a_plan_is_judged_without_the_network(tmp_path: Path, smallest: dict[str, Any]) -> None:
+    way = {"OS_USERNAME": "ada", "OS_PASSWORD": "x", "OS_PROJECT_NAME": "p"}
+    values = json.dumps(smallest | {"endpoints": []})
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, tmp_path, values],
+        env=os.environ | way,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["passed", "3", "3", "2", "[]"]
 
 
 def endpoint(**changes: Any) -> dict[str, Any]:

@@ -227,8 +227,7 @@ def test_only_reading_is_asked_for() -> None:
 
 def test_a_full_disk_is_told_with_place_and_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/not/there/yet")
-    for name in ("livekit_binary", "page_dir", "portal_dir"):
-        monkeypatch.setattr(preflight, name, lambda: None)
+    monkeypatch.setattr(preflight, "shipped", dict)
     monkeypatch.delenv("CLASSROOM_SSH_KEY", raising=False)
     monkeypatch.setattr(preflight, "STATE_MIB", 10**9)
     with pytest.raises(ClassroomError, match=r"MiB are free in .*/not/there/yet, and 1000000000 MiB are needed"):
@@ -245,8 +244,7 @@ def test_the_state_s_folder_is_where_pulumi_keeps_it(monkeypatch: pytest.MonkeyP
 
 
 def test_a_key_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("livekit_binary", "page_dir", "portal_dir"):
-        monkeypatch.setattr(preflight, name, lambda: None)
+    monkeypatch.setattr(preflight, "shipped", dict)
     monkeypatch.setenv("CLASSROOM_SSH_KEY", "/nowhere/id_ed25519")
     with pytest.raises(ClassroomError, match="CLASSROOM_SSH_KEY is '/nowhere/id_ed25519'"):
         preflight.this_machine()

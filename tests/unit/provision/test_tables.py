@@ -1,6 +1,6 @@
 """Security group rules and codes come from one table each."""
 
-from classroom.config.ports import PORTS, RELAY, Group, Shape, ports_for
+from classroom.config.ports import PORTS, RELAY, Group, Shape, port_number, ports_for
 from classroom.configure.provider.server import plain, secret
 from classroom.configure.resources import CROCKFORD
 from classroom.provision.access import Rule, security_groups
@@ -17,8 +17,8 @@ def test_rules_open_exactly_the_table() -> None:
     groups = groups_of("single")
     rules = [rule for found in groups.values() for rule in found if rule.direction == "ingress"]
     opened = {(r.ethertype, r.protocol, r.first, r.prefix) for r in rules if r.first}
-    assert ("IPv4", "tcp", 22, "192.0.2.0/24") in opened
-    assert ("IPv6", "tcp", 22, "2001:db8::/32") in opened
+    assert ("IPv4", "tcp", port_number("ssh"), "192.0.2.0/24") in opened
+    assert ("IPv6", "tcp", port_number("ssh"), "2001:db8::/32") in opened
     assert {first for _, _, first, _ in opened} == {p.first for p in PORTS if "single" in p.shapes}
     assert not any(r.peer for r in rules)
     assert {r.protocol for r in rules if not r.first} == {"icmp", "ipv6-icmp"}
@@ -36,14 +36,16 @@ def test_each_group_holds_its_own_ports_alone_and_no_rule_stands_twice() -> None
 
 def test_signalling_is_open_to_the_front_alone() -> None:
     rules = groups_of("split")["media"]
-    inner = [r for r in rules if r.first in {7880, 5349}]
+    inner = [r for r in rules if r.first in {port_number("signal"), port_number("turn-tls")}]
     assert len(inner) == 2
     assert all(r.peer == "front" and r.prefix is None and r.ethertype == "IPv4" for r in inner)
 
 
 def test_only_media_machines_that_are_several_reach_what_they_share() -> None:
     assert "valkey" not in {p.name for p in ports_for(["front"], "split")}
-    found = [(r.peer, r.prefix, r.ethertype) for r in groups_of("split", 2)["front"] if r.first == 6379]
+    found = [
+        (r.peer, r.prefix, r.ethertype) for r in groups_of("split", 2)["front"] if r.first == port_number("valkey")
+    ]
     assert found == [("media", None, "IPv4")]
 
 

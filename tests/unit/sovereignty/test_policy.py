@@ -1,14 +1,12 @@
 """What a policy allows, refuses and does not know; exceptions; declared clouds; the traps of real clouds."""
 
 import datetime
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from classroom.common.errors import RefusedError, WrongUseError
+from classroom.common.errors import WrongUseError
 from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.policy import (
     CheckResult,
@@ -17,7 +15,6 @@ from classroom.sovereignty.policy import (
     Policy,
     PolicyException,
     check,
-    check_plan,
     judge,
 )
 
@@ -82,8 +79,6 @@ def test_a_region_whose_name_lies_is_refused_with_its_place() -> None:
     result = ask(OVH, "eu-west-eri")
     assert verdicts(result) == {"soil": "refused", "operator": "allowed", "parent": "allowed"}
     assert "Erith, United Kingdom" in result.message
-    with pytest.raises(RefusedError, match="Erith, United Kingdom"):
-        check_plan(OVH, "eu-west-eri", as_of=DAY)
 
 
 def test_a_swedish_seat_with_a_british_parent() -> None:
@@ -118,18 +113,16 @@ def test_an_unknown_region_never_passes() -> None:
     assert result.verdict == "unknown"
     assert result.country is None
     assert "region: 'eu-west-nowhere'" in result.message
+    assert "has no region 'eu-west-nowhere'" in result.message
     assert "GRA (Gravelines, France)" in result.message
-    with pytest.raises(RefusedError, match="has no region 'eu-west-nowhere'"):
-        check_plan(OVH, "eu-west-nowhere", Policy.of("adequate"), as_of=DAY)
 
 
 def test_an_unknown_cloud_never_passes() -> None:
     result = ask("https://keystone.unknown.example:5000/v3", "eu-de", "adequate")
     assert result.verdict == "unknown"
     assert result.cloud is None
+    assert "is no Keystone of the catalogue" in result.message
     assert {reason.verdict for reason in result.reasons} == {"unknown"}
-    with pytest.raises(RefusedError, match="is no Keystone of the catalogue"):
-        check_plan("https://keystone.unknown.example:5000/v3", "eu-de", as_of=DAY)
 
 
 def test_a_cloud_with_an_unknown_owner_never_passes() -> None:
@@ -154,9 +147,7 @@ def test_facts_past_their_limit_let_nothing_pass_and_say_so() -> None:
     assert check(OVH, "GRA11", as_of=last).verdict == "allowed"
     result = check(OVH, "GRA11", as_of=after)
     assert result.verdict == "unknown"
-    assert "more than 12 months before 2027-11-25" in result.message
-    with pytest.raises(RefusedError, match="read again"):
-        check_plan(OVH, "GRA11", as_of=after)
+    assert "more than 12 months before 2027-11-25, so it has to be read again" in result.message
     assert check(OVH, "GRA11", as_of=after, max_age_months=24).verdict == "allowed"
     assert check(OVH_US, "US-EAST-VA-1", as_of=after).verdict == "refused"  # age makes nothing better
 
@@ -310,26 +301,3 @@ def test_a_declaration_that_lacks_something_is_refused(changes: dict[str, Any]) 
 def test_an_empty_region_is_wrong_use(region: str) -> None:
     with pytest.raises(WrongUseError, match="region: it is empty"):
         ask(OVH, region)
-
-
-def test_a_plan_that_may_go_on_gets_its_judgement() -> None:
-    assert check_plan(OVH, "GRA11", as_of=DAY).verdict == "allowed"
-
-
-def test_nothing_is_asked_of_the_network() -> None:
-    program = """
-import datetime, sys
-asked = []
-sys.addaudithook(lambda event, args: asked.append(event) if event.startswith("socket.") else None)
-from classroom.common.errors import ClassroomError
-from classroom.sovereignty.policy import check_plan
-for url, region in [("https://auth.cloud.ovh.net/v3", "GRA11"), ("https://auth.cloud.ovh.net/v3", "eu-west-eri"),
-                    ("https://nobody.example/v3", "one"), ("nonsense", "one")]:
-    try:
-        check_plan(url, region, as_of=datetime.date(2026, 11, 24))
-    except ClassroomError as error:
-        print(error.status)
-print(asked)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["3", "3", "2", "[]"]
