@@ -134,7 +134,7 @@ FAULTS = {
     ),
     "a home folder has a key": Fault(
         "media",
-        "install -d -m 700 /root/.ssh; echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA stranger' > /root/.ssh/authorized_keys",
+        "install -d -m 700 /root/.ssh; echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA somebody' > /root/.ssh/authorized_keys",
         "rm /root/.ssh/authorized_keys",
         frozenset({"every/test_no_home_folder_has_keys[{m}]"}),
     ),

@@ -57,7 +57,7 @@ def replaced_at_once(before: Sequence[Administrator], now: Sequence[Administrato
         return None
     return (
         f"admins: none of the administrators that are on the machines ({_listed(a['name'] for a in before)}) keeps their key, so that"
-        " nobody could log in; replace them in two steps: add the new ones, each under a new name, beside one of these and run"
+        " no login would be left; replace them in two steps: add the new ones, each under a new name, beside one of these and run"
         " `pulumi up`; then remove the former ones and run `pulumi up` again"
     )
 

@@ -89,7 +89,7 @@ def test_ssh_takes_keys_only(every: Remote) -> None:
 
 
 def test_accounts_that_can_log_in(every: Remote, target: Target) -> None:
-    """Exactly the administrators and the verifier have a shell, the image's account is locked; nobody has a password."""
+    """Exactly the administrators and the verifier have a shell, the image's account is locked; no account has a password."""
     accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
     shells = {a[0] for a in accounts if not a[6].endswith(("/nologin", "/false", "/sync"))}
     admins = {admin["name"] for admin in target.vars["classroom_admins"]}
