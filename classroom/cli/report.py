@@ -14,11 +14,14 @@ from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.report.phrases import LANGUAGES, Language, said
 from classroom.verify.report.report import (
+    COLON,
+    Admitted,
     VerificationRecord,
     as_html,
     as_json,
     as_junit,
     date_text,
+    day_text,
     load,
     outcome,
     states,
@@ -55,7 +58,9 @@ def _show(one: VerificationRecord, language: Language) -> None:
     for control in load_controls():
         result = one.result(control)
         faults = [
-            f"{seen.where}: {seen.what.text(language)}" for seen in result.seen if seen.outcome in {"wrong", "unknown"}
+            f"{seen.where}{COLON[language]}{seen.what.text(language)}"
+            for seen in result.seen
+            if seen.outcome in {"wrong", "unknown"}
         ]
         number = {kind: sum(seen.outcome == kind for seen in result.seen) for kind in ("good", "wrong", "unknown")}
         count = said("report-count", **number, absent=len(result.absent)).text(language)
@@ -69,7 +74,10 @@ def _show(one: VerificationRecord, language: Language) -> None:
         table.add_row(str(control.number), control.id, f"[{COLOURS[result.state]}]{state}[/]", escape("\n".join(lines)))
     console.print(table)
     for title, lines in (
-        ("report-idle", [f"{c.id}: {s.text(language)}" for c in load_controls() for s in one.result(c).not_observed]),
+        (
+            "report-idle",
+            [f"{c.id}{COLON[language]}{s.text(language)}" for c in load_controls() for s in one.result(c).not_observed],
+        ),
         ("report-open", [s.text(language) for s in one.open]),
         (
             "report-exceptions",
@@ -78,7 +86,8 @@ def _show(one: VerificationRecord, language: Language) -> None:
         (
             "report-data",
             [
-                f"{t.title}, {t.date} ({said('report-data-age', age=(one.as_of - t.date).days).text(language)}): {t.credit}"
+                f"{t.title}, {day_text(t.date, language)} ({said('report-data-age', age=(one.as_of - t.date).days).text(language)})"
+                f"{COLON[language]}{t.credit}"
                 for t in one.address_data
             ],
         ),
@@ -88,9 +97,9 @@ def _show(one: VerificationRecord, language: Language) -> None:
             console.print(f"  {escape(line)}", soft_wrap=True)
 
 
-def _exception(one: object, language: Language) -> str:
-    values = {key: getattr(one, key) for key in ("name", "until", "reason")}
-    key = "ended" if getattr(one, "ended", False) else "used" if getattr(one, "used", False) else "unused"
+def _exception(one: Admitted, language: Language) -> str:
+    values = {"name": one.name, "until": day_text(one.until, language), "reason": one.reason}
+    key = "ended" if one.ended else "used" if one.used else "unused"
     return f"{said('report-exception', **values).text(language)} ({said(f'report-exception-{key}').text(language)})"
 
 

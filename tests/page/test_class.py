@@ -45,7 +45,7 @@ def test_a_message_arrives_also_where_the_chat_is_closed(pair: Pair) -> None:
     pupil.click("chat-toggle")
     pupil.page.fill("[data-testid=chat-input]", "Bonjour <b>Madame</b>")
     pupil.click("chat-send")
-    assert wait(lambda: "Léa écrit : Bonjour <b>Madame</b>" in teacher.text("notice"))
+    assert wait(lambda: "Léa écrit\u00a0: Bonjour <b>Madame</b>" in teacher.text("notice"))
     assert wait(lambda: "1 nouveau message" in teacher.text("chat-toggle"))
     assert pupil.barriers() == []
     teacher.click("chat-toggle")
@@ -133,7 +133,7 @@ def test_a_locked_class_keeps_newcomers_out(pair: Pair, someone) -> None:
     assert wait(lambda: not pupil.there("locked"))
     late.page.click("#join")
     late.page.wait_for_selector("[data-testid=leave]")
-    assert wait(lambda: "Tom arrive" in teacher.text("notice"))
+    assert wait(lambda: "Tom rejoint la classe" in teacher.text("notice"))
 
 
 def test_a_lost_connection_is_told_and_found_again(pair: Pair, site) -> None:

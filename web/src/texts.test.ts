@@ -24,6 +24,11 @@ test("texts are translated", () => {
   assert.deepEqual(same, []);
 });
 
+test("French has non-breaking spaces before its tall punctuation", () => {
+  const wrong = Object.keys(texts.fr).filter((key) => /\S [:;!?»]|« /.test(said(texts.fr[key as keyof typeof texts.fr])));
+  assert.deepEqual(wrong, []);
+});
+
 test("every text is shown somewhere", () => {
   const unused = Object.keys(texts.fr).filter((key) => !new RegExp(`\\b${key}\\b`).test(sources));
   assert.deepEqual(unused, []);

@@ -216,6 +216,8 @@ def as_html(verification: VerificationRecord, day: datetime.date, language: Lang
     return environment.get_template("report.html.j2").render(
         language=language,
         colon=COLON[language],
+        semicolon="\u00a0; " if language == "fr" else "; ",
+        day=lambda one: day_text(one, language),
         t=lambda key, **values: said(key, **values).text(language),
         observed=date_text(verification.date, language),
         one=verification,
@@ -279,7 +281,11 @@ def recipients(results: Iterable[ControlResult]) -> list[dict[str, Any]]:
 def date_text(moment: datetime.datetime, language: Language) -> str:
     """Return a moment as people write it, in UTC."""
     utc = moment.astimezone(datetime.UTC)
-    month = MONTHS[language].split()[utc.month - 1]
-    if language == "fr":
-        return f"{'1er' if utc.day == 1 else utc.day} {month} {utc.year} à {utc:%H} h {utc:%M} UTC"
-    return f"{utc.day} {month} {utc.year}, {utc:%H:%M} UTC"
+    time = f" à {utc:%H}\u00a0h\u00a0{utc:%M} UTC" if language == "fr" else f", {utc:%H:%M} UTC"
+    return day_text(utc.date(), language) + time
+
+
+def day_text(day: datetime.date, language: Language) -> str:
+    """Return a day as people write it."""
+    number = "1er" if language == "fr" and day.day == 1 else day.day
+    return f"{number} {MONTHS[language].split()[day.month - 1]} {day.year}"

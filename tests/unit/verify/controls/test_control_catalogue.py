@@ -89,6 +89,25 @@ def test_both_languages_have_every_phrase_with_the_same_values() -> None:
         assert phrase.en != phrase.fr or key in {"report-verdict", "report-exceptions"}, key
 
 
+def french() -> dict[str, str]:
+    """Return every French sentence of reports by its key."""
+    found = {key: phrase.fr for key, phrase in phrases().items()}
+    for one in load_controls():
+        found |= {f"{one.id} {key}": getattr(one, key).fr for key in ("title", "claim", "observed", "remediation")}
+    for clause in load_clauses().values():
+        found |= {f"{clause.id} {key}": getattr(clause, key).fr for key in ("title", "about")}
+    return found
+
+
+def test_french_has_non_breaking_spaces_before_its_tall_punctuation() -> None:
+    assert [key for key, text in french().items() if re.search(r"\S [:;!?»]|« |§ ", text)] == []
+
+
+def test_french_has_one_word_for_one_thing() -> None:
+    wrong = r"\b(?:nuages?|répétition|exploitant|serveurs? étrangers?|pile)\b"
+    assert [key for key, text in french().items() if re.search(wrong, text, re.I)] == []
+
+
 def test_every_phrase_is_used_and_every_used_one_is_there() -> None:
     files = [*(REPO / "classroom").rglob("*.py"), REPO / "templates" / "report.html.j2"]
     text = "\n".join(path.read_text() for path in files)

@@ -216,7 +216,7 @@ def test_the_page(cache: Path, tmp_path: Path, language: str) -> None:
     assert f'<html lang="{language}">' in page
     assert {"en": "Observed on 24 November 2026", "fr": "Constaté le 24 novembre 2026"}[language] in text
     assert not re.search(r"complian|conforme à|conformité|certified", text, re.I)
-    assert {"en": "This is a rehearsal", "fr": "Ceci est une répétition"}[language] in text
+    assert {"en": "This is a rehearsal", "fr": "Ceci est une simulation"}[language] in text
     assert "&lt;runs&gt;" in text
     for control in load_controls():
         assert getattr(control.claim, language) in text.replace("&#39;", "'")
@@ -225,7 +225,7 @@ def test_the_page(cache: Path, tmp_path: Path, language: str) -> None:
     other = {"en": "fr", "fr": "en"}[language]
     for control in load_controls():
         assert getattr(control.claim, other) not in text
-    ended = {"en": "ended, admits nothing", "fr": "échue, n\u2019admet rien"}[language]
+    ended = {"en": "ended, admits nothing", "fr": "échue, sans effet"}[language]
     assert ended in text
 
 
