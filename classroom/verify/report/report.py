@@ -253,7 +253,7 @@ def _faults(result: ControlResult) -> list[Seen]:
 def _residue(rows: Iterable[tuple[Control, ControlResult]], language: Language) -> list[str]:
     """Return what was told without a verdict; where machines differ in it by a number alone, each is named."""
     return _unique(
-        f"{control.id}, {one.where}: {one.what.text(language)}"
+        f"{control.id}, {one.where}{COLON[language]}{one.what.text(language)}"
         for control, result in rows
         for one in result.seen
         if one.outcome == "residue"
