@@ -15,6 +15,7 @@ from classroom.cli import (
     configure,
     controls,
     inventory,
+    ports,
     report,
     settings,
     status,
@@ -42,6 +43,7 @@ app.command("capture", context_settings={"allow_extra_args": True, "ignore_unkno
 app.add_typer(cloud.app, name="cloud")
 app.command("verdict")(verdict.command)
 app.command("controls")(controls.command)
+app.command("ports")(ports.command)
 app.command("report")(report.command)
 
 

@@ -1,0 +1,129 @@
+"""What runs on which host, and through which ports it is reached: read from the tables and roles, written for people."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classroom.common.paths import REPO
+from classroom.config.endpoints import WAYS
+from classroom.config.ports import PORTS, RELAY, Port
+from classroom.sovereignty.facts import read_yaml
+
+ANSIBLE = REPO / "ansible"
+DOCS = REPO / "docs" / "architecture.md"
+BEGIN, END = "<!-- begin: classroom ports --docs -->", "<!-- end: classroom ports --docs -->"
+SOURCES = {"world": "everywhere", "ssh_from": "`ssh_from`", "front": "front", "media": "media"}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of the playbook: the group of hosts on which it runs, and the services that it manages there."""
+
+    name: str
+    group: str
+    services: tuple[str, ...]
+
+
+def roles(ansible: Path = ANSIBLE) -> list[Role]:
+    """Return the playbook's roles in their order, each once."""
+    (play,) = read_yaml(ansible / "site.yml")
+    found = {entry["role"]: _group(str(entry.get("when", ""))) for entry in play["roles"]}
+    return [Role(name, group, tuple(_services(ansible / "roles" / name))) for name, group in found.items()]
+
+
+def port_when(port: Port) -> str:
+    """Return in which classrooms a port is open, or nothing if in all."""
+    if port.media_count > 1:
+        return f"from {port.media_count} media machines on"
+    return "" if len(port.shapes) > 1 else f"shape {port.shapes[0]}"
+
+
+def port_numbers(first: int, last: int) -> str:
+    """Return a range of ports as people write it."""
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def tables() -> str:
+    """Return the generated part of docs/architecture.md, in Markdown."""
+    hosts = [(role.group, role.name, ", ".join(f"`{name}`" for name in role.services) or "-") for role in roles()]
+    ports = [
+        (
+            port.group,
+            port_numbers(port.first, port.last),
+            port.protocol,
+            SOURCES[port.source],
+            port.why,
+            port_when(port),
+        )
+        for port in PORTS
+    ]
+    ways = [
+        (
+            f"`{use}`",
+            f"`{way.account}`",
+            ", ".join(f"{protocol} {port or 'of its url'}" for protocol, port in way.ports),
+        )
+        for use, way in WAYS.items()
+    ]
+    return "\n".join(
+        [
+            *_table(("hosts", "role", "services"), sorted(hosts, key=lambda row: row[0])),
+            "",
+            "Ports that are open to other machines:",
+            "",
+            *_table(("hosts", "port", "protocol", "open to", "purpose", "only in"), ports),
+            "",
+            f"TURN relays media through UDP ports {port_numbers(*RELAY)} of its own host; they are open to no other machine.",
+            "",
+            "Outgoing connections, each to the addresses of the `endpoints` with that use:",
+            "",
+            *_table(("use", "account", "ports"), ways),
+        ]
+    )
+
+
+def page(text: str) -> str:
+    """Return `text` with its generated part made again; ValueError if the marks of that part are missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks the lines '{BEGIN}' and '{END}'")
+    return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+
+
+def _group(condition: str) -> str:
+    found = re.search(r"'(\w+)' in group_names", condition)
+    return found[1] if found else "all"
+
+
+def _services(role: Path) -> Iterator[str]:
+    """Yield the units that a role starts, enables or restarts; systemd's own are not counted."""
+    seen: set[str] = set()
+    for task in _tasks(role):
+        unit = task.get("ansible.builtin.systemd_service", {})
+        name = str(unit.get("name", "{{"))
+        if "{{" in name or name.startswith("systemd-") or name in seen:
+            continue
+        if unit.get("state") != "stopped" and unit.get("enabled") is not False:
+            seen.add(name)
+            yield name
+
+
+def _tasks(role: Path) -> Iterator[dict[str, Any]]:
+    for folder in ("tasks", "handlers"):
+        for path in sorted((role / folder).glob("*.yml")):
+            yield from _flat(read_yaml(path) or [])
+
+
+def _flat(tasks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from _flat(task.get(part, []))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [head, ("---",) * len(head), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
