@@ -18,7 +18,7 @@ SOURCES = {"world": "everywhere", "ssh_from": "`ssh_from`", "front": "front", "m
 
 
 @dataclass(frozen=True)
-class Role:
+class PlaybookRole:
     """A role of the playbook: the group of hosts on which it runs, and the services that it manages there."""
 
     name: str
@@ -26,11 +26,12 @@ class Role:
     services: tuple[str, ...]
 
 
-def roles(ansible: Path = ANSIBLE) -> list[Role]:
+def roles(ansible: Path = ANSIBLE) -> list[PlaybookRole]:
     """Return the playbook's roles in their order, each once."""
     (play,) = read_yaml(ansible / "site.yml")
-    found = {entry["role"]: _group(str(entry.get("when", ""))) for entry in play["roles"]}
-    return [Role(name, group, tuple(_services(ansible / "roles" / name))) for name, group in found.items()]
+    entries = [*_imported(play.get("pre_tasks", [])), *play["roles"], *_imported(play.get("post_tasks", []))]
+    found = {entry["role"]: _group(str(entry.get("when", ""))) for entry in entries}
+    return [PlaybookRole(name, group, tuple(_services(ansible / "roles" / name))) for name, group in found.items()]
 
 
 def port_when(port: Port) -> str:
@@ -91,6 +92,14 @@ def page(text: str) -> str:
     if not begin or not end:
         raise ValueError(f"the page lacks the lines '{BEGIN}' and '{END}'")
     return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+
+
+def _imported(tasks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the roles that tasks of the playbook import, in the form of its list of roles."""
+    for task in _flat(tasks):
+        for module in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+            if module in task:
+                yield {"role": task[module]["name"], "when": task.get("when", "")}
 
 
 def _group(condition: str) -> str:

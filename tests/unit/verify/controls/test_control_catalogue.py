@@ -17,7 +17,6 @@ from classroom.verify.controls.control_catalogue import DOCS, PROOFS, TESTS, loa
 from classroom.verify.report.phrases import phrases, said
 
 
-
 def test_controls_are_numbered_without_a_gap() -> None:
     files = {path.stem for path in (DATA / "controls").glob("*.yaml")}
     assert {one.id for one in load_controls()} == files
