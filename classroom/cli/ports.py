@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from classroom.config.ports import PORTS
-from classroom.configure.host_tables import DOCS, SOURCES, page, port_numbers, port_when
+from classroom.configure.host_tables import DOCS, SOURCES, page, port_range, port_when
 
 
 def command(
@@ -26,7 +26,7 @@ def command(
         return
     table = Table("hosts", "port", "protocol", "open to", "purpose", "only in")
     for port in PORTS:
-        numbers = port_numbers(port.first, port.last)
+        numbers = port_range(port.first, port.last)
         source = SOURCES[port.source].replace("`", "")
         table.add_row(port.group, numbers, port.protocol, source, port.why, port_when(port))
     Console().print(table)

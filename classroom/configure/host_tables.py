@@ -8,7 +8,7 @@ from typing import Any
 
 from classroom.common.paths import REPO
 from classroom.config.endpoints import WAYS
-from classroom.config.ports import PORTS, RELAY, Port
+from classroom.config.ports import LOCAL_PORTS, PORTS, RELAY, Port
 from classroom.sovereignty.facts import read_yaml
 
 ANSIBLE = REPO / "ansible"
@@ -41,7 +41,7 @@ def port_when(port: Port) -> str:
     return "" if len(port.shapes) > 1 else f"shape {port.shapes[0]}"
 
 
-def port_numbers(first: int, last: int) -> str:
+def port_range(first: int, last: int) -> str:
     """Return a range of ports as people write it."""
     return str(first) if first == last else f"{first}-{last}"
 
@@ -52,7 +52,7 @@ def tables() -> str:
     ports = [
         (
             port.group,
-            port_numbers(port.first, port.last),
+            port_range(port.first, port.last),
             port.protocol,
             SOURCES[port.source],
             port.why,
@@ -60,6 +60,7 @@ def tables() -> str:
         )
         for port in PORTS
     ]
+    local = [(port.group, str(port.number), ", ".join(port.protocols), port.why) for port in LOCAL_PORTS]
     ways = [
         (
             f"`{use}`",
@@ -76,7 +77,11 @@ def tables() -> str:
             "",
             *_table(("hosts", "port", "protocol", "open to", "purpose", "only in"), ports),
             "",
-            f"TURN relays media through UDP ports {port_numbers(*RELAY)} of its own host; they are open to no other machine.",
+            f"TURN relays media through UDP ports {port_range(*RELAY)} of its own host; they are open to no other machine.",
+            "",
+            "Ports on the loopback address, which no firewall opens:",
+            "",
+            *_table(("hosts", "port", "protocol", "purpose"), local),
             "",
             "Outgoing connections, each to the addresses of the `endpoints` with that use:",
             "",

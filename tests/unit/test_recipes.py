@@ -69,8 +69,8 @@ def test_every_variable_that_the_playbook_maps_is_given() -> None:
 
 
 def named_in(port: Port, text: str) -> bool:
-    """Tell whether a text has the number of a port, or its name in quotes."""
-    return bool(re.search(rf"\b{port.first}\b|['\"]{port.name}['\"]", text))
+    """Tell whether a text names a port: in quotes, or as a key of the table of numbers."""
+    return bool(re.search(rf"['\"]{port.name}['\"]|classroom_port_numbers\.{port.name}\b", text))
 
 
 @pytest.mark.parametrize("port", PORTS, ids=lambda port: port.name)

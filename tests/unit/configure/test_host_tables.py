@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from classroom.cli.app import app
 from classroom.common.paths import REPO
-from classroom.config.ports import PORTS
-from classroom.configure.host_tables import DOCS, page, port_numbers, roles, tables
+from classroom.config.ports import LOCAL_PORTS, PORTS
+from classroom.configure.host_tables import DOCS, page, port_range, roles, tables
 
 
 def test_the_documentation_is_up_to_date() -> None:
@@ -35,8 +35,13 @@ def test_every_unit_that_a_role_installs_is_in_the_table() -> None:
 def test_every_port_is_in_the_table() -> None:
     for port in PORTS:
         assert re.search(
-            rf"\| {port_numbers(port.first, port.last)} \| {port.protocol} \| .* \| {re.escape(port.why)} \|", tables()
+            rf"\| {port_range(port.first, port.last)} \| {port.protocol} \| .* \| {re.escape(port.why)} \|", tables()
         )
+
+
+def test_every_local_port_is_in_the_table() -> None:
+    for port in LOCAL_PORTS:
+        assert f"| {port.number} | {', '.join(port.protocols)} | {port.why} |" in tables()
 
 
 def test_a_page_without_the_marks_is_refused() -> None:
