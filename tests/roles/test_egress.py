@@ -255,6 +255,8 @@ OWN = ["own4", "own6", "127.0.0.1", "::1"]
         ("STREAM", port_number("https"), RELAY[0] + 1),
         ("STREAM", port_number("turn-tls"), RELAY[0] + 2),
         ("STREAM", port_number("ice-udp"), RELAY[0] + 3),
+        ("STREAM", RELAY[0] + 500, RELAY[0] + 400),  # to another relay socket
+        ("STREAM", RELAY[0] + 401, RELAY[0] + 401),  # to itself
         ("DGRAM", port_number("turn-udp"), RELAY[0] + 4),
         ("DGRAM", port_number("resolver"), RELAY[0] + 5),
         ("DGRAM", RELAY[0] + 500, RELAY[1]),

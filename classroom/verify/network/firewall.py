@@ -89,7 +89,7 @@ def _relay_in(target: Target) -> list[str]:
     relays, to = _relay_ports(target), named("ice-udp").first
     return [
         f"iif lo udp sport {relays} udp dport != {to} counter name media_dropped drop",
-        f"iif lo tcp sport {relays} counter name media_dropped drop",
+        f"iif lo tcp sport {relays} tcp flags & (fin | syn | rst | ack) syn counter name media_dropped drop",
     ]
 
 

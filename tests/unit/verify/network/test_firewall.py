@@ -83,7 +83,7 @@ def test_relay_sockets_reach_their_own_media_port_alone(shape: str, last: int) -
     ]
     assert [line for line in lines if line.startswith("ingress: ")][:3] == [
         "ingress: iif lo udp sport 30000-30999 udp dport != 7882 counter name media_dropped drop",
-        "ingress: iif lo tcp sport 30000-30999 counter name media_dropped drop",
+        "ingress: iif lo tcp sport 30000-30999 tcp flags & (fin | syn | rst | ack) syn counter name media_dropped drop",
         "ingress: iif lo accept",
     ]
     assert sum("30000-30999" in line for line in lines) == 6
