@@ -15,7 +15,7 @@ Administrator = Mapping[str, str]
 TRIES = 3
 """Accounts tried on one machine: its SSH server refuses an address for some time after three failed logins."""
 LOGIN_SECONDS = 90.0
-"""How long a machine whose port 22 answers may take until it accepts or refuses a login."""
+"""How long a machine whose SSH port answers may take until it accepts or refuses a login."""
 
 
 class NoLoginError(Exception):
@@ -108,8 +108,7 @@ def choose(
 
 def ssh_login(options: Mapping[str, str], address: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
     """Return what logs in to `address` as an account and tries its sudo; it asks nothing of the terminal."""
-    more = {**options, "BatchMode": "yes", "ConnectTimeout": "10"}
-    words = ssh_options.arguments(more)
+    words = ssh_options.arguments({**options, "BatchMode": "yes", "ConnectTimeout": "10"})
 
     def login(account: str) -> "subprocess.CompletedProcess[str]":
         argv = ["ssh", *words, "-l", account, address, "sudo -n true"]

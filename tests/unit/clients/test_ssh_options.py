@@ -12,6 +12,7 @@ from classroom.clients import pulumi_cli, ssh_options
 from classroom.common import paths
 from classroom.common.paths import REPO
 from classroom.configure import artifacts
+from classroom.configure.provider import login
 from classroom.verify.deployment import Target
 from tests.unit.verify.network.test_firewall import inventory
 
@@ -43,15 +44,16 @@ def wanted(known_hosts: Path, key: str | None) -> set[tuple[str, str]]:
 
 def by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """Return the variables that `ansible-playbook -i ansible/inventory` gets."""
-    administrator = {"name": "ada", "public_key": "ssh-ed25519 AAAA"}
+    admins = [{"name": "ada", "public_key": "ssh-ed25519 AAAA"}]
     found = {
-        "all": {"vars": {"classroom_admins": [administrator]}},
+        "all": {"vars": {"classroom_admins": admins}},
         "_meta": {"hostvars": {"m": {"ansible_host": "a", "classroom_host_keys": ["k"]}}},
     }
     monkeypatch.setenv("CLASSROOM_STACK", "academy")
     monkeypatch.setattr(paths, "CACHE", folder)
     monkeypatch.setattr(pulumi_cli, "output", lambda stack, name: found)
     monkeypatch.setattr(artifacts, "shipped", dict)
+    monkeypatch.setattr(login, "own_keys", lambda address: frozenset())
     runpy.run_path(str(REPO / "ansible" / "inventory"))
     variables: dict[str, Any] = json.loads(capsys.readouterr().out)["all"]["vars"]
     return variables
