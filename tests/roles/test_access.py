@@ -42,9 +42,9 @@ def made(fleet: Fleet, name: str) -> str:
 
 def argv(fleet: Fleet, account: str, *words: str, key: str = "key") -> list[str]:
     """Return the command of a login of its own, with one key alone."""
-    settings = (fleet.ssh_config).read_text().replace(f"IdentityFile {fleet.state}/key", "ControlPersist no")
     config = fleet.state / "alone_config"
-    config.write_text(settings)
+    lines = fleet.ssh_config.read_text().splitlines()
+    config.write_text("\n".join(line for line in lines if "IdentityFile" not in line) + "\n")
     options = ["-o", "ControlPath=none", "-o", "BatchMode=yes", "-i", str(fleet.state / key)]
     return ["ssh", "-F", str(config), *options, "-l", account, NAME, *words]
 
@@ -69,9 +69,12 @@ def root(fleet: Fleet) -> Callable[[str], str]:
 
     def run(command: str) -> str:
         account, key = (IMAGE_ACCOUNT, "key") if fleet.account(NAME) == IMAGE_ACCOUNT else current(fleet)
-        answer = subprocess.run(
-            argv(fleet, account, "sudo", "-n", "sh", "-e", key=key), input=command, capture_output=True, text=True
-        )
+        words = argv(fleet, account, "sudo", "-n", "sh", "-e", key=key)
+        for _ in range(60):
+            answer = subprocess.run(words, input=command, capture_output=True, text=True, check=False)
+            if "kex_exchange_identification" not in answer.stderr:
+                break
+            time.sleep(1)  # after failed logins, for some seconds
         assert answer.returncode == 0, answer.stderr
         return answer.stdout.strip()
 
