@@ -1,69 +1,69 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check linters units up gate plays roles drills all-drills class pages rehearsal rehearsal-down test planted bench closed role role-down
+.PHONY: help install machine lock check linters units up gate plays roles drills all-drills class pages rehearsal rehearsal-down test planted bench no-open-rehearsal role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
-# What the rehearsal and its tests take from Debian; none of these starts a service. The product itself needs none.
+# Debian packages of the rehearsal and its tests; none of them starts a service. The product itself needs none of them.
 MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox libnss3-tools nmap nftables iproute2 openssh-client
 
-# Side by side: a target's output is shown as a whole at its end, that of a command with `+` as it comes.
+# Run two targets in parallel. Output is grouped by target; commands with `+` print immediately.
 LANES = $(MAKE) --no-print-directory -j2 --output-sync
 
-# The parts of the test run, in their order; tests/budgets.toml gives each its seconds.
+# The parts of `make test`, in order; tests/budgets.toml has the budget of each in seconds.
 TEST_PARTS := check roles pages up class
 
 ROLE ?= base
 export CLASSROOM_PLUGIN := $(PLUGIN)
 
-help: ## list the commands
+help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: ## the Python environment, Pulumi's engine and plugin, LiveKit, the class page and the portal
+install: ## install the Python environment; build Pulumi's engine and plugin, LiveKit, class page and portal
 	@engine/install.sh
 	@$(VENV)/python -m engine.build
 
-machine: # Debian packages for the rehearsal, where they are missing
+machine: # install the Debian packages of the rehearsal that are missing
 	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(MACHINE_PACKAGES) 2>/dev/null \
 	  | awk '$$2 == "installed" {print $$1}' | sort | comm -13 - <(printf '%s\n' $(MACHINE_PACKAGES) | sort)); \
 	if [ -n "$$missing" ]; then \
-	  if [ "$$(id -u)" != 0 ]; then echo "error: the rehearsal runs as root only, and lacks: $$missing" >&2; exit 1; fi; \
+	  if [ "$$(id -u)" != 0 ]; then echo "error: the rehearsal lacks the Debian packages" $$missing": run this as root to install them" >&2; exit 1; fi; \
 	  echo "Debian packages" $$missing "…"; mkdir -p $(CACHE)/logs; \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } \
 	    > $(CACHE)/logs/apt.log 2>&1 || { tail -20 $(CACHE)/logs/apt.log >&2; exit 1; }; \
 	fi
 
-test: closed install machine ## every test, the whole rehearsal included; ends with a table of seconds and budgets
+test: no-open-rehearsal install machine ## run all tests including the rehearsal, without drills; print a table of seconds and budgets
 	+@$(VENV)/python -m tests.budget $(TEST_PARTS)
 
-class: closed install machine # the rehearsal's tests, on a class that they open and close
+class: no-open-rehearsal install machine # run the rehearsal's tests, which open and close a class
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times -m 'not drill' tests/rehearsal
 
-planted: install machine ## planted violations on the open class (opened if there is none): each control has to catch its own
+planted: install machine ## run the planted violations on the open class (opens one if needed): the controls must detect each
 	@$(VENV)/pytest -v -s --tb=short -o console_output_style=times tests/rehearsal/test_planted.py --keep
 
-bench: closed install machine ## measure the figures, on an idle machine, and write BENCHMARKS.md
+bench: no-open-rehearsal install machine ## measure the figures of BENCHMARKS.md on an idle machine
 	@$(VENV)/python -m rehearsal.bench
 
-closed: # no rehearsal may be open: its class would be lost
+no-open-rehearsal: # stop if a rehearsal is open, as its class would be lost
 	@if grep -qsa "^unshare.*[i]nside/init.sh.*$(CACHE)/rehearsal" /proc/[0-9]*/cmdline; then \
-	  echo "error: a rehearsal is open; end it first: make rehearsal-down" >&2; exit 2; \
+	  echo "error: a rehearsal is open: stop it first with \`make rehearsal-down\`" >&2; exit 2; \
 	fi
 
-role: install machine ## one role on a kept systemd-nspawn host: make role ROLE=web
+role: install machine ## run one role on a persistent systemd-nspawn host: make role ROLE=web
 	@$(VENV)/python -m tests.roles.host run $(ROLE)
 
-role-down: ## remove that host
+role-down: ## remove the host of `make role`
 	@$(VENV)/python -m tests.roles.host down
 
-lock: ## pin the Python packages anew
+lock: ## update the lock files of the Python packages
 	@cd $(CURDIR) && for f in requirements engine/toolchain; do \
 	  $(VENV)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o $$f.lock $$f.in; \
 	done
 	@awk '/^uv==/ {p = 1} p && /^[a-z]/ && !/^uv==/ {exit} p' requirements.lock > engine/uv.lock
 
-check: install ## linters, types and unit tests
+check: install ## run linters, type checks and unit tests
 	@$(LANES) units linters
 
 linters:
@@ -78,7 +78,7 @@ linters:
 units:
 	+@$(VENV)/pytest -q tests/unit
 
-up: install # `pulumi up` itself
+up: install ## run `pulumi up` with the real engine on this machine, without a cloud
 	@$(LANES) plays gate
 
 plays:
@@ -87,23 +87,23 @@ plays:
 gate:
 	@$(VENV)/pytest -v --tb=short -o console_output_style=times --ignore tests/up/test_up.py tests/up
 
-roles: install machine ## every role on a systemd-nspawn host: converge, no change the second time, Testinfra
+roles: install machine ## test every role on systemd-nspawn hosts: converge, idempotence, Testinfra
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py \
 	  tests/roles/test_fleet.py tests/roles/test_each_role.py tests/roles/test_access.py tests/roles/test_egress.py
 
-drills: closed install machine ## what takes long: all roles together on one host and on three, live classes, runs cut off half-way
+drills: no-open-rehearsal install machine ## run the long tests: all roles on one host and on three, live classes, interrupted runs
 	+@$(VENV)/python -m tests.budget --drills all-drills
 
 all-drills:
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_single.py tests/roles/test_split.py
 	@$(VENV)/pytest -v -s -o console_output_style=times -m drill tests/rehearsal
 
-pages: install machine ## the class page in real browsers, with a real media server
+pages: install machine ## test the class page in real browsers with a real media server
 	@$(VENV)/python -m engine.check_page
 	@$(VENV)/pytest -q tests/page --timeout 120
 
-rehearsal: install machine ## main job: a one-machine OpenStack, `pulumi up`, verified; leaves the class open
+rehearsal: install machine ## start a one-machine OpenStack, run `pulumi up`, verify; leaves the class open
 	@$(VENV)/classroom rehearsal up
 
-rehearsal-down: ## end the rehearsal and drop its cloud
+rehearsal-down: ## stop the rehearsal and delete its cloud
 	@$(VENV)/classroom rehearsal down --wipe

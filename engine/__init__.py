@@ -1,1 +1,1 @@
-"""Builds what a deployment carries or runs with: Pulumi's engine and plugin, LiveKit, the class page, the portal."""
+"""Builds the programs that a deployment installs or uses: Pulumi's engine and plugin, LiveKit, the class page, the portal."""

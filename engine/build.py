@@ -1,7 +1,7 @@
 """Builds what is missing and links it into the virtual environment: `python -m engine.build`.
 
-Everything comes from pinned modules and packages whose checksums stand in this folder's `go.sum` files and in the lock
-files; the results are kept in the cache under a digest of these. Safe to run again: what is there is not built anew.
+Everything comes from pinned modules and packages, with checksums in this folder's `go.sum` files and in the lock files. The
+results are cached under a digest of these. Idempotent: existing results are not built again.
 """
 
 import os
@@ -30,12 +30,12 @@ SDK_SCRIPTS = (
     "dist/pulumi-analyzer-policy-python",
 )
 PULUMI = (3, 253, 0)
-"""The engine that is built, and the oldest one on PATH that is used instead."""
+"""Version of the engine that is built, and the minimum version of one on PATH that is used instead."""
 
 
 @contextmanager
-def _arriving(target: Path) -> Iterator[Path]:
-    """Give a folder to build in, which becomes `target` at the end: a half-built one is never taken for whole."""
+def _build_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `target` at the end, so that an interrupted build leaves no partial result."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
@@ -49,10 +49,10 @@ def _arriving(target: Path) -> Iterator[Path]:
 
 
 def toolchain() -> Path:
-    """Return the folder with `go`, `node` and `npm` at the pinned versions; install them first if they are missing."""
+    """Return the folder with `go`, `node` and `npm` at the pinned versions; install them if they are missing."""
     home = CACHE / "toolchain" / digest([ENGINE / "toolchain.lock"])
     if not home.exists():
-        with _arriving(home) as folder:
+        with _build_folder(home) as folder:
             uv = [
                 VENV_BIN / "uv",
                 "pip",
@@ -116,13 +116,13 @@ def build_engine(tools: Path) -> Path:
     """Return the folder with the Pulumi engine, its Python language host and the OpenStack plugin, built if missing."""
     target = PULUMI_ENGINE.path
     if not target.exists():
-        with _arriving(target) as folder:
+        with _build_folder(target) as folder:
             sdk = "github.com/pulumi/pulumi/sdk/v3"
             host = f"{sdk}/python/cmd/pulumi-language-python"
             _go_build(tools, "language", host, folder / "pulumi-language-python")
-            asked = [str(tools / "go"), "list", "-m", "-f", "{{.Dir}}", sdk]
+            command = [str(tools / "go"), "list", "-m", "-f", "{{.Dir}}", sdk]
             found = subprocess.run(
-                asked, cwd=ENGINE / "language", env=_go_environment(tools), capture_output=True, text=True, check=True
+                command, cwd=ENGINE / "language", env=_go_environment(tools), capture_output=True, text=True, check=True
             )
             for script in SDK_SCRIPTS:
                 copied = folder / Path(script).name
@@ -137,16 +137,16 @@ def build_livekit(tools: Path) -> Path:
     """Return the LiveKit server, built if missing."""
     target = LIVEKIT.path
     if not target.exists():
-        with _arriving(target.parent) as folder:
+        with _build_folder(target.parent) as folder:
             _go_build(tools, "livekit", "github.com/livekit/livekit-server/cmd/server", folder / target.name)
     return target
 
 
 def build_page(tools: Path) -> Path:
-    """Return the folder of the class page, built if missing, away from the clone."""
+    """Return the folder of the class page, built outside the clone if missing."""
     target = PAGE.path
     if not target.exists():
-        with tempfile.TemporaryDirectory(prefix="page-") as scratch, _arriving(target) as folder:
+        with tempfile.TemporaryDirectory(prefix="page-") as scratch, _build_folder(target) as folder:
             source = Path(scratch) / "web"
             shutil.copytree(REPO / "web", source, ignore=shutil.ignore_patterns("node_modules", "dist"))
             environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "npm_config_cache": str(CACHE / "npm")}
@@ -159,11 +159,11 @@ def build_page(tools: Path) -> Path:
 
 
 def build_portal() -> Path:
-    """Return the folder of the portal with its packages for the hosts' system (x86-64), made if missing."""
+    """Return the folder of the portal with its packages for the hosts' system (x86-64), built if missing."""
     target = PORTAL.path
     if not target.exists():
         source = REPO / "portal"
-        with _arriving(target) as folder:
+        with _build_folder(target) as folder:
             argv: list[object] = [VENV_BIN / "uv", "pip", "install", "--quiet", "--no-config", "--require-hashes"]
             argv += [
                 "--only-binary",
@@ -187,7 +187,7 @@ def _on_path(name: str) -> Path | None:
 
 
 def suitable_engine() -> Path | None:
-    """Return the folder of a Pulumi on PATH that is new enough and has its Python language host, or None."""
+    """Return the folder of a Pulumi on PATH of version PULUMI or newer with its Python language host, or None."""
     engine, host = _on_path("pulumi"), _on_path("pulumi-language-python")
     if not engine or not host:
         return None
@@ -199,24 +199,27 @@ def suitable_engine() -> Path | None:
 
 
 def link(engine: Path, plugin: Path) -> None:
-    """Put `pulumi` (which then never calls its vendor), its language host and the plugin into the environment."""
+    """Install wrapper scripts and links for `pulumi`, its language host and the plugin into the virtual environment.
+
+    The wrapper disables Pulumi's requests to its vendor.
+    """
     for path in engine.glob("pulumi-*"):
         _symlink(VENV_BIN / path.name, path)
     _script(
         VENV_BIN / "pulumi-resource-openstack",
-        "# The OpenStack plugin; CLASSROOM_PLUGIN names another one, or its folder, to be tried in its place.",
+        "# The OpenStack plugin; CLASSROOM_PLUGIN names another plugin, or its folder, to use instead.",
         f'plugin=${{CLASSROOM_PLUGIN:-"{plugin}"}}',
         '[ ! -d "$plugin" ] || plugin=$plugin/pulumi-resource-openstack',
-        '[ -x "$plugin" ] || { echo "error: PLUGIN: $plugin is no program; name a pulumi-resource-openstack" >&2; exit 2; }',
+        '[ -x "$plugin" ] || { echo "error: PLUGIN: $plugin is not executable; set it to a pulumi-resource-openstack" >&2; exit 2; }',
         'exec "$plugin" "$@"',
     )
     _script(
         VENV_BIN / "pulumi",
-        "# Pulumi with this environment's Python and plugins; it asks its vendor neither for updates nor for plugins.",
+        "# Pulumi with this environment's Python and plugins; it requests neither updates nor plugins from its vendor.",
         "export PULUMI_SKIP_UPDATE_CHECK=true PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
-        "# Most of its time it waits for the cloud, however few processors this machine has.",
+        "# It mostly waits for the cloud, so parallelism need not depend on the number of processors.",
         "export PULUMI_PARALLEL=${PULUMI_PARALLEL:-32} PULUMI_PARALLEL_DIFF=${PULUMI_PARALLEL_DIFF:-true}",
-        "# It lives for minutes: a larger heap costs less than to look through it for garbage again and again.",
+        "# It runs for minutes only: a larger heap costs less than frequent garbage collection.",
         "export GOGC=${GOGC:-400}",
         'bin=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)',
         'export PATH="$bin:$PATH"',
@@ -236,12 +239,12 @@ def _symlink(name: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Build what is missing, in the order in which it is needed, and link it."""
+    """Build what is missing, in the order of the dependencies, and link it."""
     start = time.monotonic()
     tools = toolchain()
     engine, plugin = suitable_engine(), _on_path("pulumi-resource-openstack")
     if engine and plugin:
-        say(f"Pulumi of {engine} and the OpenStack plugin {plugin} are used, as they are on PATH")
+        say(f"using Pulumi in {engine} and the OpenStack plugin {plugin} from PATH")
     else:
         engine = build_engine(tools)
         plugin = engine / "pulumi-resource-openstack"

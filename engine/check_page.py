@@ -1,4 +1,4 @@
-"""Checks the class page's types and texts with the pinned Node: `python -m engine.check_page`."""
+"""Checks types and texts of the class page with the pinned Node: `python -m engine.check_page`."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ WEB = REPO / "web"
 
 
 def main() -> None:
-    """Install the page's locked packages if they changed, then run its own checks."""
+    """Install the page's locked packages if they changed, then run the page's checks."""
     tools = toolchain()
     environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "npm_config_cache": str(CACHE / "npm")}
     log = CACHE / "logs" / "page-check.log"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes .venv from the lock file: needs Python 3.11 or newer, and the network only while the cache is not filled yet.
+# Creates .venv from the lock file. Needs Python 3.11 or newer, and the network until the cache is filled.
 set -eu
 cd "$(dirname -- "$0")/.."
 cache=${CLASSROOM_CACHE:-$HOME/.cache/sovereign-classroom}
-# The distribution's own Python comes first: apt keeps it safe, and it starts faster than one that was built by hand.
+# Prefer the distribution's Python: apt updates it, and it starts faster than one built by hand.
 usable() { "$1" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 python=${PYTHON:-$(if usable /usr/bin/python3; then echo /usr/bin/python3; else echo python3; fi)}
 which=$("$python" -c 'import sys; print(sys.base_prefix, *sys.version_info[:2]); sys.exit(sys.version_info < (3, 11))') || {
@@ -12,8 +12,8 @@ which=$("$python" -c 'import sys; print(sys.base_prefix, *sys.version_info[:2]);
 }
 lock=$(cat engine/uv.lock requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 stamp=.venv/.lock
-made="$lock $(pwd -P) $which"
-if [ "$(cat "$stamp" 2>/dev/null)" = "$made" ]; then exit 0; fi
+wanted="$lock $(pwd -P) $which"
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
 start=$(date +%s)
 echo "Python environment …"
 uv_home=$cache/uv-$(sha256sum < engine/uv.lock | cut -c1-16)
@@ -32,15 +32,15 @@ if ! [ -x "$uv_home/bin/uv" ]; then
   "$uv_home.new/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r engine/uv.lock
   mv "$uv_home.new" "$uv_home"
 fi
-# Authorities are those that this machine trusts.
+# Use the certificate authorities that this machine trusts.
 export UV_CACHE_DIR="$cache/uv" UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_SYSTEM_CERTS=true
 rm -rf .venv
 "$python" -m venv --without-pip .venv
 uv() { "$uv_home/bin/uv" pip "$@" --quiet --python .venv/bin/python; }
-# Compiled now and not at each start, of which every `up` has several.
+# Compile once here: every `up` starts Python several times.
 uv sync --offline --compile-bytecode --require-hashes requirements.lock 2>/dev/null \
   || uv sync --compile-bytecode --require-hashes requirements.lock
 uv install --offline --no-deps --no-build-isolation -C editable_mode=compat -e .
 .venv/bin/python -m compileall -q classroom portal rehearsal
-echo "$made" > "$stamp"
+echo "$wanted" > "$stamp"
 echo "Python environment: done in $(($(date +%s) - start)) s"

@@ -1,1 +1,1 @@
-"""The rehearsal: a real OpenStack on one machine, with a small outside round it, to try the whole way on."""
+"""The rehearsal: a real OpenStack on one machine with a small simulated internet, to run the product end to end."""

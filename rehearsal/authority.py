@@ -1,4 +1,4 @@
-"""The rehearsal's own certificate authority, and the class's certificate by it; their keys are root's alone."""
+"""The rehearsal's certificate authority and the class's certificate; only root can read their keys."""
 
 import datetime
 import os
@@ -13,7 +13,7 @@ from rehearsal.folders import STACK
 
 DAYS = 60
 NAME = "Sovereign Classroom rehearsal"
-"""The authority's name, as its certificates tell it."""
+"""The authority's common name in its certificates."""
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -30,7 +30,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def issue(
     subject: str, names: list[str], issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None, days: int = DAYS
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Return a new certificate for `names` and its key; without issuer an authority's own. `days` may be negative."""
+    """Return a new certificate for `names` and its key; self-signed, as an authority, without `issuer`. `days` may be negative."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
@@ -67,12 +67,12 @@ def issue(
 
 
 def names_of(domain: str) -> list[str]:
-    """Return the names that a class's certificate is for: its page, and up to nine TURN servers."""
+    """Return the names that a class's certificate covers: its page and up to nine TURN servers."""
     return [domain, f"turn.{domain}", *(f"turn{n}.{domain}" for n in range(1, 10))]
 
 
 def ensure(domain: str) -> None:
-    """Make the authority and the class's certificate if they are missing."""
+    """Create the authority and the class's certificate if they are missing or about to expire."""
     ensure_authority(NAME, "root")
     chain_file = STACK / "class.pem"
     if not chain_file.exists() or not _fresh(chain_file):
@@ -82,7 +82,7 @@ def ensure(domain: str) -> None:
 
 
 def ensure_authority(name: str, stem: str) -> Path:
-    """Make an authority of that name if it is missing, kept as `<stem>.pem` and `.key`, and return its certificate's file."""
+    """Create an authority with this name if it is missing, as `<stem>.pem` and `<stem>.key`; return its certificate's path."""
     root_file = STACK / f"{stem}.pem"
     if not root_file.exists():
         certificate, key = issue(name, [], None)
@@ -92,7 +92,7 @@ def ensure_authority(name: str, stem: str) -> Path:
 
 
 def signed(stem: str, subject: str, names: list[str]) -> tuple[bytes, bytes]:
-    """Return a new certificate for `names` and its key, both PEM, by the authority that is kept as `<stem>.pem`."""
+    """Return a new certificate for `names` and its key, both PEM, signed by the authority in `<stem>.pem`."""
     root = x509.load_pem_x509_certificate((STACK / f"{stem}.pem").read_bytes())
     root_key = serialization.load_pem_private_key((STACK / f"{stem}.key").read_bytes(), None)
     assert isinstance(root_key, ec.EllipticCurvePrivateKey)
@@ -101,7 +101,7 @@ def signed(stem: str, subject: str, names: list[str]) -> tuple[bytes, bytes]:
 
 
 def der(path: Path) -> bytes:
-    """Return a certificate's file as DER."""
+    """Return the certificate of a PEM file as DER."""
     return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(serialization.Encoding.DER)
 
 

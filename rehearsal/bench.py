@@ -1,7 +1,7 @@
 """Measures the rehearsal's figures and writes them to BENCHMARKS.md: `make bench`.
 
-Runs out of two clocks: this machine's, and a unit of work done right before each figure, so that figures of different
-machines compare. It ends an open rehearsal and leaves none.
+Each figure is given in seconds and as a ratio to a unit of work that is timed right before it, so that figures of different
+machines are comparable. The benchmark stops a running rehearsal and leaves none running.
 """
 
 import datetime
@@ -27,19 +27,19 @@ from rehearsal.commands import start_cloud
 from rehearsal.folders import LOGS
 
 Result = TypeVar("Result")
-IDLE, QUIET, PATIENCE = 0.2, 4, 300
-"""A machine is taken as idle below this share of its processors' time, of which an open rehearsal alone takes half, in so many
-looks of five seconds in a row; seconds to wait for it."""
+MAX_IDLE_USE, IDLE_SAMPLES, TIMEOUT = 0.2, 4, 300
+"""A machine counts as idle below this share of processor time in so many consecutive samples of five seconds (an open rehearsal
+uses half of that share); seconds to wait for it."""
 
-STOLEN, AGAIN, SHORT = 0.03, 2, 8
-"""The share of the processors' time that other machines of the hypervisor may take beside a run; how often one is taken again, and
-how often a short one, of at most ten seconds."""
+MAX_STEAL, RETRIES, SHORT_RETRIES = 0.03, 2, 8
+"""Share of processor time that other machines of the hypervisor may use during a run (steal time); how often a run is repeated
+above it, and how often a short run of at most ten seconds."""
 
 FAILED = LOGS / "bench-failed.log"
 WORK = "import asyncio, email, http.client, json, unittest, xml.dom.minidom"
 
 CONTROLS_ALONE = "cloud,capture,pulumi,up"
-"""The parts of a verification that nothing but the controls on sovereignty needs."""
+"""The parts of a verification that only the controls on sovereignty need."""
 
 FIRST_FRAME = """
 import json, sys
@@ -51,12 +51,12 @@ with Meeting(sys.argv[1]) as meeting:
         person.join(code)
     print(min(person.sees(other) or 1e12 for person, other in (people, people[::-1])))
 """
-"""Two browsers that are open, and join with the codes that they are then given; it ends with the time of the first frame."""
+"""Program that opens two browsers, joins with the codes on standard input and prints the time of the first frame."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure: its runs in the unit of `limit`; `work` is a unit of work in seconds, measured beside it."""
+    """One measured figure: its runs in the unit of `limit`; `work` is the duration of a unit of work in seconds."""
 
     name: str
     limit: float
@@ -66,23 +66,21 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The figure itself."""
+        """Return the median of the runs."""
         return statistics.median(self.runs)
 
     def row(self) -> str:
-        """Return the figure's line of the table."""
+        """Return the figure's row of the Markdown table."""
         ratio = f"{self.median / self.work:.1f}" if self.unit == "s" else ""
         runs = ", ".join(f"{run:.1f}" for run in self.runs)
-        held = "held" if self.median <= self.limit else "**missed**"
-        return (
-            f"| {self.name} | {self.limit:g} {self.unit} | {self.median:.1f} {self.unit} ({runs}) | {ratio} | {held} |"
-        )
+        result = "met" if self.median <= self.limit else "**missed**"
+        return f"| {self.name} | {self.limit:g} {self.unit} | {self.median:.1f} {self.unit} ({runs}) | {ratio} | {result} |"
 
 
-def work() -> float:
-    """Return the seconds that a unit of work takes: ten starts of Python with a part of its library, one after the other.
+def time_unit_of_work() -> float:
+    """Return the duration of a unit of work in seconds: ten sequential starts of Python with a part of its library.
 
-    Starting programs is most of what the figures are made of; a plain sum runs as fast in hours in which this is slow.
+    Process starts dominate the figures; an arithmetic loop would not show when these are slow.
     """
     begin = time.monotonic()
     for _ in range(10):
@@ -90,15 +88,15 @@ def work() -> float:
     return time.monotonic() - begin
 
 
-def beside(step: Callable[[], Result]) -> tuple[Result, float, float]:
-    """Return what a step returns, and the shares of the processors' time meanwhile: in use, and taken by other machines.
+def with_processor_use(step: Callable[[], Result]) -> tuple[Result, float, float]:
+    """Return the result of a step, and the shares of processor time meanwhile: in use, and stolen.
 
-    Those are machines of the same hypervisor; what they take is in use too.
+    Stolen time is used by other machines of the same hypervisor; it counts as in use too.
     """
 
     def times() -> tuple[int, int, int]:
         numbers = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        return sum(numbers), numbers[3] + numbers[4], numbers[7]  # waiting for a disk is idle as well
+        return sum(numbers), numbers[3] + numbers[4], numbers[7]  # waiting for a disk counts as idle
 
     before = times()
     found = step()
@@ -107,71 +105,70 @@ def beside(step: Callable[[], Result]) -> tuple[Result, float, float]:
 
 
 def wait_until_idle() -> None:
-    """Wait until nothing else runs; ClassroomError if that does not come about."""
-    end, quiet = time.monotonic() + PATIENCE, 0
-    while quiet < QUIET:
-        _, share, _ = beside(lambda: time.sleep(5))
-        quiet = quiet + 1 if share < IDLE else 0
+    """Wait until the machine is idle; ClassroomError if it is not within TIMEOUT."""
+    end, samples = time.monotonic() + TIMEOUT, 0
+    while samples < IDLE_SAMPLES:
+        _, share, _ = with_processor_use(lambda: time.sleep(5))
+        samples = samples + 1 if share < MAX_IDLE_USE else 0
         if time.monotonic() > end:
             raise ClassroomError(
-                f"{share:.0%} of the processors are in use, and figures need below {IDLE:.0%}: end what runs"
+                f"processors: {share:.0%} in use, the benchmark needs less than {MAX_IDLE_USE:.0%}: stop other programs"
             )
-        if not quiet:
-            say(f"waits for an idle machine ({share:.0%} in use) …")
+        if not samples:
+            say(f"waiting for an idle machine ({share:.0%} in use) …")
 
 
-def wait_until_alone() -> float:
-    """Wait, for a while, until other machines take little beside a unit of work, and return the seconds that the last one took.
+def wait_for_low_steal() -> float:
+    """Wait up to TIMEOUT until steal time is low during a unit of work; return the duration of the last unit in seconds.
 
-    An idle machine would not notice what they take.
+    Steal time shows only under load, not on an idle machine.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while True:
-        found, _, stolen = beside(work)
-        if stolen <= STOLEN / 2 or time.monotonic() > end:
+        found, _, stolen = with_processor_use(time_unit_of_work)
+        if stolen <= MAX_STEAL / 2 or time.monotonic() > end:
             return found
-        say(f"waits while other machines take {stolen:.1%} of the processors' time beside a unit of work …")
+        say(f"waiting: steal time is {stolen:.1%} during a unit of work …")
         time.sleep(5)
 
 
-def undisturbed(step: Callable[[], float]) -> float:
-    """Return the figure of a run beside which other machines took little; the last of a few where none is such."""
-    again = 0
+def repeat_while_disturbed(step: Callable[[], float]) -> float:
+    """Return the figure of the first run with low steal time, or of the last permitted repetition."""
+    repeated = 0
     while True:
         begin = time.monotonic()
-        found, _, stolen = beside(step)
-        if stolen <= STOLEN or again >= (SHORT if time.monotonic() - begin <= 10 else AGAIN):
+        found, _, stolen = with_processor_use(step)
+        if stolen <= MAX_STEAL or repeated >= (SHORT_RETRIES if time.monotonic() - begin <= 10 else RETRIES):
             return found
-        say(f"{found:.1f}, while other machines took {stolen:.1%} of the processors' time: taken again")
-        again += 1
-        wait_until_alone()
+        say(f"{found:.1f} with {stolen:.1%} steal time: the run is repeated")
+        repeated += 1
+        wait_for_low_steal()
 
 
-def client(*argv: object) -> str:
-    """Run a command as a client out there and return what it wrote; ClassroomError if it fails, which names all it wrote."""
-    answer = stack.ask(argv)
+def run_as_client(*argv: object) -> str:
+    """Run a command as a client and return its output; ClassroomError with the path of its output if it fails."""
+    answer = stack.run_as_member(argv)
     if answer.returncode:
         FAILED.parent.mkdir(parents=True, exist_ok=True)
         FAILED.write_text(answer.stdout + answer.stderr)
-        raise ClassroomError(f"`{' '.join(map(str, argv))}` failed, {FAILED} has all it wrote: {answer.stderr[-1500:]}")
+        raise ClassroomError(f"`{' '.join(map(str, argv))}` failed, see {FAILED}: {answer.stderr[-1500:]}")
     return answer.stdout
 
 
 def timed(*argv: object) -> float:
-    """Return the seconds that a command takes as a client out there, the way there apart; ClassroomError if it fails."""
+    """Return the duration of a command in seconds, measured as a client, without the start of the client's namespaces."""
     script = 'exec 3>&2; TIMEFORMAT=%R; { time "$@" >&3 2>&3; } 2>&1'
-    return float(client("bash", "-c", script, "bash", *argv).splitlines()[-1])
+    return float(run_as_client("bash", "-c", script, "bash", *argv).splitlines()[-1])
 
 
 def down(*, wipe: bool) -> None:
-    """End the rehearsal."""
+    """Stop the rehearsal, and delete its cloud and stack with `wipe`."""
     subprocess.run([stack.CLASSROOM, "rehearsal", "down", *(["--wipe"] if wipe else [])], check=True)
 
 
 def memory() -> float:
-    """Return the memory of all processes in the lab, in GiB (PSS: shared pages are divided among those who share them)."""
-    holder = next(iter(lab.labs()))
-    total, waiting = 0, [holder]
+    """Return the memory of all processes in the lab, in GiB (PSS: shared pages are divided among the processes)."""
+    total, waiting = 0, [next(iter(lab.labs()))]
     while waiting:
         pid = waiting.pop()
         waiting += lab.children(pid)
@@ -184,11 +181,11 @@ def memory() -> float:
 
 
 def first_frame() -> float:
-    """Return the seconds from `pulumi up` on an empty cloud to the first remote picture that a browser decodes.
+    """Return the seconds from `pulumi up` on an empty cloud to the first remote video frame that a browser decodes.
 
-    The browsers are open before, as those of a teacher and a pupil who wait for their class.
+    The browsers are started before, as by a teacher and a pupil who wait for their class.
     """
-    if stack.is_there():
+    if stack.exists():
         stack.destroy()
     stack.create("split")
     with subprocess.Popen(
@@ -206,29 +203,29 @@ def first_frame() -> float:
         stack.provision("split")
         classes = stack.output("classes")
         assert isinstance(classes, list)
-        said, wrong = browsers.communicate(json.dumps([classes[0]["teacher_code"], classes[0]["pupil_code"]]))
+        output, errors = browsers.communicate(json.dumps([classes[0]["teacher_code"], classes[0]["pupil_code"]]))
     if browsers.returncode:
-        raise ClassroomError(f"the browsers did not see each other: {wrong[-1500:]}")
-    return float(said) - begin
+        raise ClassroomError(f"the browsers did not see each other: {errors[-1500:]}")
+    return float(output) - begin
 
 
-def forced() -> float:
+def forced_run() -> float:
     """Return the seconds of a forced run of the roles, per host; ClassroomError if it changes anything."""
-    said = client("classroom", "configure", "--stack", stack.NAME, "--force")
-    found = re.findall(r"Ansible: successful after (\d+) s \((.*?)\)", said)
+    output = run_as_client("classroom", "configure", "--stack", stack.NAME, "--force")
+    found = re.findall(r"Ansible: successful after (\d+) s \((.*?)\)", output)
     if not found or set(re.findall(r"changed=(\d+)", found[-1][1])) != {"0"}:
-        raise ClassroomError(f"the forced run changed something: {found or said[-500:]}")
+        raise ClassroomError(f"the forced run changed something: {found or output[-500:]}")
     return int(found[-1][0]) / len(re.findall(r"changed=", found[-1][1]))
 
 
 def measure() -> list[Figure]:
-    """Take every figure, in the order in which the class needs them."""
+    """Measure every figure, in the order of a class's life."""
     figures = []
 
-    def take(name: str, limit: float, runs: int, step: Callable[[], float], unit: str = "s") -> None:
+    def record(name: str, limit: float, runs: int, step: Callable[[], float], unit: str = "s") -> None:
         wait_until_idle()
-        unit_of_work = wait_until_alone()
-        found = tuple(undisturbed(step) if unit == "s" else step() for _ in range(runs))
+        unit_of_work = wait_for_low_steal()
+        found = tuple(repeat_while_disturbed(step) if unit == "s" else step() for _ in range(runs))
         figures.append(Figure(name, limit, unit, found, unit_of_work))
         say(figures[-1].row())
 
@@ -236,35 +233,35 @@ def measure() -> list[Figure]:
         down(wipe=True)
         return start_cloud()
 
-    take("one-machine OpenStack from an empty database", 120, 1, empty)
+    record("one-machine OpenStack from an empty database", 120, 1, empty)
     time.sleep(20)
-    take("its memory without guests (PSS)", 3.7, 1, memory, "GiB")
+    record("its memory without guests (PSS)", 3.7, 1, memory, "GiB")
 
     def warm() -> float:
         down(wipe=False)
         wait_until_idle()
         return start_cloud()
 
-    take("one-machine OpenStack, warm", 60, 3, warm)
-    take(
+    record("one-machine OpenStack, warm", 60, 3, warm)
+    record(
         "`pulumi up` from an empty cloud to the first remote frame, two machines, browsers open before",
         120,
         1,
         first_frame,
     )
     up = ("pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes", "--stack", stack.NAME)
-    take("no-change `pulumi up`", 3, 5, lambda: timed(*up))
-    take("forced Ansible run with nothing to change, per host", 20, 3, forced)
+    record("no-change `pulumi up`", 3, 5, lambda: timed(*up))
+    record("forced Ansible run with nothing to change, per host", 20, 3, forced_run)
     verify = ("classroom", "verify", "--stack", stack.NAME)
-    take("`classroom verify` on two machines, with all controls", 150, 3, lambda: timed(*verify))
+    record("`classroom verify` on two machines, with all controls", 150, 3, lambda: timed(*verify))
     bare = (*verify, "--without", CONTROLS_ALONE)
-    take(f"the same without what only controls need ({CONTROLS_ALONE})", 120, 3, lambda: timed(*bare))
+    record(f"the same without what only controls need ({CONTROLS_ALONE})", 120, 3, lambda: timed(*bare))
     down(wipe=True)
     return figures
 
 
 def write(figures: list[Figure], stolen: float) -> None:
-    """Write BENCHMARKS.md; `stolen` is the share of the processors' time that other machines took meanwhile."""
+    """Write BENCHMARKS.md; `stolen` is the share of steal time over the whole run."""
     processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     total = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.M)
     commit = subprocess.run(
@@ -273,18 +270,17 @@ def write(figures: list[Figure], stolen: float) -> None:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`; the median of the runs in brackets. The ratio is to a unit of work measured right before (ten starts",
-        "of Python with a part of its library, one after the other), by which machines and hours compare.",
+        "Written by `make bench`. Each figure is the median of the runs in brackets. The ratio relates it to a unit of work that is measured",
+        "right before (ten sequential starts of Python with a part of its library), to compare machines and times of day.",
         "",
         f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit.stdout.strip()}",
         f"- {processor[1] if processor else 'unknown processor'}, {os.cpu_count()} cores,"
         f" {int(total[1]) / 1024**2:.0f} GiB, kernel {os.uname().release}"
         if total
         else "",
-        f"- a run beside which other machines took more than {STOLEN:.0%} of the processors' time was taken again, at most {AGAIN} times"
-        f" (of ten seconds or less: {SHORT})",
-        f"- unit of work: {statistics.median(f.work for f in figures):.2f} s (median); taken by other machines of the hypervisor:"
-        f" {stolen:.1%} of the processors' time",
+        f"- a run with more than {MAX_STEAL:.0%} steal time was repeated, at most {RETRIES} times (runs of at most ten seconds:"
+        f" {SHORT_RETRIES} times)",
+        f"- unit of work: {statistics.median(f.work for f in figures):.2f} s (median); steal time: {stolen:.1%} of processor time",
         "",
         "| figure | at most | measured | ratio | |",
         "|---|---|---|---|---|",
@@ -295,14 +291,14 @@ def write(figures: list[Figure], stolen: float) -> None:
 
 
 def main() -> None:
-    """Measure, write, and end with status 1 where a limit was missed."""
-    # A shell's background job ignores interrupts, and so does all it starts: Pulumi would wait five seconds for each plugin to end.
+    """Measure, write BENCHMARKS.md, and exit with status 1 if a limit was missed."""
+    # Restore SIGINT, which background jobs of a shell ignore: Pulumi would wait five seconds for each plugin to exit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    figures, _, stolen = beside(measure)
+    figures, _, stolen = with_processor_use(measure)
     write(figures, stolen)
     missed = [figure.name for figure in figures if figure.median > figure.limit]
     if missed:
-        sys.exit(f"missed: {', '.join(missed)}")
+        sys.exit(f"limits missed: {', '.join(missed)}; see BENCHMARKS.md")
 
 
 if __name__ == "__main__":

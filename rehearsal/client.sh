@@ -1,6 +1,6 @@
 #!/bin/bash
-# The client's view of the machine: own processes, the outside's DNS, the rehearsal's authority trusted.
-# client.sh FOLDER COMMAND…, in a mount namespace of its own
+# Runs a command as a client: own /proc, the outside network's DNS server, the rehearsal's authority among the trusted ones.
+# client.sh FOLDER COMMAND…, in its own mount namespace
 set -eu
 folder=$1
 shift

@@ -1,4 +1,4 @@
-"""Addresses of the rehearsal's world, its secrets, and its daemons' configuration (rendered from `templates/`)."""
+"""Addresses and secrets of the rehearsal, and its daemons' configuration (rendered from `templates/`)."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from rehearsal.folders import CLOUD, HERE
 from rehearsal.outside_hosts import EU, hosts
 
 API = "192.0.2.10"
-"""The cloud's API, as the outside sees it (documentation addresses throughout: RFC 5737, RFC 3849)."""
+"""Address of the cloud's API on the outside network (documentation addresses throughout: RFC 5737, RFC 3849)."""
 DNS, DNS6 = "192.0.2.53", "2001:db8:e::53"
 PACKAGE_PROXY, PACKAGE_PROXY6 = "192.0.2.20", "2001:db8:e::20"
 TIME, TIME6 = "192.0.2.123", "2001:db8:e::123"
@@ -28,9 +28,9 @@ ENDPOINTS: list[dict[str, object]] = [
         "url": "http://mirror.example:3142/debian",
     },
 ]
-"""The outside's services for the class's hosts, as the stack's table of endpoints names them."""
+"""Services of the outside network for the class's hosts, in the form of the stack's table of endpoints."""
 EDGE4, EDGE6 = "203.0.113.1", "2001:db8:f::1"
-"""The provider's edge: the gateway of the external network, whose floating IPs are 203.0.113.100 to .199."""
+"""The provider's edge router: the gateway of the external network, whose floating IPs are 203.0.113.100 to .199."""
 CLIENT4, CLIENT6 = "198.51.100.2", "2001:db8:c::2"
 CLIENT_GATEWAY4, CLIENT_GATEWAY6 = "198.51.100.1", "2001:db8:c::1"
 REGION = "RegionOne"
@@ -42,14 +42,14 @@ SECRET_NAMES = ("admin", "service", "database", "metadata", "deployer")
 
 
 def addresses_of(row: Mapping[str, object]) -> list[str]:
-    """Return the addresses of a row of the table of endpoints, or of a host of the outside."""
+    """Return the addresses of a row of the table of endpoints, or of a host of the outside network."""
     found = row["addresses"]
     assert isinstance(found, list)
     return found
 
 
 def secret_values() -> dict[str, str]:
-    """Return the cloud's passwords, made at random the first time and kept in a file for root alone."""
+    """Return the cloud's passwords by name; the first call generates them and stores them in a file that only root reads."""
     path = CLOUD / "etc" / "secrets.json"
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,16 +62,16 @@ def secret_values() -> dict[str, str]:
 
 
 def write_configuration() -> None:
-    """Render every template into the cloud's `etc/`, readable by root alone."""
+    """Render every template into the cloud's `etc/`, readable only by root."""
     target = CLOUD / "etc"
     # The results are configuration files, not web pages.
     jinja = Environment(loader=FileSystemLoader(HERE / "templates"), undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
-    values = secret_values()  # makes the folder
+    values = secret_values()  # creates the folder
     found = hosts()
     (target / "outside.json").write_text(json.dumps(found, indent=1))
-    own = [API, *(address for one in ENDPOINTS for address in addresses_of(one))]
-    every = [*own, *(address for one in found for address in addresses_of(one))]
-    (target / "addresses").write_text("".join(f"{address}\n" for address in every))
+    service_addresses = [API, *(address for row in ENDPOINTS for address in addresses_of(row))]
+    all_addresses = [*service_addresses, *(address for host in found for address in addresses_of(host))]
+    (target / "addresses").write_text("".join(f"{address}\n" for address in all_addresses))
     for template in sorted((HERE / "templates").glob("[!_]*.j2")):
         text = jinja.get_template(template.name).render(
             api=API,
@@ -90,7 +90,7 @@ def write_configuration() -> None:
 
 
 def member_environment() -> dict[str, str]:
-    """Return the OS_* variables of the plain project member as which `pulumi up` runs."""
+    """Return the OS_* variables of the ordinary project member that runs `pulumi up`."""
     return {
         "OS_AUTH_URL": AUTH_URL,
         "OS_USERNAME": USER,
@@ -104,7 +104,7 @@ def member_environment() -> dict[str, str]:
 
 
 def admin_environment() -> dict[str, str]:
-    """Return the OS_* variables of the cloud's administrator, used by the rehearsal itself alone."""
+    """Return the OS_* variables of the cloud's administrator, which only the rehearsal itself uses."""
     return member_environment() | {
         "OS_USERNAME": "admin",
         "OS_PROJECT_NAME": "admin",

@@ -1,7 +1,7 @@
-"""The lab's namespaces: start them, run something in them, end them without a trace.
+"""Manages the lab's namespaces: starts them, runs commands in them, stops and cleans them up.
 
-The lab has its own cgroup, network, mount, PID, UTS and IPC namespaces. Its first process holds all of it: when that is
-killed, everything in the lab ends. Clients use the machine's own root file system, in the client's network.
+The lab has its own cgroup, network, mount, PID, UTS and IPC namespaces. When its first process is killed, everything in
+the lab ends. Clients use the machine's root file system and the network namespace of their client.
 """
 
 import contextlib
@@ -28,19 +28,19 @@ MEMORY_GIB, DISK_GIB = 8, 8
 
 
 def check_root() -> None:
-    """Raise ClassroomError for an ordinary user."""
+    """Raise ClassroomError unless the user is root."""
     if os.geteuid() != 0:
-        raise ClassroomError("the rehearsal makes namespaces and mounts: run it as root")
+        raise ClassroomError("the rehearsal creates namespaces and mounts: run it as root")
 
 
 def check_machine() -> None:
-    """Raise ClassroomError, naming the reason, where the rehearsal cannot run."""
+    """Raise ClassroomError with the reason if the rehearsal cannot run on this machine."""
     check_root()
     systems = Path("/proc/filesystems").read_text()
     for system in ("overlay", "cgroup2", "ext4"):
         if not any(line.split()[-1] == system for line in systems.splitlines() if line.split()):
             raise ClassroomError(
-                f"this kernel has no {system} file system, which the rehearsal needs: use a kernel that has it"
+                f"this kernel lacks the {system} file system, which the rehearsal needs: use a kernel with {system}"
             )
     available = next(
         int(line.split()[1]) / 1024**2
@@ -49,19 +49,19 @@ def check_machine() -> None:
     )
     if available < MEMORY_GIB:
         raise ClassroomError(
-            f"{available:.1f} GiB of memory are available, and the rehearsal needs {MEMORY_GIB}: free some"
+            f"memory: {available:.1f} GiB available, the rehearsal needs {MEMORY_GIB} GiB: free some memory"
         )
     CACHE.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(CACHE).free / 1024**3
     if free < DISK_GIB:
         raise ClassroomError(
-            f"{free:.1f} GiB are free under {CACHE}, and the rehearsal needs {DISK_GIB}:"
-            " free some, or set CLASSROOM_CACHE"
+            f"disk space: {free:.1f} GiB free under {CACHE}, the rehearsal needs {DISK_GIB} GiB:"
+            " free some space, or set CLASSROOM_CACHE to another folder"
         )
 
 
 def commands() -> dict[int, list[str]]:
-    """Return the command lines of the machine's processes; those that end meanwhile are passed over."""
+    """Return the command line of each process of the machine by PID; skip processes that end meanwhile."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -70,9 +70,9 @@ def commands() -> dict[int, list[str]]:
 
 
 def labs() -> dict[int, Path]:
-    """Return every lab on this machine: the process that holds its namespaces' first process, and its cloud's folder.
+    """Return the running labs of this machine: PID of the `unshare` process that started each, and its cloud folder.
 
-    The processes themselves tell, not a file beside them: a start that was killed half-way is found too.
+    Reads the process list instead of a PID file, so that an interrupted start is found too.
     """
     found = {}
     for pid, argv in commands().items():
@@ -83,34 +83,34 @@ def labs() -> dict[int, Path]:
 
 
 def children(pid: int) -> list[int]:
-    """Return the child processes of a process."""
+    """Return the PIDs of the child processes of a process."""
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
 
 
-def _holder() -> int | None:
-    """Return the process that holds this cache's lab, or None; ClassroomError when a lab of another cache runs."""
+def _unshare_process() -> int | None:
+    """Return the PID of the `unshare` process of this cache's lab, or None; ClassroomError if another cache's lab runs."""
     found = labs()
-    for holder, cloud in found.items():
+    for pid, cloud in found.items():
         if cloud == CLOUD:
-            return holder
+            return pid
     for cloud in found.values():
         raise ClassroomError(
-            f"another rehearsal runs on this machine (its state: {cloud.parent}): end it with"
+            f"another rehearsal runs on this machine (state: {cloud.parent}): stop it with"
             f" `CLASSROOM_CACHE={cloud.parent.parent} make rehearsal-down`"
         )
     return None
 
 
 def running() -> int | None:
-    """Return the first process of this cache's lab, or None if it does not run.
+    """Return the PID of the first process of this cache's lab, or None if the lab is not running.
 
-    Raises ClassroomError when a lab of another cache runs on this machine: there is place for one.
+    Raises ClassroomError if a lab of another cache runs: a machine can run only one.
     """
-    holder = _holder()
-    return next(iter(children(holder)), None) if holder else None
+    parent = _unshare_process()
+    return next(iter(children(parent)), None) if parent else None
 
 
 def _controllers() -> list[str]:
@@ -119,12 +119,12 @@ def _controllers() -> list[str]:
 
 
 def _join(lines: Sequence[str], *, below: str = "") -> None:
-    """Put the calling process into the groups of `lines` (as /proc/PID/cgroup shows them), made if they are missing."""
+    """Move the calling process into the control groups of `lines` (format of /proc/PID/cgroup); create missing groups."""
     for line in lines:
         _, controller, path = line.split(":", 2)
         folder = CGROUPS / (controller.removeprefix("name=") or "unified")
         if not folder.is_dir():
-            folder = CGROUPS  # a machine with cgroup v2 alone
+            folder = CGROUPS  # the machine has only cgroup v2
         group = folder / path.strip().lstrip("/") / below
         group.mkdir(parents=True, exist_ok=True)
         if controller == "cpuset":
@@ -135,10 +135,13 @@ def _join(lines: Sequence[str], *, below: str = "") -> None:
 
 
 def start(tools: Path) -> int:
-    """Start the lab's namespaces over the tools root, and return its first process; nothing is done if it runs."""
-    there = running()
-    if there:
-        return there
+    """Start the lab on the tools root if it is not running; return the PID of its first process.
+
+    Raises ClassroomError if the machine lacks something or the namespaces do not start.
+    """
+    pid = running()
+    if pid:
+        return pid
     check_machine()
     clean()
     for folder in (CLOUD / "root", PACKAGES, LOGS):
@@ -162,7 +165,7 @@ def start(tools: Path) -> int:
         if parent.poll() is not None or time.monotonic() > end:
             stop()
             raise ClassroomError(
-                f"the lab's namespaces did not come up: {(LOGS / 'lab.log').read_text().strip()[-400:]}"
+                f"the lab's namespaces did not start, see {LOGS / 'lab.log'}: {(LOGS / 'lab.log').read_text().strip()[-400:]}"
             )
         time.sleep(0.05)
     return _pid()
@@ -171,7 +174,7 @@ def start(tools: Path) -> int:
 def _pid() -> int:
     pid = running()
     if pid is None:
-        raise ClassroomError("no rehearsal runs: start it with `make rehearsal` or `classroom rehearsal up`")
+        raise ClassroomError("no rehearsal is running: start it with `make rehearsal` or `classroom rehearsal up`")
     return pid
 
 
@@ -186,9 +189,9 @@ INSIDE_PATH = f"/opt/openstack/bin:/usr/local/sbin:/usr/local/bin:{SYSTEM_PROGRA
 
 
 def inside(argv: Sequence[object], env: Mapping[str, str], *, machine_network: bool = False) -> dict[str, object]:
-    """Return the arguments for subprocess to run `argv` inside the lab, in the tools root.
+    """Return the arguments for subprocess that run `argv` inside the lab, in the tools root.
 
-    With `machine_network` it keeps the machine's own network: for the package proxy alone, which has to reach a mirror.
+    `machine_network` keeps the machine's network, which only the package proxy needs, to reach a mirror.
     """
     flags = ["--mount", "--uts", "--ipc", "--pid", "--cgroup", *([] if machine_network else ["--net"]), "--wdns=/lab"]
     return _enter(
@@ -197,41 +200,43 @@ def inside(argv: Sequence[object], env: Mapping[str, str], *, machine_network: b
 
 
 def outside(argv: Sequence[object], env: Mapping[str, str], client: str = "client") -> dict[str, object]:
-    """Return the arguments for subprocess to run `argv` as a client: its network, the machine's root file system.
+    """Return the arguments for subprocess that run `argv` as a client: its network, the machine's root file system.
 
-    `client` names the client's network namespace. Raises ClassroomError if there is no such client.
+    `client` names the client's network namespace. Raises ClassroomError if it does not exist.
     """
     pid = _pid()
     clients = Path(f"/proc/{pid}/root/run/netns")
-    there = sorted(p.name for p in clients.iterdir() if not p.name.startswith(("qrouter-", "qdhcp-")))
-    if client not in there:
-        raise ClassroomError(f"no client '{client}' in the outside; there are: {', '.join(there)}")
-    # Who ends the command's caller ends the command, in the lab's process namespace too.
-    mortal = ["setpriv", "--pdeathsig", "TERM", "--"]
+    existing = sorted(p.name for p in clients.iterdir() if not p.name.startswith(("qrouter-", "qdhcp-")))
+    if client not in existing:
+        raise ClassroomError(
+            f"--client: '{client}' does not exist on the outside network; choose one of: {', '.join(existing)}"
+        )
+    # When the caller is killed, the command ends too, also in the lab's PID namespace.
+    end_with_parent = ["setpriv", "--pdeathsig", "TERM", "--"]
     script = ["unshare", "--mount", "--propagation", "private", "--", "bash", HERE / "client.sh", CLOUD / "outside"]
-    found = _enter([*mortal, *script, *argv], ["--pid", "--cgroup", "--ipc", f"--net={clients / client}"], env)
+    found = _enter([*end_with_parent, *script, *argv], ["--pid", "--cgroup", "--ipc", f"--net={clients / client}"], env)
     command = found["args"]
     assert isinstance(command, list)
-    return found | {"args": [*mortal, *command]}
+    return found | {"args": [*end_with_parent, *command]}
 
 
 def stop() -> None:
-    """End the lab and all that is in it, a start that was interrupted too; disks and databases stay."""
-    holder = _holder()
-    if holder:
-        # The first process takes its whole namespace with it, and its holder then ends by itself.
-        first = children(holder)
-        for pid in [*first, *([] if first else [holder])]:
+    """Stop the lab or an interrupted start with all its processes; keep disks and databases."""
+    parent = _unshare_process()
+    if parent:
+        # Killing the first process ends its PID namespace; the parent then exits by itself.
+        first = children(parent)
+        for pid in [*first, *([] if first else [parent])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         end = time.monotonic() + 20
-        while holder in labs() and time.monotonic() < end:
+        while parent in labs() and time.monotonic() < end:
             time.sleep(0.05)
     clean()
 
 
 def _own_loop_devices() -> list[str]:
-    """Return the loop devices of this cloud's disks, told by file number: the lab knew them by another name."""
+    """Return the loop devices of this cloud's disks, matched by inode, as paths differ inside the lab."""
     listing = subprocess.run(
         ["losetup", "--list", "--json", "--output", "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN"],
         capture_output=True,
@@ -247,22 +252,22 @@ def _own_loop_devices() -> list[str]:
         device["name"]
         for device in devices
         if (device["back-maj:min"].strip(), int(device["back-ino"] or 0)) in disks
-        # a machine that was being deleted when the lab ended
+        # a machine whose deletion was interrupted when the lab ended
         or re.fullmatch(r"/lab/nova/instances/.* \(deleted\)", device["back-file"] or "")
     ]
 
 
 def control_groups(name: str, top: Path | None = None) -> list[Path]:
-    """Return the control groups of a name (it may be a shell pattern), in all hierarchies or below one group, the upper first.
+    """Return the control groups whose name matches a shell pattern, in all hierarchies or below `top`, parents first.
 
-    Others may go while one looks, and are passed over; pathlib's own search fails then.
+    Groups that disappear meanwhile are skipped; pathlib's `rglob` would raise.
     """
     walk = os.walk(top or CGROUPS)
     return sorted(Path(here, group) for here, groups, _ in walk for group in fnmatch.filter(groups, name))
 
 
 def end_groups(name: str) -> None:
-    """Remove the control groups of a name, and those below; processes that have just been killed may need a moment to go."""
+    """Remove the control groups of a name and their subgroups; wait up to 10 s for killed processes to exit."""
     deadline = time.monotonic() + 10
     while (groups := control_groups(name)) and time.monotonic() < deadline:
         for group in groups:
@@ -273,7 +278,7 @@ def end_groups(name: str) -> None:
 
 
 def clean() -> None:
-    """Take away what a lab that ended leaves on the machine: loop devices, cgroups, mounts."""
+    """Remove what a stopped lab leaves on the machine: loop devices, control groups, mounts."""
     for device in _own_loop_devices():
         subprocess.run(["losetup", "-d", device], check=False)
     end_groups(GROUP)
@@ -283,19 +288,21 @@ def clean() -> None:
             subprocess.run(["umount", "-l", point], check=False)
 
 
-class OnlyOne:
-    """Holds the machine's one place for a command that starts, changes or ends a rehearsal."""
+class RehearsalLock:
+    """Locks the rehearsal's state for a command that starts, changes or stops it. Use it in a `with`."""
 
-    def __enter__(self) -> "OnlyOne":
-        """Take the place; ClassroomError if another command has it."""
+    def __enter__(self) -> "RehearsalLock":
+        """Take the lock; ClassroomError if another command has it."""
         STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = (STATE / "lock").open("w")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ClassroomError("another `classroom rehearsal` command is at work: wait for it, or end it") from None
+            raise ClassroomError(
+                "another `classroom rehearsal` command is running: wait until it ends, or stop it"
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the place back."""
+        """Release the lock."""
         self._file.close()

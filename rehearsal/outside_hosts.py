@@ -1,6 +1,6 @@
-"""What a class could leak to: the outside's hosts on two sides, one labelled EU and one US by the overlay of the stack.
+"""Hosts of the outside network that a class could leak to, in two jurisdictions: EU and US, by the stack's overlay.
 
-Nothing of it is a fact about the world: names are below `.example`, addresses are documentation addresses.
+These are not facts about the world: names are below `.example`, addresses are documentation addresses.
 """
 
 import ipaddress
@@ -12,17 +12,17 @@ from rehearsal.authority import NAME as AUTHORITY
 HostKind = Literal["dns", "ntp", "stun", "cdn", "ca"]
 KINDS: tuple[HostKind, ...] = ("dns", "ntp", "stun", "cdn", "ca")
 US_AUTHORITY = "Example Certificates, Inc."
-"""Name of the second certificate authority, as its certificates tell it."""
+"""Common name of the second certificate authority."""
 
 
 def seat(country: str) -> dict[str, str]:
-    """Return how a company's seat is told: `country`, and of the US whether it is in the Data Privacy Framework."""
+    """Return a company's seat as settings describe it: `country`, and `dpf` (Data Privacy Framework) for the US."""
     return {"country": country, **({"dpf": "yes"} if country == "US" else {})}
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side: its zone, the labels of its networks, its own two networks, and further addresses that belong to it."""
+class Jurisdiction:
+    """One jurisdiction: its DNS zone, the labels of its networks, its two networks, and further prefixes with these labels."""
 
     zone: str
     country: str
@@ -31,7 +31,7 @@ class Side:
     authority: str
     network4: str
     network6: str
-    more: tuple[str, ...] = ()
+    more_prefixes: tuple[str, ...] = ()
 
     def name(self, kind: HostKind) -> str:
         """Return the host's name, such as `dns.us.example`."""
@@ -43,16 +43,16 @@ class Side:
         return tuple(str(ipaddress.ip_network(net)[number]) for net in (self.network4, self.network6))  # type: ignore[return-value]
 
     def overlay(self) -> dict[str, object]:
-        """Return the labels of its networks, as a stack file holds them."""
+        """Return the labels of its networks in the format of a stack file."""
         return {
-            "prefixes": [self.network4, self.network6, *self.more],
+            "prefixes": [self.network4, self.network6, *self.more_prefixes],
             "country": self.country,
             "operator": {"name": self.operator, **seat(self.country)},
             "parent": {"name": self.owner, **seat(self.country)},
         }
 
 
-EU = Side(
+EU = Jurisdiction(
     zone="eu.example",
     country="FR",
     operator="Example Cooperative",
@@ -60,10 +60,10 @@ EU = Side(
     authority=AUTHORITY,
     network4="192.0.2.64/28",
     network6="2001:db8:e:1::/64",
-    # What the table of endpoints names.
-    more=("192.0.2.20/32", "192.0.2.53/32", "192.0.2.123/32", "2001:db8:e::/64"),
+    # Addresses in the table of endpoints.
+    more_prefixes=("192.0.2.20/32", "192.0.2.53/32", "192.0.2.123/32", "2001:db8:e::/64"),
 )
-US = Side(
+US = Jurisdiction(
     zone="us.example",
     country="US",
     operator="Example Networks, Inc.",
@@ -72,13 +72,13 @@ US = Side(
     network4="192.0.2.128/28",
     network6="2001:db8:a::/64",
 )
-SIDES = (EU, US)
+JURISDICTIONS = (EU, US)
 
 
 def hosts() -> list[dict[str, object]]:
-    """Return every host of both sides, as the outside's daemons read them: `name`, `kind`, `addresses`."""
+    """Return every host of both jurisdictions, as the daemons read them: `name`, `kind`, `addresses`."""
     return [
-        {"name": side.name(kind), "kind": kind, "addresses": list(side.addresses(kind))}
-        for side in SIDES
+        {"name": one.name(kind), "kind": kind, "addresses": list(one.addresses(kind))}
+        for one in JURISDICTIONS
         for kind in KINDS
     ]

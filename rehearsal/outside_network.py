@@ -1,4 +1,4 @@
-"""The outside round the cloud: what a client finds there (DNS, trusted authorities), and the guests' package proxy."""
+"""The network outside the cloud: a client's view of it (DNS, trusted authorities) and the guests' package proxy."""
 
 import contextlib
 import os
@@ -14,26 +14,26 @@ from classroom.common.foreground import wait
 from rehearsal import authority, lab
 from rehearsal.cloud_config import DNS
 from rehearsal.folders import CLOUD, LOGS, PACKAGES
-from rehearsal.outside_hosts import SIDES, US_AUTHORITY, HostKind
+from rehearsal.outside_hosts import JURISDICTIONS, US_AUTHORITY, HostKind
 from rehearsal.rootfs import mirrors
 
 OUTSIDE = CLOUD / "outside"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 AUTHORITIES = {authority.NAME: "root", US_AUTHORITY: "us-root"}
-"""The certificate authorities out there, each with the stem of its files."""
+"""The certificate authorities of the outside network, each with the stem of its files."""
 
 
 class DnsRecord(TypedDict):
-    """One record to be entered at the domain's DNS: `type` is A or AAAA, `value` an address."""
+    """One record for the domain's DNS: `type` is A or AAAA, `value` an address."""
 
     name: str
     type: str
     value: str
 
 
-def furnish() -> None:
-    """Write what a client sees: its DNS server, and the machine's authorities with the rehearsal's own among them."""
+def write_client_files() -> None:
+    """Write a client's resolv.conf and its trusted authorities: the machine's and the rehearsal's."""
     OUTSIDE.mkdir(parents=True, exist_ok=True)
     (OUTSIDE / "resolv.conf").write_text(f"nameserver {DNS}\n")
     files = {name: authority.ensure_authority(name, stem) for name, stem in AUTHORITIES.items()}
@@ -41,33 +41,36 @@ def furnish() -> None:
     bundle = OUTSIDE / "bundle.pem"
     bundle.write_text((BUNDLE.read_text() if BUNDLE.exists() else "") + roots)
     (OUTSIDE / "roots.pem").write_text(roots)
-    certify(files)
+    write_host_certificates(files)
 
 
-def certify(files: Mapping[str, Path]) -> None:
-    """Write the certificates of the outside's web hosts, each by the authority of its side; `files` are these, by name."""
+def write_host_certificates(authorities: Mapping[str, Path]) -> None:
+    """Write the certificates of the outside network's web hosts, signed by the authority of their jurisdiction.
+
+    `authorities` are the paths of the authorities' certificates by name.
+    """
     folder = OUTSIDE / "hosts.d"
     folder.mkdir(mode=0o700, exist_ok=True)
     kinds: tuple[HostKind, ...] = ("cdn", "ca")
-    for side in SIDES:
+    for jurisdiction in JURISDICTIONS:
         for kind in kinds:
-            name = side.name(kind)
-            chain, key = authority.signed(AUTHORITIES[side.authority], name, [name])
+            name = jurisdiction.name(kind)
+            chain, key = authority.signed(AUTHORITIES[jurisdiction.authority], name, [name])
             (folder / f"{name}.pem").write_bytes(chain + key)
-            (folder / f"{name}.root").write_bytes(authority.der(files[side.authority]))
+            (folder / f"{name}.root").write_bytes(authority.der(authorities[jurisdiction.authority]))
 
 
 def client_environment() -> dict[str, str]:
-    """Return a client's environment: the caller's, with the rehearsal's authority trusted by all usual clients."""
+    """Return a client's environment: the caller's, with variables that make usual clients trust the rehearsal's authority."""
     bundle = str(OUTSIDE / "bundle.pem")
     trust = dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), bundle)
-    kept = {k: v for k, v in os.environ.items() if k not in {"SSL_CERT_DIR"} and not k.lower().endswith("_proxy")}
+    inherited = {k: v for k, v in os.environ.items() if k not in {"SSL_CERT_DIR"} and not k.lower().endswith("_proxy")}
     path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
-    return kept | trust | {"CLASSROOM_EXTRA_CA": str(OUTSIDE / "roots.pem"), "PATH": path}
+    return inherited | trust | {"CLASSROOM_EXTRA_CA": str(OUTSIDE / "roots.pem"), "PATH": path}
 
 
 def publish_dns(records: Sequence[DnsRecord]) -> None:
-    """Let the outside's DNS answer with exactly these records, from now on."""
+    """Replace the records of the class in the outside network's DNS."""
     lines = [f"{record['value']} {record['name']}\n" for record in records]
     (OUTSIDE / "hosts").write_text("".join(lines))
     reload = 'kill -HUP "$(cat /run/dnsmasq-outside.pid)"'
@@ -75,20 +78,21 @@ def publish_dns(records: Sequence[DnsRecord]) -> None:
 
 
 def start_package_proxy() -> None:
-    """Start the guests' package proxy, a mirror too: it alone keeps the machine's network, to reach Debian's mirrors alone.
+    """Start the guests' package proxy, which also acts as a mirror.
 
-    Where they are not reached it serves what it has kept, lists of packages included.
+    It is the only process with the machine's network, and fetches only from Debian's mirrors. If they cannot be reached,
+    it serves its cache, package lists included.
     """
     archive, security = mirrors()
-    offline = not all(_answers(mirror) for mirror in (archive, security))
+    offline = not all(_is_reachable(mirror) for mirror in (archive, security))
     if offline:
-        _take_up_lists()
+        _restore_package_lists()
     hosts = sorted({urllib.parse.urlsplit(m).hostname or "" for m in (archive, security)})
     pattern = "|".join(hosts).replace(".", r"\.")
     script = (
         "mount --bind /etc/resolv.conf.machine /etc/resolv.conf; mount --bind /etc/hosts.machine /etc/hosts;"
         "exec 9>/run/lock/package-proxy; flock -n 9 || exit 0;"
-        # apt-cacher-ng takes no port above 32767
+        # apt-cacher-ng accepts no port above 32767
         "port=$(python3 /opt/rehearsal/inside/free_port.py);"
         "/usr/sbin/apt-cacher-ng ForeGround=1 Port=$port BindAddress=127.0.0.1 CacheDir=/packages LogDir=/lab/log"
         ' PidFile=/run/apt-cacher-ng.pid PassThroughPattern="$1" VerboseLog=0 ReportPage='
@@ -110,8 +114,8 @@ def start_package_proxy() -> None:
         )
 
 
-def _answers(mirror: str) -> bool:
-    """Whether a mirror can be connected to."""
+def _is_reachable(mirror: str) -> bool:
+    """Return whether a mirror accepts TCP connections within 3 s."""
     about = urllib.parse.urlsplit(mirror)
     port = about.port or {"https": 443}.get(about.scheme, 80)
     try:
@@ -121,13 +125,13 @@ def _answers(mirror: str) -> bool:
     return True
 
 
-def _take_up_lists() -> None:
-    """Put the newest list of packages back wherever the proxy laid it aside, to fetch another in vain."""
-    aside: dict[Path, Path] = {}
+def _restore_package_lists() -> None:
+    """Restore the newest package list wherever the proxy renamed it before a download that failed."""
+    renamed: dict[Path, Path] = {}
     for path in sorted(PACKAGES.glob("*/dists/*/InRelease.[0-9]*")):  # their names end with the time
         if path.suffix[1:].isdigit():
-            aside[path.with_suffix("")] = path
-    for path, newest in aside.items():
+            renamed[path.with_suffix("")] = path
+    for path, newest in renamed.items():
         if not path.exists():
             newest.rename(path)
 
@@ -135,17 +139,17 @@ def _take_up_lists() -> None:
 def run_as_client(
     argv: Sequence[object], env: Mapping[str, str] | None = None, client: str = "client", stdin: IO[str] | None = None
 ) -> int:
-    """Run a command as a client in the outside, on this terminal, and return its status.
+    """Run a command as a client of the outside network, on this terminal, and return its status.
 
-    The status is 128 + n if signal n ended the command. Signals that are sent to this process reach the command.
+    The status is 128 + n if signal n ended the command. Signals to this process are forwarded to the command.
     """
     arguments = lab.outside(argv, client_environment() | dict(env or {}), client)
     process = subprocess.Popen(**arguments, stdin=stdin)  # type: ignore[call-overload]
 
-    def tell(number: int) -> None:
-        # nsenter waits for the command and would not tell it: the command is its child
+    def forward(number: int) -> None:
+        # nsenter does not forward signals to its child, the command
         for pid in lab.children(process.pid) or [process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    return wait(process, tell)
+    return wait(process, forward)

@@ -1,7 +1,7 @@
 """Builds the two root file systems: the tools root (Debian 12, the lab's daemons) and the guest image (Debian 13).
 
-Both come from the machine's own Debian mirror by release, are keyed by a digest of what they are made from, and appear
-whole or not at all. Nothing is installed, enabled or started on the machine itself.
+Both come from the Debian mirror in the machine's apt sources, are cached under a digest of their inputs, and are moved into
+place atomically. Nothing is installed, enabled or started on the machine itself.
 """
 
 import os
@@ -25,9 +25,9 @@ TRIMMED = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "pa
 
 
 def mirrors() -> tuple[str, str]:
-    """Return the addresses of the machine's own Debian archive and security archive, as its apt sources name them.
+    """Return the URLs of the Debian archive and security archive in the machine's apt sources.
 
-    Raises ClassroomError when no source for Debian itself is found.
+    Raises ClassroomError if the sources name no Debian archive.
     """
     found: dict[str, str] = {}
     files = [APT_SOURCES / "sources.list", *sorted((APT_SOURCES / "sources.list.d").glob("*"))]
@@ -39,7 +39,9 @@ def mirrors() -> tuple[str, str]:
             elif match and match.group(1).endswith("/debian"):
                 found.setdefault("debian", match.group(1))
     if "debian" not in found:
-        raise ClassroomError(f"no Debian archive (an address ending in /debian) stands in {APT_SOURCES}/sources.list*")
+        raise ClassroomError(
+            f"{APT_SOURCES}/sources.list*: no Debian archive found; add a source whose URL ends in /debian"
+        )
     return found["debian"], found.get("security", found["debian"] + "-security")
 
 
@@ -51,13 +53,13 @@ def _bootstrap(label: str, suite: str, packages: list[str], root: Path, log: Pat
         f"deb {archive} {suite}-updates main",
         f"deb {security} {suite}-security main",
     ]
-    # The build takes what the machine knows of proxies and authorities; none of it stays in the result.
+    # The build uses the machine's proxies and certificate authorities; the result contains neither.
     argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=check/empty", f"--include={','.join(packages)}"]
     run(label, [*argv, *options, suite, root, *lines], log=log)
 
 
 def tools_root() -> Path:
-    """Return the tools root, there or not."""
+    """Return the path of the tools root, built or not."""
     sources = [HERE / "tools.toml", HERE / "requirements.lock"]
     return CACHE / "tools" / digest(sources) / "rootfs"
 
@@ -68,7 +70,7 @@ def build_tools() -> Path:
     if root.exists():
         return root
     manifest = tomllib.loads((HERE / "tools.toml").read_text())
-    with tempfile.TemporaryDirectory(prefix="building-", dir=_folder(root.parent.parent)) as scratch:
+    with tempfile.TemporaryDirectory(prefix="building-", dir=_ensure_folder(root.parent.parent)) as scratch:
         new = Path(scratch) / "rootfs"
         log = LOGS / "tools.log"
         _bootstrap("tools root: Debian packages", manifest["suite"], manifest["packages"] + manifest["build"], new, log)
@@ -97,11 +99,11 @@ def build_tools() -> Path:
         (new / "root" / "setuptools.lock").write_text("".join(first))
         run("tools root: OpenStack", [*inside, script], log=log, env=keep)
         if not (new / "opt/openstack/bin/nova-compute").exists():
-            raise ClassroomError(f"OpenStack did not install into the tools root; see {log}")
+            raise ClassroomError(f"installing OpenStack into the tools root failed: see {log}")
         _write_helpers(new)
         for name in ("etc/resolv.conf", "root/ca.crt", "root/requirements.lock", "root/setuptools.lock"):
             (new / name).unlink(missing_ok=True)
-        _arrive(Path(scratch), root.parent)
+        _move_into_place(Path(scratch), root.parent)
     return root
 
 
@@ -116,17 +118,17 @@ def _write_helpers(root: Path) -> None:
     sudo.chmod(0o755)
 
 
-def _folder(path: Path) -> Path:
+def _ensure_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _arrive(scratch: Path, target: Path) -> None:
-    """Move what was built to where it belongs, at once and whole."""
+def _move_into_place(scratch: Path, target: Path) -> None:
+    """Move the parts of a finished build to `target`, unless another build created it first."""
     try:
         target.mkdir()
     except FileExistsError:
-        return  # another build was faster
+        return  # another build finished first
     for part in scratch.iterdir():
         part.rename(target / part.name)
 
@@ -137,12 +139,12 @@ def guest_manifest() -> dict[str, Any]:
 
 
 def guest_root() -> Path:
-    """Return the root file system of the guest image, there or not."""
+    """Return the path of the guest image's root file system, built or not."""
     return CACHE / "image" / digest([HERE / "guest"]) / "rootfs"
 
 
 def guest_image() -> Path:
-    """Return the guest image (qcow2, its whole disk one ext4), there or not."""
+    """Return the path of the guest image (qcow2, one ext4 on the whole disk), built or not."""
     return guest_root().parent / "guest.qcow2"
 
 
@@ -153,7 +155,7 @@ def build_guest() -> Path:
         return image
     tools = build_tools()
     manifest = guest_manifest()
-    with tempfile.TemporaryDirectory(prefix="building-", dir=_folder(image.parent.parent)) as scratch:
+    with tempfile.TemporaryDirectory(prefix="building-", dir=_ensure_folder(image.parent.parent)) as scratch:
         root, log = Path(scratch) / "rootfs", LOGS / "image.log"
         _bootstrap("guest image: Debian packages", manifest["suite"], manifest["packages"], root, log)
         _boot_files(root, manifest)
@@ -175,12 +177,12 @@ def build_guest() -> Path:
         ]
         run("guest image: qcow2", convert, log=log)
         raw.unlink()
-        _arrive(Path(scratch), image.parent)
+        _move_into_place(Path(scratch), image.parent)
     return image
 
 
 def _boot_files(root: Path, manifest: dict[str, Any]) -> None:
-    """Lay the manifest's boot files over the root, and take away what must differ from machine to machine."""
+    """Copy the manifest's boot files to the root file system, and remove what must differ between machines."""
     archive, security = (re.sub(r"^https?://", f"http://{manifest['package_proxy']}/", m) for m in mirrors())
     for name, mode in manifest["files"].items():
         target = root / name.removeprefix("/")
@@ -208,7 +210,7 @@ def _boot_files(root: Path, manifest: dict[str, Any]) -> None:
     for folder in ("var/lib/apt/lists", "dev", "run", "tmp"):
         for path in (root / folder).iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    # Or a module that looks at its age takes the empty index for fresh.
+    # An old date, or Ansible's apt module takes the empty index for a fresh one.
     os.utime(root / "var/lib/apt/lists", (946684800, 946684800))
 
 

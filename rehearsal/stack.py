@@ -1,4 +1,4 @@
-"""The rehearsal's stack: its settings, `pulumi up` as a plain project member, its DNS, and a look into its class."""
+"""The rehearsal's stack: its settings, `pulumi up` as an ordinary project member, its DNS, and a view of its class."""
 
 import datetime
 import json
@@ -18,12 +18,12 @@ from rehearsal import outside_network
 from rehearsal.authority import NAME as AUTHORITY
 from rehearsal.cloud_config import API, AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
 from rehearsal.folders import STACK
-from rehearsal.outside_hosts import SIDES, US, US_AUTHORITY, seat
+from rehearsal.outside_hosts import JURISDICTIONS, US, US_AUTHORITY, seat
 
 CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 NAME = "rehearsal"
 SETTINGS = STACK / f"Pulumi.{NAME}.yaml"
-"""The stack's own settings file; the clone gets a copy, which git ignores."""
+"""The stack's settings file; the clone has a symbolic link to it, which git ignores."""
 
 
 DECLARED: dict[str, object] = {
@@ -38,19 +38,19 @@ DECLARED: dict[str, object] = {
         "203.0.113.0/24",
         *(f"2001:db8:{part}::/64" for part in ("30", "c", "f")),
     ],
-    "source": "a rehearsal on documentation addresses, made up and no fact about the world",
+    "source": "invented for a rehearsal on documentation addresses",
 }
-"""The rehearsal's cloud, as a private cloud is declared; the day is the rehearsal's own. Its outside stands in the overlay."""
+"""The rehearsal's cloud, declared as a private cloud; the date is that of the rehearsal. The overlay labels its outside network."""
 
 
 def _declared(name: str, country: str = "FR", owner: str = "The rehearsal") -> dict[str, object]:
-    """Return the declaration of an operator that no data file knows, as a stack file holds it."""
+    """Return the declaration of an operator that is not in the catalogue, in the format of a stack file."""
     about = {"source": DECLARED["source"], "date": datetime.date.today().isoformat()}
     return {"name": name, **seat(country), "parent": {"name": owner, **seat(country)}, **about}
 
 
 def environment() -> dict[str, str]:
-    """Return what a shell needs to work on the rehearsal's stack by hand."""
+    """Return the variables that a shell needs to work on the rehearsal's stack by hand."""
     return member_environment() | {
         "PULUMI_BACKEND_URL": f"file://{STACK}/state",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(STACK / "passphrase"),
@@ -61,32 +61,32 @@ def environment() -> dict[str, str]:
 
 
 def _in_clone(argv: Sequence[object]) -> list[object]:
-    """Return the command line that runs `argv` in this clone, where clients find Pulumi's program."""
+    """Return the command line that runs `argv` in this clone, which contains Pulumi's program."""
     return ["sh", "-c", 'cd "$0" && exec "$@"', REPO, *argv]
 
 
-def _client(argv: list[object]) -> int:
+def _run_as_client(argv: list[object]) -> int:
     return outside_network.run_as_client(_in_clone(argv), environment())
 
 
-def ask(
+def run_as_member(
     argv: Sequence[object], *, stdin: str | None = None, env: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command out there, as the plain member, in this clone, and return its status and what it wrote.
+    """Run a command in this clone, as a client of the outside network and project member; return its status and output.
 
-    `env` goes before the member's own variables.
+    `env` overrides the member's variables.
     """
     variables = os.environ | environment() | dict(env or {})
     return subprocess.run(command(argv), input=stdin, capture_output=True, text=True, env=variables, check=False)
 
 
 def command(argv: Sequence[object]) -> list[str]:
-    """Return the command line that runs `argv` out there, in this clone."""
+    """Return the command line that runs `argv` in this clone, as a client of the outside network."""
     return [str(CLASSROOM), "rehearsal", "exec", "--", *map(str, _in_clone(argv))]
 
 
 def settings(shape: str) -> dict[str, object]:
-    """Return the rehearsal's settings as the stack file holds them, the certificate's key apart."""
+    """Return the rehearsal's settings in the format of the stack file, without the certificate's key."""
     values: dict[str, object] = {
         "region": REGION,
         "image": "debian-13",
@@ -103,7 +103,7 @@ def settings(shape: str) -> dict[str, object]:
         "classes": [{"name": "CM2", "size": 30}],
         "endpoints": ENDPOINTS,
         "rehearsal": True,
-        "overlay": [side.overlay() for side in SIDES],
+        "overlay": [jurisdiction.overlay() for jurisdiction in JURISDICTIONS],
         "declared_cloud": DECLARED | {"date": datetime.date.today().isoformat()},
     }
     if shape == "split":
@@ -116,48 +116,51 @@ def settings(shape: str) -> dict[str, object]:
 
 
 def write_settings(shape: str) -> None:
-    """Write the stack's settings; what Pulumi itself keeps in the file (its salt, the secret key) stays."""
+    """Write the stack's settings; preserve what Pulumi stores in the file (its salt, the encrypted key)."""
     (STACK / "state").mkdir(exist_ok=True)
-    there = yaml.safe_load(SETTINGS.read_text()) if SETTINGS.exists() else {}
-    kept = there.get("config", {})
+    content = yaml.safe_load(SETTINGS.read_text()) if SETTINGS.exists() else {}
+    previous = content.get("config", {})
     config = settings(shape)
-    if "classroom:certificate_key" in kept and kept.get("classroom:certificate") == config["classroom:certificate"]:
-        config["classroom:certificate_key"] = kept["classroom:certificate_key"]
-    SETTINGS.write_text(yaml.safe_dump(there | {"config": config}, sort_keys=True, allow_unicode=True))
+    if (
+        "classroom:certificate_key" in previous
+        and previous.get("classroom:certificate") == config["classroom:certificate"]
+    ):
+        config["classroom:certificate_key"] = previous["classroom:certificate_key"]
+    SETTINGS.write_text(yaml.safe_dump(content | {"config": config}, sort_keys=True, allow_unicode=True))
     SETTINGS.chmod(0o600)
-    link()
+    link_settings()
 
 
-def link() -> None:
-    """Let the clone's Pulumi.rehearsal.yaml be the state's own, so that any clone works on the same stack."""
-    here = REPO / SETTINGS.name
-    if not here.is_symlink() or here.readlink() != SETTINGS:
-        here.unlink(missing_ok=True)
-        here.symlink_to(SETTINGS)
+def link_settings() -> None:
+    """Link the clone's Pulumi.rehearsal.yaml to the state's, so that every clone works on the same stack."""
+    file = REPO / SETTINGS.name
+    if not file.is_symlink() or file.readlink() != SETTINGS:
+        file.unlink(missing_ok=True)
+        file.symlink_to(SETTINGS)
 
 
-def is_there() -> bool:
-    """Return whether the stack has been made."""
+def exists() -> bool:
+    """Return whether the stack has been created."""
     return any((STACK / "state").glob(f".pulumi/stacks/*/{NAME}.json"))
 
 
 def create(shape: str) -> None:
-    """Make the stack if it is missing, and set its settings; the certificate's key is encrypted by the passphrase."""
+    """Create the stack if it is missing, and write its settings; the passphrase encrypts the certificate's key."""
     write_settings(shape)
-    if not is_there() and _client(["pulumi", "--non-interactive", "stack", "init", NAME]):
-        raise ClassroomError("the rehearsal's stack could not be made")
+    if not exists() and _run_as_client(["pulumi", "--non-interactive", "stack", "init", NAME]):
+        raise ClassroomError(f"`pulumi stack init {NAME}` failed: read its message above")
     if "classroom:certificate_key" not in yaml.safe_load(SETTINGS.read_text())["config"]:
-        put = 'pulumi --non-interactive config set --stack "$1" --secret certificate_key < "$2"'
-        if _client(["sh", "-c", put, "sh", NAME, STACK / "class.key"]):
-            raise ClassroomError("the certificate's key could not be put into the stack's settings")
+        set_key = 'pulumi --non-interactive config set --stack "$1" --secret certificate_key < "$2"'
+        if _run_as_client(["sh", "-c", set_key, "sh", NAME, STACK / "class.key"]):
+            raise ClassroomError("certificate_key: `pulumi config set` failed: read its message above")
 
 
 def output(name: str) -> object:
-    """Return one output of the stack, in clear."""
+    """Return one output of the stack, decrypted; ClassroomError if the stack has no such output."""
     file = STACK / "output.json"
-    ask = 'umask 077; pulumi --non-interactive stack output --stack "$1" --json --show-secrets "$2" > "$3"'
+    script = 'umask 077; pulumi --non-interactive stack output --stack "$1" --json --show-secrets "$2" > "$3"'
     try:
-        if _client(["sh", "-c", ask, "sh", NAME, name, file]):
+        if _run_as_client(["sh", "-c", script, "sh", NAME, name, file]):
             raise ClassroomError(f"the stack '{NAME}' has no output '{name}': open the class with `make rehearsal`")
         found: object = json.loads(file.read_text())
         return found
@@ -166,51 +169,49 @@ def output(name: str) -> object:
 
 
 def provision(shape: str) -> None:
-    """Run `pulumi up` and tell the outside's DNS where the class is."""
+    """Run `pulumi up` and publish the class's addresses in the outside network's DNS; ClassroomError if it fails."""
     create(shape)
     options = ["--yes", "--skip-preview", "--suppress-outputs", "--non-interactive", "--stack", NAME]
-    status = _client(["classroom", "capture", "--stack", NAME, "--", "pulumi", "up", *options])
+    status = _run_as_client(["classroom", "capture", "--stack", NAME, "--", "pulumi", "up", *options])
     if status:
-        raise ClassroomError(f"`pulumi up` ended with status {status}: its message stands above")
+        raise ClassroomError(f"`pulumi up` ended with status {status}: read its message above")
     records = output("dns_records")
     assert isinstance(records, list)
     outside_network.publish_dns(records)
 
 
 def open_class(shape: str) -> None:
-    """Open the class, verify it, and say how to look in."""
+    """Open the class, verify it, and show how to join; ClassroomError if a step fails."""
     say("2/4 pulumi up")
     provision(shape)
     say("3/4 verify")
-    if _client(["classroom", "verify", "--stack", NAME]):
-        raise ClassroomError("the class is open but did not pass its verification: the tests that failed stand above")
-    say("4/4 how to look in")
-    if _client(["classroom", "classes", "--stack", NAME]):
-        raise ClassroomError("the class's codes could not be shown")
-    say("A participant's view:  .venv/bin/classroom rehearsal view --out class.png")
-    say("A shell out there:     .venv/bin/classroom rehearsal exec -- bash")
+    if _run_as_client(["classroom", "verify", "--stack", NAME]):
+        raise ClassroomError("the class is open but its verification failed: the failed tests are listed above")
+    say("4/4 how to join")
+    if _run_as_client(["classroom", "classes", "--stack", NAME]):
+        raise ClassroomError("`classroom classes` failed: read its message above")
+    say("View as a participant:        .venv/bin/classroom rehearsal view --out class.png")
+    say("Shell on the outside network: .venv/bin/classroom rehearsal exec -- bash")
 
 
 def view(out: Path) -> None:
-    """Join the first class as a pupil, in a browser out there, and save what a participant sees."""
+    """Join the first class as a pupil, in a browser of the outside network, and save a picture to `out` (PNG)."""
     classes = output("classes")
     assert isinstance(classes, list)
     target = out.expanduser().absolute()
     code = "import json, sys; from classroom.verify.browsers.browser import look; look(*json.load(sys.stdin))"
     job = [classes[0]["url"], classes[0]["pupil_code"], str(target)]
-    with tempfile.TemporaryFile("w+", dir=STACK) as words:
-        json.dump(job, words)
-        words.seek(0)
-        status = outside_network.run_as_client(["python", "-c", code], environment(), stdin=words)
+    with tempfile.TemporaryFile("w+", dir=STACK) as arguments:
+        json.dump(job, arguments)
+        arguments.seek(0)
+        status = outside_network.run_as_client(["python", "-c", code], environment(), stdin=arguments)
     if status or not target.exists():
-        raise ClassroomError(
-            f"the class could not be looked into (status {status}): the browser's message stands above"
-        )
+        raise ClassroomError(f"the browser could not join the class (status {status}): read its message above")
     say(f"{target} shows the class '{classes[0]['name']}' as a pupil sees it")
 
 
 def destroy() -> None:
-    """Take the class down: `pulumi destroy`."""
-    status = _client(["pulumi", "destroy", "--yes", "--skip-preview", "--non-interactive", "--stack", NAME])
+    """Run `pulumi destroy`; ClassroomError if it fails."""
+    status = _run_as_client(["pulumi", "destroy", "--yes", "--skip-preview", "--non-interactive", "--stack", NAME])
     if status:
-        raise ClassroomError(f"`pulumi destroy` ended with status {status}")
+        raise ClassroomError(f"`pulumi destroy` ended with status {status}: read its message above")

@@ -1,4 +1,4 @@
-"""Tells the outside the way to the tenants' IPv6 networks, as a provider's routing does; runs inside the lab."""
+"""Announces the routes to the tenants' IPv6 networks to the outside network, as a provider does; runs inside the lab."""
 
 import ipaddress
 import json
@@ -7,23 +7,23 @@ import time
 from typing import Any
 
 
-def ask(*words: str) -> Any:
-    """Return what `ip` says."""
+def ip_json(*words: str) -> Any:
+    """Return the parsed JSON output of `ip`."""
     answer = subprocess.run(["ip", "-json", *words], capture_output=True, text=True, check=True)
     return json.loads(answer.stdout or "[]")
 
 
-def announced() -> dict[str, str]:
-    """Return the tenants' IPv6 prefixes and the outer address of the router behind which each stands.
+def tenant_routes() -> dict[str, str]:
+    """Return each IPv6 prefix of the tenants with the outer address of its router.
 
-    The routers themselves tell: to ask Neutron's API every time costs nearly as much as all the rest of an idle cloud.
+    Reads the routers' namespaces: polling Neutron's API costs nearly as much as the rest of an idle cloud.
     """
     found: dict[str, str] = {}
-    for router in ask("netns", "list"):
+    for router in ip_json("netns", "list"):
         if not router["name"].startswith("qrouter-"):
             continue
         inner, outer = set(), ""
-        for port in ask("-netns", router["name"], "-6", "address", "show", "scope", "global"):
+        for port in ip_json("-netns", router["name"], "-6", "address", "show", "scope", "global"):
             for address in filter(None, port.get("addr_info", ())):
                 if port["ifname"].startswith("qg-"):
                     outer = address["local"]
@@ -34,20 +34,20 @@ def announced() -> dict[str, str]:
 
 
 def main() -> None:
-    """Compare the routers there are with the routes there are, every second."""
-    there: dict[str, str] = {}
+    """Update the routes once a second."""
+    installed: dict[str, str] = {}
     while True:
         try:
-            wanted = announced()
-        except subprocess.CalledProcessError as error:  # a router went meanwhile: look again
+            wanted = tenant_routes()
+        except subprocess.CalledProcessError as error:  # a router was deleted meanwhile: retry
             print(error, error.stderr, flush=True)
-            wanted = there
+            wanted = installed
         for prefix, outer in wanted.items():
-            if there.get(prefix) != outer:
+            if installed.get(prefix) != outer:
                 subprocess.run(["ip", "-6", "route", "replace", prefix, "via", outer, "dev", "br-ex"], check=False)
-        for prefix in there.keys() - wanted.keys():
+        for prefix in installed.keys() - wanted.keys():
             subprocess.run(["ip", "-6", "route", "del", prefix, "dev", "br-ex"], check=False)
-        there = wanted
+        installed = wanted
         time.sleep(1)
 
 

@@ -1,6 +1,6 @@
-"""Starts the cloud's daemons, inside the lab: `daemons.py [start|status]`; the first start makes the databases.
+"""Starts the cloud's daemons, inside the lab: `daemons.py [start|status]`; the first start creates the databases.
 
-Runs with the tools root's own Python. Prints a line for every step, with the seconds since its start.
+Runs with the Python of the tools root. Prints a line for every step, with the seconds since the start.
 """
 
 import datetime
@@ -50,7 +50,7 @@ DAEMONS = {
     "outside": f"{PYTHON} /opt/rehearsal/inside/serve_outside.py {ETC}/outside.json /lab/outside/hosts.d",
     "routes": f"{PYTHON} /opt/rehearsal/inside/announce_routes.py",
 }
-REPORTERS = (
+SERVICES_WITH_HEARTBEAT = (
     "neutron-linuxbridge-agent",
     "neutron-l3-agent",
     "neutron-dhcp-agent",
@@ -61,35 +61,35 @@ REPORTERS = (
     "hypervisor",
 )
 START = time.time()
-_told = START
-_began = 0.0
-"""When the first daemon of this run was started, or 0: then all of them ran already."""
-_waits_for = "its first daemons"
+_last_report = START
+_first_start = 0.0
+"""When this run started its first daemon; 0 if all daemons were already running."""
+_waiting_for = "the first daemons"
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
     """Print one line with the seconds since the start."""
-    global _told
-    _told = time.time()
-    print(f"{_told - START:6.1f} s  {text}", flush=True)
+    global _last_report
+    _last_report = time.time()
+    print(f"{_last_report - START:6.1f} s  {text}", flush=True)
 
 
-def tick() -> None:
-    """Give a sign of life where a step takes long."""
+def report_waiting() -> None:
+    """Print what a slow step waits for, every ten seconds."""
     while True:
         time.sleep(1)
-        if time.time() - _told > 10:
-            tell(f"… waits for {_waits_for}")
+        if time.time() - _last_report > 10:
+            report(f"… waiting for {_waiting_for}")
 
 
 def wait_for(what: str) -> None:
-    """Say in the next sign of life what is waited for."""
-    global _waits_for
-    _waits_for = what
+    """Set what `report_waiting` prints."""
+    global _waiting_for
+    _waiting_for = what
 
 
 def pid_of(name: str) -> int | None:
-    """Return a daemon's process number, or None if it does not run."""
+    """Return a daemon's process ID, or None if it is not running."""
     try:
         pid = int((PIDS / name).read_text())
         state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -99,12 +99,12 @@ def pid_of(name: str) -> int | None:
 
 
 def start(*names: str) -> None:
-    """Start these daemons, those that do not run."""
-    global _began
+    """Start those of the named daemons that are not running."""
+    global _first_start
     for name in names:
         if pid_of(name):
             continue
-        _began = _began or time.time()
+        _first_start = _first_start or time.time()
         with (LOG / f"{name}.out").open("a") as out:
             process = subprocess.Popen(
                 DAEMONS[name].split(),
@@ -118,7 +118,7 @@ def start(*names: str) -> None:
 
 
 def wait_port(name: str, host: str, port: int, limit: float = 120) -> None:
-    """Wait until a daemon answers; end with its log's last lines if it does not within `limit` seconds."""
+    """Wait until a daemon accepts connections; exit with the end of its log if it does not within `limit` seconds."""
     wait_for(name)
     end = time.time() + limit
     while time.time() < end:
@@ -129,35 +129,35 @@ def wait_port(name: str, host: str, port: int, limit: float = 120) -> None:
                 fail(f"{name} ended", name)
             time.sleep(0.1)
         else:
-            tell(name)
+            report(name)
             return
     fail(f"{name} did not answer on {host}:{port} within {limit:.0f} s", name)
 
 
 def fail(text: str, name: str) -> None:
-    """End with one sentence and the last lines of a daemon's log."""
+    """Exit with a message and the last lines of a daemon's log."""
     tail = (LOG / f"{name}.out").read_text(errors="replace").splitlines()[-12:]
     print("\n".join(tail), file=sys.stderr)
-    sys.exit(f"{text}; its log stands in {LOG}/{name}.out of the lab")
+    sys.exit(f"{text}: read its log, {LOG}/{name}.out inside the lab")
 
 
 def run(log: str, *commands: str) -> "list[subprocess.Popen[bytes]]":
-    """Run commands one after the other in the background."""
+    """Run commands in sequence, in the background, and log to `log`."""
     with (LOG / log).open("a") as out:
         return [subprocess.Popen(["sh", "-ec", " && ".join(commands)], stdout=out, stderr=out)]
 
 
 def finish(processes: "list[subprocess.Popen[bytes]]", what: str) -> None:
-    """Wait for background commands; end if one of them failed."""
+    """Wait for background commands; exit if one of them failed."""
     wait_for(what)
     for process in processes:
         if process.wait():
             sys.exit(f"{what} failed with status {process.returncode}; see the logs db-*.log in {LOG} of the lab")
-    tell(what)
+    report(what)
 
 
 def first_databases(secrets: "dict[str, str]") -> None:
-    """Make every service's database, in the order in which they need each other."""
+    """Create the database of every service, in the order of their dependencies."""
     password = secrets["database"]
     names = ["keystone", "glance", "placement", "nova", "nova_api", "nova_cell0", "neutron"]
     statements = [f"create database if not exists {name} character set utf8mb4;" for name in names]
@@ -195,10 +195,10 @@ def first_databases(secrets: "dict[str, str]") -> None:
 
 
 def not_ready() -> list[str]:
-    """Return what has not reported since the daemons were started: earlier records look alive for a minute."""
+    """Return the services without a heartbeat since the start; older heartbeats count as alive for a minute."""
     import openstack
 
-    since = datetime.datetime.utcfromtimestamp(_began).replace(microsecond=0)
+    since = datetime.datetime.utcfromtimestamp(_first_start).replace(microsecond=0)
 
     def fresh(text: str | None) -> bool:
         plain = (text or "1970-01-01").replace("T", " ").split(".")[0].rstrip("Z")
@@ -207,16 +207,16 @@ def not_ready() -> list[str]:
     cloud = openstack.connect()
     agents = {a.binary: a.is_alive and fresh(a.last_heartbeat_at) for a in cloud.network.agents()}
     services = {s.binary: s.state == "up" and fresh(s.updated_at) for s in cloud.compute.services()}
-    there = agents | services | {"hypervisor": bool(list(cloud.compute.hypervisors()))}
-    return [name for name in REPORTERS if not there.get(name)]
+    reported = agents | services | {"hypervisor": bool(list(cloud.compute.hypervisors()))}
+    return [name for name in SERVICES_WITH_HEARTBEAT if not reported.get(name)]
 
 
 def up() -> None:
-    """Start everything, in the order in which it is needed, and wait until it is ready."""
+    """Start all daemons in the order of their dependencies and wait until the cloud is ready."""
     secrets = json.loads((ETC / "secrets.json").read_text())
     first = not pathlib.Path("/lab/bootstrapped").exists()
     if first:
-        # What a start that was interrupted half-way has left is of no use.
+        # Files of an interrupted first start are incomplete.
         for name in ("mysql", "keystone", "rabbitmq"):
             shutil.rmtree(f"/lab/{name}", ignore_errors=True)
         for name in ("mysql", "keystone/fernet", "keystone/cred", "rabbitmq/log"):
@@ -235,11 +235,11 @@ def up() -> None:
     wait_port("keystone", API, 5000)
     if first:
         subprocess.run([PYTHON, "/opt/rehearsal/inside/seed.py", "accounts"], check=True)
-        tell("accounts")
+        report("accounts")
     wait_port("rabbitmq", "127.0.0.1", 5672)
     start("placement", "neutron-server", "nova-api", "glance")
     wait_port("placement", API, 8778)
-    start("nova-conductor", "nova-scheduler")  # they end at once if Placement does not answer
+    start("nova-conductor", "nova-scheduler")  # they exit at once if Placement does not answer
     for name, port in (("glance", 9292), ("neutron-server", 9696), ("nova-api", 8774)):
         wait_port(name, API, port)
     start("nova-compute", "linuxbridge-agent", "l3-agent", "dhcp-agent", "metadata-agent", "routes")
@@ -251,17 +251,17 @@ def up() -> None:
             if not missing:
                 break
             last = ", ".join(missing)
-        except Exception as error:  # a daemon that is still starting answers in many ways
+        except Exception as error:  # a daemon that is still starting causes many kinds of errors
             last = str(error)
         wait_for(last)
         if time.time() > end:
-            sys.exit(f"the cloud was not ready after 240 s: {last}")
+            sys.exit(f"the cloud was not ready after 240 s, still missing: {last}")
         time.sleep(1)
-    tell("all agents and nova-compute")
+    report("all agents and nova-compute")
     wait_for("image, flavours, networks")
     if image.wait():
-        sys.exit("the image, flavours or networks could not be made")
-    tell("image, flavours, external network, member project")
+        sys.exit("creating the image, flavours or networks failed: read the message above")
+    report("image, flavours, external network, member project")
     pathlib.Path("/lab/bootstrapped").touch()
 
 
@@ -269,5 +269,5 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["status"]:
         print(json.dumps({name: pid_of(name) for name in DAEMONS}))
     else:
-        threading.Thread(target=tick, daemon=True).start()
+        threading.Thread(target=report_waiting, daemon=True).start()
         up()

@@ -1,10 +1,10 @@
 #!/bin/bash
-# First process of the lab, in namespaces of its own: makes the tools root its root, and lays out the networks.
-# When it dies, everything in the lab dies.  init.sh TOOLS CLOUD CODE PACKAGES "CGROUP-V1-CONTROLLERS"
+# First process of the lab, in its own namespaces: makes the tools root its root and creates the networks.
+# When it ends, everything in the lab ends.  init.sh TOOLS CLOUD CODE PACKAGES "CGROUP-V1-CONTROLLERS"
 set -eu
 tools=$1 cloud=$2 code=$3 packages=$4 controllers=$5
 hostname rehearsal
-# What daemons write outside of /lab is kept in memory and gone with the lab.
+# What daemons write outside /lab is kept in memory and lost when the lab ends.
 mount -t tmpfs -o mode=755 lab "$cloud/root"
 mkdir -p "$cloud"/root/{upper,work,merged}
 r=$cloud/root/merged
@@ -17,7 +17,7 @@ mount -t proc proc "$r/proc"
 mount -t sysfs sysfs "$r/sys"
 mount --rbind /dev "$r/dev"
 mount -t tmpfs -o mode=755 run "$r/run"
-# control groups: only our own subtree, as we are in a cgroup namespace of our own
+# control groups: only the lab's subtree, as the lab has its own cgroup namespace
 c=$r/sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs "$c"
 for name in $controllers; do mkdir -p "$c/$name"; mount -t cgroup -o "$name" cgroup "$c/$name"; done

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The lab's first process once it stands in the tools root: folders, networks, then nothing but to bury the dead.
+# The lab's first process after it entered the tools root: creates folders and networks, then only reaps child processes.
 set -eu
 export PATH=/opt/openstack/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 mkdir -p /run/netns /run/lock /run/libvirt /run/daemons
@@ -13,17 +13,17 @@ install -m 755 /opt/rehearsal/inside/lxc-hook /etc/libvirt/hooks/lxc
 install -m 600 /lab/etc/libvirtd.conf /etc/libvirt/libvirtd.conf
 printf '127.0.0.1 localhost rehearsal\n' > /etc/hosts
 : > /etc/resolv.conf
-# libvirtd insists on this user (the package that would make it also brings services)
+# libvirtd requires this user (the package that creates it would also install services)
 grep -q ^libvirt-qemu /etc/passwd || {
   echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >> /etc/passwd
   echo 'libvirt-qemu:x:64055:' >> /etc/group
 }
 touch /lab/outside/hosts
 ip link set lo up
-# The lab takes no address from the tenants' router advertisements on their bridges, or it goes round the security groups.
-# (Not default.disable_ipv6: from that Neutron's agents conclude that there is no IPv6 at all.)
+# The lab ignores the tenants' router advertisements on their bridges: an address there would bypass the security groups.
+# (Not default.disable_ipv6: Neutron's agents would conclude that the machine has no IPv6 at all.)
 sysctl -qw net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.autoconf=0
-# The cloud's API, the services of the table, and the hosts that a class could leak to.
+# Addresses of the cloud's API, of the services in the table of endpoints, and of the hosts that a class could leak to.
 while read -r address; do
   case $address in
     *:*) ip address add "$address/128" dev lo nodad ;;
@@ -34,7 +34,7 @@ ip link add br-ex type bridge
 ip address add 203.0.113.1/24 dev br-ex
 ip address add 2001:db8:f::1/64 dev br-ex nodad
 ip link set br-ex up
-# The client: a host out there, with a way to the provider's edge and to nothing else.
+# The client: a host on the outside network that reaches only the provider's edge router.
 ip netns add client
 ip link add to-client type veth peer name eth0 netns client
 ip address add 198.51.100.1/24 dev to-client
@@ -47,10 +47,10 @@ in_client ip address add 198.51.100.2/24 dev eth0
 in_client ip address add 2001:db8:c::2/64 dev eth0 nodad
 in_client ip route add default via 198.51.100.1
 in_client ip -6 route add default via 2001:db8:c::1
-# Between clients and edge the lab's first namespace is the internet: it forwards between these two and nowhere else.
+# The lab's network namespace routes between client and edge router, and nowhere else.
 sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.to-client.forwarding=1 net.ipv4.conf.br-ex.forwarding=1
 sysctl -qw net.ipv6.conf.all.forwarding=1
-# What is never answered is soon forgotten: a look at all ports would fill the kernel's table of connections.
+# A short timeout for unanswered connections: a scan of all ports would fill the connection tracking table.
 sysctl -qew net.netfilter.nf_conntrack_tcp_timeout_syn_sent=10
 touch /run/ready /lab/ready
 trap 'exit 0' TERM

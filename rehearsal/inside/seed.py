@@ -1,4 +1,4 @@
-"""Accounts, image, flavours, networks, member project, inside the lab: `seed.py accounts|cloud`; may run again."""
+"""Creates accounts, image, flavours, networks and the member project, inside the lab: `seed.py accounts|cloud`; idempotent."""
 
 import json
 import os
@@ -14,7 +14,7 @@ identity = cloud.identity
 
 
 def accounts() -> None:
-    """Accounts of the services, and the catalogue's endpoints."""
+    """Create the accounts of the services and the endpoints of the service catalogue."""
     project = identity.find_project("service") or identity.create_project(name="service", domain_id="default")
     admin = identity.find_role("admin")
     service_role = identity.find_role("service") or identity.create_role(name="service")
@@ -31,14 +31,14 @@ def accounts() -> None:
         ("neutron", "network", f"http://{API}:9696"),
     ):
         service = identity.find_service(name) or identity.create_service(name=name, type=kind)
-        there = {e.interface for e in identity.endpoints(service_id=service.id)}
+        existing = {e.interface for e in identity.endpoints(service_id=service.id)}
         for interface in ("public", "internal", "admin"):
-            if interface not in there:
+            if interface not in existing:
                 identity.create_endpoint(service_id=service.id, interface=interface, region_id=REGION, url=url)
 
 
 def member() -> None:
-    """The project and the plain member as which `pulumi up` runs."""
+    """Create the project and the ordinary member that runs `pulumi up`."""
     project = identity.find_project("rehearsal") or identity.create_project(name="rehearsal", domain_id="default")
     user = identity.find_user("deployer") or identity.create_user(
         name="deployer", password=SECRETS["deployer"], domain_id="default", default_project_id=project.id
@@ -48,7 +48,7 @@ def member() -> None:
 
 
 def flavours_and_network() -> None:
-    """Flavours, and the provider's external network with its IPv4 and IPv6 ranges."""
+    """Create the flavours and the external network with its IPv4 and IPv6 ranges."""
     for name, cpus, memory, disk in (("tiny", 1, 512, 3), ("small", 2, 1024, 4), ("medium", 2, 2048, 8)):
         if not cloud.compute.find_flavor(name):
             cloud.compute.create_flavor(name=name, vcpus=cpus, ram=memory, disk=disk)
@@ -78,13 +78,13 @@ def flavours_and_network() -> None:
 
 
 def image() -> None:
-    """The guest image under a name of Debian's own; another one only when what it is made from has changed."""
+    """Upload the guest image as `debian-13`; replace it only if its build inputs have changed."""
     wanted = os.environ["LAB_IMAGE"]
-    there = cloud.image.find_image("debian-13")
-    if there and there.properties.get("made_from") == wanted:
+    existing = cloud.image.find_image("debian-13")
+    if existing and existing.properties.get("made_from") == wanted:
         return
-    if there:
-        cloud.image.delete_image(there)
+    if existing:
+        cloud.image.delete_image(existing)
     cloud.create_image(
         "debian-13",
         filename="/lab/guest.qcow2",

@@ -1,8 +1,8 @@
-"""Hosts of the outside that a class could leak to: `serve_outside.py HOSTS FOLDER`, inside the lab.
+"""Serves the hosts that a class could leak to: `serve_outside.py HOSTS FOLDER`, inside the lab.
 
-HOSTS is the JSON file of `rehearsal/outside_hosts.py`. It answers as STUN server (UDP 3478), and as CDN and as certificate authority
+HOSTS is the JSON file of `rehearsal/outside_hosts.py`. The program answers as STUN server (UDP 3478), and as CDN and as certificate authority
 over HTTP and HTTPS, with `FOLDER/<name>.pem` (chain and key) and `FOLDER/<name>.root` (the authority's certificate, DER).
-Each line that it prints is a host that was asked, and for what; who asked is not told.
+It prints a line for each request, with the host and what was requested, without the client's address.
 """
 
 import http.server
@@ -22,7 +22,7 @@ STYLE = b"@font-face { font-family: Outside; src: url(/font.woff2) }\n"
 
 
 def stun_answer(question: bytes, address: str, port: int) -> bytes:
-    """Return the answer to a STUN binding request from `address` and `port` (RFC 8489); empty if it is none."""
+    """Return the answer to a STUN binding request from `address` and `port` (RFC 8489); empty for anything else."""
     if len(question) < 20 or struct.unpack("!H2xI", question[:8]) != (0x0001, MAGIC):
         return b""
     transaction = question[8:20]
@@ -34,13 +34,13 @@ def stun_answer(question: bytes, address: str, port: int) -> bytes:
     return struct.pack("!HHI", 0x0101, len(mapped), MAGIC) + transaction + mapped
 
 
-def tell(name: str, what: str) -> None:
-    """Print that a host was asked."""
+def log_request(name: str, what: str) -> None:
+    """Print which host received a request, and for what."""
     print(f"{name} {what}", flush=True)
 
 
 def serve_stun(hosts: "list[tuple[str, str]]") -> None:
-    """Answer for ever; `hosts` are pairs of name and address."""
+    """Answer STUN requests until the process ends; `hosts` are pairs of name and address."""
     with selectors.DefaultSelector() as selector:
         for name, address in hosts:
             listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
@@ -52,7 +52,7 @@ def serve_stun(hosts: "list[tuple[str, str]]") -> None:
                 question, peer = listening.recvfrom(2048)
                 reply = stun_answer(question, peer[0], peer[1])
                 if reply:
-                    tell(name, "stun")
+                    log_request(name, "stun")
                     listening.sendto(reply, peer)
 
 
@@ -63,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer any path."""
-        tell(self.server.name, f"GET {self.path}")
+        log_request(self.server.name, f"GET {self.path}")
         kind, body = "font/woff2", b"wOF2"
         if self.path.endswith(".css"):
             kind, body = "text/css", STYLE
@@ -81,7 +81,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET
 
     def log_message(self, *_: object) -> None:
-        """Say nothing of who asked."""
+        """Log nothing: the base class would log the client's address."""
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -96,15 +96,15 @@ class Server(http.server.ThreadingHTTPServer):
         if chain:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(chain)
-            # The handshake is made by the thread that answers: one that hangs holds nobody up.
+            # The thread that answers performs the handshake, so that a stalled client does not block others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of who broke off."""
+        """Log nothing: the base class would log the client's address."""
 
 
 def main(hosts: Path, folder: Path) -> None:
-    """Answer for ever."""
+    """Serve all hosts until the process ends."""
     found = [
         (str(host["name"]), str(host["kind"]), str(address))
         for host in json.loads(hosts.read_text())

@@ -1,4 +1,4 @@
-"""A time server of the outside (SNTP, RFC 4330): `serve_time.py ADDRESS…` answers on UDP port 123 with this machine's time."""
+"""Serves the time over SNTP (RFC 4330): `serve_time.py ADDRESS…` answers on UDP port 123 with this machine's clock."""
 
 import selectors
 import socket
@@ -11,7 +11,7 @@ LENGTH = 48
 
 
 def answer(question: bytes, now: float) -> bytes:
-    """Return the answer of a server at stratum 2 to a client's question; empty if it is none."""
+    """Return the answer of a stratum 2 server to a client's request; empty for anything else."""
     if len(question) < LENGTH or question[0] & 7 != 3:
         return b""
     stamp = struct.pack("!II", int(now) + SINCE_1900, int(now % 1 * 2**32))
@@ -21,7 +21,7 @@ def answer(question: bytes, now: float) -> bytes:
 
 
 def main(addresses: "list[str]") -> None:
-    """Answer for ever."""
+    """Answer at these addresses until the process ends."""
     with selectors.DefaultSelector() as selector:
         for address in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -1,4 +1,4 @@
-"""Runs against any deployment: the inventory names the machines; none, or one too few, is a failure and never a pass."""
+"""Fixtures of the tests on a deployment. The inventory names the machines; a missing machine is a failure."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from classroom.verify.ssh import Remote
 def _verification(config: pytest.Config) -> Verification:
     found = config.pluginmanager.get_plugin("verification")
     if not isinstance(found, Verification):
-        raise pytest.UsageError("these tests need a deployment: run them with `classroom verify`")
+        raise pytest.UsageError("tests/deployed needs a deployment: run it with `classroom verify`")
     return found
 
 
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on every machine, or on every one of a group, by the name of its fixture."""
+    """Parametrise `every` with all machines, and `front` and `media` with those of the group."""
     target = _verification(metafunc.config).target
     for fixture, group in (("every", None), ("front", "front"), ("media", "media")):
         if fixture in metafunc.fixturenames:
@@ -36,12 +36,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(fixture, names, indirect=True)
 
 
-# What takes long and disturbs nobody runs beside the tests.
+# Slow work without side effects runs in parallel to the tests.
 _pool = ThreadPoolExecutor(16)
 _scans: dict[str, Future[dict[int, str]]] = {}
-_begin: Future[None] = Future()
-_tried: Future[ProbeAnswers] = Future()
-_left: Future[list[str]] | None = None
+_probe_may_start: Future[None] = Future()
+_probe_results: Future[ProbeAnswers] = Future()
+_probe_leftovers: Future[list[str]] | None = None
 
 
 def _wanted(session: pytest.Session) -> set[str]:
@@ -49,30 +49,34 @@ def _wanted(session: pytest.Session) -> set[str]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let the probe's machine start before the first test; who only collects starts nothing."""
-    global _left
+    """Start the probe's machine before the first test, unless tests are only collected."""
+    global _probe_leftovers
     verification = _verification(session.config)
     possible = verification.target.rehearsal and not {"inside", "ipv6"} & verification.without
-    if possible and {"tried", "left"} & _wanted(session) and not session.config.getoption("collectonly"):
-        _left = _pool.submit(_try_from_inside, verification)
+    if (
+        possible
+        and {"probe_results", "probe_leftovers"} & _wanted(session)
+        and not session.config.getoption("collectonly")
+    ):
+        _probe_leftovers = _pool.submit(_run_probe, verification)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leave nothing that was started for tests which then did not run."""
-    _begin.cancel()
-    if _left:
-        _left.exception()
+    """Remove the probe if the tests that need it did not run."""
+    _probe_may_start.cancel()
+    if _probe_leftovers:
+        _probe_leftovers.exception()
 
 
-def _try_from_inside(verification: Verification) -> list[str]:
-    """Start a probe, let it try everything once `tried` asks for it, and return what is left after its removal."""
+def _run_probe(verification: Verification) -> list[str]:
+    """Start a probe, run its scans once `probe_results` is requested, and return what is left after its removal."""
     try:
         with Probe(verification.target, verification.remotes) as probe:
-            _begin.result()
-            _tried.set_result(probe.try_all())
+            _probe_may_start.result()
+            _probe_results.set_result(probe.try_all())
     except BaseException as error:
-        if not _tried.done():
-            _tried.set_exception(error)
+        if not _probe_results.done():
+            _probe_results.set_exception(error)
         raise
     return probe.left
 
@@ -114,48 +118,48 @@ def media(request: pytest.FixtureRequest, remotes: dict[str, Remote]) -> Remote:
 
 @pytest.fixture(scope="session")
 def scans() -> dict[str, dict[int, str]]:
-    """What answered, by address: all scans run at once, beside the tests before."""
+    """Return the answering TCP ports and their states by address; the scans run in parallel to the earlier tests."""
     return {address: future.result() for address, future in _scans.items()}
 
 
 @pytest.fixture(scope="session")
-def tried() -> ProbeAnswers:
-    """What a probe got from inside; its removal goes on beside the tests after."""
-    if not _begin.done():
-        _begin.set_result(None)
-    return _tried.result()
+def probe_results() -> ProbeAnswers:
+    """Return the results of the probe in the private network; its removal runs in parallel to the following tests."""
+    if not _probe_may_start.done():
+        _probe_may_start.set_result(None)
+    return _probe_results.result()
 
 
 @pytest.fixture(scope="session")
-def left() -> list[str]:
-    """What is left of the probe after its removal."""
-    assert _left
-    return _left.result()
+def probe_leftovers() -> list[str]:
+    """Return the resources of the probe that still exist after its removal."""
+    assert _probe_leftovers
+    return _probe_leftovers.result()
 
 
 @pytest.fixture(scope="session")
 def codes(target: Target, remotes: dict[str, Remote]) -> dict[str, str]:
-    """Short-lived codes for a room of their own: `teacher_code` and `pupil_code`."""
+    """Return short-lived codes for a separate room: `teacher_code` and `pupil_code`."""
     remote = remotes[target.group("front")[0].name]
     found: dict[str, str] = json.loads(remote.listed("/usr/local/bin/classroom-verification-codes", user="portal"))
     return found
 
 
 @pytest.fixture(scope="session", autouse=True)
-def early(request: pytest.FixtureRequest, verification: Verification) -> None:
-    """Let the class begin before the first test, where one needs it; then the scans, which slow its browsers' start."""
+def start_early(request: pytest.FixtureRequest, verification: Verification) -> None:
+    """Start the background class before the first test, if a test needs it; then the scans, which would slow its start."""
     wanted, target = _wanted(request.session), verification.target
-    if "held" in wanted or ("observed" in wanted and verification.observed is None):
-        # Who needs it gets the error itself.
+    if "background_class" in wanted or ("observed" in wanted and verification.observed is None):
+        # The tests that use the fixture report the error.
         with contextlib.suppress(Exception):
-            request.getfixturevalue("held")
+            request.getfixturevalue("background_class")
     for machine in target.machines if "scans" in wanted else ():
         for address in target.addresses(machine, ipv6="ipv6" not in verification.without):
             _scans[address] = _pool.submit(scan, address, declared_tcp(target, machine, own_address(address)))
 
 
 @pytest.fixture(scope="session")
-def held(
+def background_class(
     verification: Verification,
     target: Target,
     remotes: dict[str, Remote],
@@ -163,15 +167,15 @@ def held(
     codes: dict[str, str],
     with_ipv6: bool,
 ) -> Iterator[BackgroundClass]:
-    """A class of a teacher and two pupils, all of whose traffic is watched unless that was left out."""
+    """Run a class of a teacher and two pupils, and capture its traffic unless `--without capture` is given."""
     verification.step("a teacher's and two pupils' browsers start and join")
     watched = "capture" not in verification.without
-    with BackgroundClass(target, remotes, meeting, codes, ipv6=with_ipv6, watched=watched) as held:
-        yield held
+    with BackgroundClass(target, remotes, meeting, codes, ipv6=with_ipv6, watched=watched) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def meeting(target: Target) -> Iterator[Meeting]:
-    """A class in which browsers meet, over in the end."""
+    """Run the browsers of the class, and close them in the end."""
     with Meeting(f"https://{target.domain}") as meeting:
         yield meeting

@@ -1,4 +1,4 @@
-"""A client of a participant's own making, and the media server as its administrator uses it."""
+"""A participant's client other than the page, and requests to the media server as its administrator."""
 
 import base64
 import json
@@ -25,12 +25,12 @@ async ({url, token}) => {
 SEND = """
 async ({data, topic}) => {
   const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0)), me = window.room.localParticipant, failed = [];
-  const ways = [
+  const senders = [
     () => me.publishData(bytes, {reliable: true, topic}),
     () => me.sendText(new TextDecoder().decode(bytes), {topic}),
   ];
-  for (const way of ways) {
-    try { await way(); } catch (error) { failed.push(String(error)); }
+  for (const send of senders) {
+    try { await send(); } catch (error) { failed.push(String(error)); }
   }
   return failed;
 }
@@ -38,7 +38,7 @@ async ({data, topic}) => {
 
 
 class OwnClient:
-    """The media library in a page that shows nothing of the class: it sends what it likes, as far as its token goes."""
+    """The media library without the class page: it sends any data that its token permits."""
 
     def __init__(self, browser: Browser, site: Site, token: str) -> None:
         self.token = token
@@ -49,7 +49,7 @@ class OwnClient:
         self.page.evaluate(ENTER, {"url": site.base.replace("http", "ws", 1), "token": token})
 
     def send(self, data: bytes, topic: str) -> list[str]:
-        """Send data to everybody past the join service, as a packet and as a text; return what the library objects."""
+        """Send data to all participants without the join service, as a packet and as a text; return the library's errors."""
         found: list[str] = self.page.evaluate(SEND, {"data": base64.b64encode(data).decode(), "topic": topic})
         return found
 
@@ -64,7 +64,7 @@ class OwnClient:
 
 
 def deliver(at: Settings, data: bytes, topic: str = "chat") -> None:
-    """Have the media server deliver data to everybody in the room, as the join service does."""
+    """Let the media server deliver data to all participants of the room, as the join service does."""
     grants = api.VideoGrants(room=ROOM, room_admin=True)
     token = api.AccessToken("classroom", at.secret).with_grants(grants).to_jwt()
     body = {"room": ROOM, "data": base64.b64encode(data).decode(), "kind": "RELIABLE", "topic": topic}

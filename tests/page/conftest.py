@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from classroom.configure import artifacts
-from tests.page.people import FLAGS, Someone
+from tests.page.people import FLAGS, PageUser
 from tests.page.server import Settings, free_port, livekit, portal, settings
 from tests.page.site import Site, serve
 
@@ -17,7 +17,7 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def site(at: Settings) -> Iterator[Site]:
-    """The built page, the real join service and a real LiveKit server."""
+    """Serve the built page with the real join service and a real LiveKit server."""
     port = free_port()
     with (
         livekit(at),
@@ -36,25 +36,25 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def someone(browser: Browser, site: Site) -> Iterator[Callable[..., Someone]]:
-    """Makes people, and lets them leave at the end: a browser that is just ended stays in the room for a while."""
-    made: list[Someone] = []
+def new_user(browser: Browser, site: Site) -> Iterator[Callable[..., PageUser]]:
+    """Return a function that creates users; they leave at the end, as LiveKit keeps a closed browser in the room for a while."""
+    users: list[PageUser] = []
 
-    def make(name: str, **options: Any) -> Someone:
-        made.append(Someone(browser, site, name, **options))
-        return made[-1]
+    def create(name: str, **options: Any) -> PageUser:
+        users.append(PageUser(browser, site, name, **options))
+        return users[-1]
 
-    yield make
+    yield create
     site.reachable = True
-    for one in made:
-        one.leave()
+    for user in users:
+        user.leave()
 
 
 @pytest.fixture(scope="module")
-def pair(browser: Browser, site: Site) -> Iterator[tuple[Someone, Someone]]:
-    """A teacher at a desk and a pupil with a telephone, in class together."""
-    teacher = Someone(browser, site, "Mme Martin").enter("teacher")
-    pupil = Someone(browser, site, "Léa", locale="en-GB", viewport={"width": 360, "height": 720}).enter("pupil")
+def pair(browser: Browser, site: Site) -> Iterator[tuple[PageUser, PageUser]]:
+    """Bring a teacher with a desktop browser and a pupil with a mobile browser into a class."""
+    teacher = PageUser(browser, site, "Mme Martin").enter("teacher")
+    pupil = PageUser(browser, site, "Léa", locale="en-GB", viewport={"width": 360, "height": 720}).enter("pupil")
     yield teacher, pupil
-    for one in (pupil, teacher):
-        one.leave()
+    for user in (pupil, teacher):
+        user.leave()

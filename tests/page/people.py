@@ -1,4 +1,4 @@
-"""People in a class: headless browsers with a camera and a microphone of their own making."""
+"""Users of the class page: headless browsers with a fake camera and microphone."""
 
 import time
 from collections.abc import Callable
@@ -45,8 +45,8 @@ async ({name, seconds}) => {
 """
 
 
-class Someone:
-    """One browser, with all that it asked for and complained of."""
+class PageUser:
+    """One browser, with the hosts that it requested and the errors on its console."""
 
     def __init__(
         self, browser: Browser, site: Site, name: str, *, locale: str = "fr-FR", allowed: bool = True, **options: Any
@@ -60,45 +60,45 @@ class Someone:
         )
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(20000)
-        self.asked: set[str] = set()
-        self.faults: list[str] = []
-        self.page.on("request", lambda request: self.asked.add(request.url.split("/")[2]))
-        self.page.on("websocket", lambda socket: self.asked.add(socket.url.split("/")[2]))
-        self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.requested_hosts: set[str] = set()
+        self.errors: list[str] = []
+        self.page.on("request", lambda request: self.requested_hosts.add(request.url.split("/")[2]))
+        self.page.on("websocket", lambda socket: self.requested_hosts.add(socket.url.split("/")[2]))
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def open(self, code: str = "") -> "Someone":
+    def open(self, code: str = "") -> "PageUser":
         self.page.goto(f"{self.site.base}/#{code}" if code else self.site.base)
         self.page.wait_for_selector("#join")
         return self
 
-    def enter(self, role: str) -> "Someone":
-        """Open the class's link, write a name, go in."""
+    def enter(self, role: str) -> "PageUser":
+        """Open the class's link, enter a name and join."""
         self.open(CODES[role])
         self.page.fill("#name", self.name)
         self.page.click("#join")
         self.page.wait_for_selector("[data-testid=leave]")
         return self
 
-    def click(self, hook: str) -> None:
-        self.page.click(f"[data-testid={hook}]")
+    def click(self, test_id: str) -> None:
+        self.page.click(f"[data-testid={test_id}]")
 
-    def there(self, hook: str) -> bool:
-        return self.page.locator(f"[data-testid={hook}]").count() > 0
+    def is_shown(self, test_id: str) -> bool:
+        return self.page.locator(f"[data-testid={test_id}]").count() > 0
 
-    def text(self, hook: str) -> str:
-        return self.page.locator(f"[data-testid={hook}]").first.inner_text()
+    def text(self, test_id: str) -> str:
+        return self.page.locator(f"[data-testid={test_id}]").first.inner_text()
 
-    def pressed(self, hook: str) -> bool:
-        return self.page.locator(f"[data-testid={hook}]").get_attribute("aria-pressed") == "true"
+    def pressed(self, test_id: str) -> bool:
+        return self.page.locator(f"[data-testid={test_id}]").get_attribute("aria-pressed") == "true"
 
     def focused(self) -> str:
-        """What has the focus: its hook, or its id."""
+        """Return the test ID of the focused element, or its `id`."""
         script = "document.activeElement.dataset.testid || document.activeElement.id"
         return str(self.page.evaluate(script))
 
     def sees(self, name: str, source: str = "camera") -> bool:
-        """Whether a picture of the other is shown, and moves."""
+        """Return whether a remote video of `name` is shown and receives frames."""
         return bool(
             self.page.evaluate(
                 """async selector => {
@@ -114,8 +114,8 @@ class Someone:
     def hears(self, name: str, seconds: float = 4) -> bool:
         return float(self.page.evaluate(HEARD, {"name": name, "seconds": seconds})) >= 0.01
 
-    def barriers(self) -> list[str]:
-        """Return what axe finds, moderate or worse; the debugger runs it, as the policy forbids more scripts."""
+    def accessibility_faults(self) -> list[str]:
+        """Return what axe finds, moderate or worse; it runs through the debugger, as the content security policy forbids scripts."""
         if not self.page.evaluate("typeof axe === 'object'"):
             self.page.evaluate(AXE.read_text())
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -125,19 +125,19 @@ class Someone:
             if v["impact"] in {"serious", "critical", "moderate"}
         ]
 
-    def too_wide(self) -> int:
-        """By how many pixels the page is wider than its window."""
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than its window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
     def leave(self) -> None:
-        if self.there("leave"):
+        if self.is_shown("leave"):
             self.click("leave")
             self.page.wait_for_selector("[data-testid=goodbye]")
         self.context.close()
 
 
 def wait(done: Callable[[], bool], seconds: float = 12) -> bool:
-    """Whether it comes true in time."""
+    """Wait until `done` returns true; return whether it did within `seconds`."""
     end = time.monotonic() + seconds
     while not done():
         if time.monotonic() > end:

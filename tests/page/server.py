@@ -1,4 +1,4 @@
-"""A LiveKit server and the join service on the loopback address, as real processes on ports of their own."""
+"""Runs a LiveKit server and the join service on the loopback address, as real processes on free ports."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ ROOM = "cm2"
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """Return a free port below those that the kernel gives to clients, or a server that starts anew may find it taken."""
+    """Return a free port below the ephemeral range, so that no client takes it while a server restarts."""
     while True:
         port = random.randint(10000, 32000)
         with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
@@ -33,7 +33,7 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the servers of one test run answer."""
+    """Ports, secret and folder of the servers of one test run."""
 
     livekit: int
     portal: int
@@ -66,7 +66,7 @@ def livekit(at: Settings) -> Iterator[subprocess.Popen]:
             "node_ip": "127.0.0.1",
             "enable_loopback_candidate": True,
             "ips": {"includes": ["127.0.0.1/32"]},
-            # Without one of its own the server would name its vendor's.
+            # Without this setting LiveKit would give browsers its vendor's STUN servers.
             "stun_servers": [f"127.0.0.1:{stun}"],
         },
         "logging": {"level": "warn", "pion_level": "error"},
@@ -80,11 +80,15 @@ def livekit(at: Settings) -> Iterator[subprocess.Popen]:
 @contextlib.contextmanager
 def portal(at: Settings, url: str = "") -> Iterator[subprocess.Popen]:
     (at.folder / "secrets").mkdir(exist_ok=True)
-    shown = {"domain": "class.example", "url": url or f"ws://127.0.0.1:{at.livekit}", "livekit_key": "classroom"}
-    shown["livekit"] = [f"http://127.0.0.1:{at.livekit}"]
-    (at.folder / "portal.json").write_text(json.dumps(shown))
-    hidden = {"livekit_secret": at.secret, "codes": codes()}
-    (at.folder / "secrets" / "portal.json").write_text(json.dumps(hidden))
+    public_settings = {
+        "domain": "class.example",
+        "url": url or f"ws://127.0.0.1:{at.livekit}",
+        "livekit_key": "classroom",
+    }
+    public_settings["livekit"] = [f"http://127.0.0.1:{at.livekit}"]
+    (at.folder / "portal.json").write_text(json.dumps(public_settings))
+    secret_settings = {"livekit_secret": at.secret, "codes": codes()}
+    (at.folder / "secrets" / "portal.json").write_text(json.dumps(secret_settings))
     with running([sys.executable, "-m", "portal"], at.folder / "portal.log", at.portal, **environment(at)) as p:
         yield p
 
@@ -95,7 +99,7 @@ def environment(at: Settings) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(argv: list[str], log: Path, port: int, **extra: str) -> Iterator[subprocess.Popen]:
-    """Run a server until the context ends; it is there when it takes connections on its port."""
+    """Run a server until the context ends; enter the context when it accepts connections on its port."""
     with log.open("ab") as out:
         process = subprocess.Popen(argv, stdout=out, stderr=out, env=os.environ | extra)
     try:
@@ -116,7 +120,7 @@ def running(argv: list[str], log: Path, port: int, **extra: str) -> Iterator[sub
 
 
 def post(at: Settings, path: str, body: object, token: str = "", address: str = "198.51.100.7") -> tuple[int, dict]:
-    """POST as JSON to the join service, as from `address`; return the status and what was answered."""
+    """POST JSON to the join service as if from `address`; return status and parsed body."""
     headers = {"Content-Type": "application/json", "X-Real-IP": address}
     if token:
         headers["Authorization"] = f"Bearer {token}"

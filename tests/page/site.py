@@ -1,4 +1,4 @@
-"""The built page behind one small server, as nginx serves it: same paths, same content security policy."""
+"""Serves the built page as nginx does: same paths, same content security policy."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ NGINX = REPO / "ansible" / "roles" / "web" / "templates" / "nginx.conf.j2"
 
 
 def policy(port: int) -> str:
-    """Return the policy of the role that serves the page, for this address."""
+    """Return the content security policy of the role `web`, for this address."""
     found = re.search(r'Content-Security-Policy "([^"]+)"', NGINX.read_text())
-    assert found, f"no policy in {NGINX}"
+    assert found, f"{NGINX}: no Content-Security-Policy found"
     return found[1].replace("wss://{{ web_domain }}", f"ws://127.0.0.1:{port}")
 
 
 class Site:
-    """Serves a folder, hands /api to the join service and /rtc to LiveKit."""
+    """Serves a folder, and forwards /api to the join service and /rtc to LiveKit; `reachable = False` simulates an outage."""
 
     def __init__(self, folder: Path, at: Settings, port: int) -> None:
         self.folder, self.at, self.port = folder, at, port
@@ -69,7 +69,7 @@ class Site:
         async with self._session.ws_connect(url) as outside:
             await inside.prepare(request)
 
-            async def carry(source: object, target: object) -> None:
+            async def forward(source: object, target: object) -> None:
                 async for message in source:
                     if not self.reachable:
                         return
@@ -77,17 +77,17 @@ class Site:
                         message.data
                     )
 
-            ways = [asyncio.ensure_future(carry(a, b)) for a, b in ((inside, outside), (outside, inside))]
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in ways:
-                way.cancel()
+            directions = [asyncio.ensure_future(forward(a, b)) for a, b in ((inside, outside), (outside, inside))]
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+            for direction in directions:
+                direction.cancel()
             await inside.close()
         return inside
 
 
 @contextlib.contextmanager
 def serve(site: Site) -> Iterator[Site]:
-    """Serve in a thread of its own, so that tests may wait."""
+    """Serve in a separate thread, so that tests may block."""
     loop = asyncio.new_event_loop()
     ready = threading.Event()
 

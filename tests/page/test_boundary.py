@@ -1,53 +1,53 @@
-"""Parts of the class page that fail: the fault is said in its place, and the class goes on."""
+"""Parts of the class page that fail: a message replaces the part, and the class continues."""
 
 import pytest
 
-from tests.page.people import Someone, wait
+from tests.page.people import PageUser, wait
 
-Pair = tuple[Someone, Someone]
+Pair = tuple[PageUser, PageUser]
 
 BREAK = {
     "chat": "Intl.DateTimeFormat = new Proxy(Intl.DateTimeFormat, {construct() { throw new Error('broken'); }})",
     "people": "String.prototype.localeCompare = () => { throw new Error('broken'); }",
     "settings": "delete MediaDevices.prototype.enumerateDevices",
 }
-"""Scripts that take away what a single panel needs."""
+"""Scripts that remove what a single panel needs."""
 
 
 @pytest.mark.parametrize("panel", BREAK)
-def test_a_panel_that_fails_ends_nothing_else(someone, pair: Pair, panel: str) -> None:
-    broken = someone("Zoé", locale="en-GB").enter("pupil")
-    assert wait(lambda: broken.sees("Léa"), 20)
-    broken.page.evaluate(f"{{ {BREAK[panel]} }}; 0")  # a function as result would be called
-    broken.click(f"{panel}-toggle")
-    assert wait(lambda: broken.there("broken")), broken.faults
-    assert broken.page.locator(f"#panel-{panel}").inner_text().count("The class goes on") == 1
-    assert broken.barriers() == []
-    assert broken.there("leave")
-    assert wait(lambda: broken.sees("Léa") and pair[0].sees("Zoé"))
-    broken.click("retry")
-    assert wait(lambda: broken.there("broken"))  # what is broken stays so
-    broken.click("panel-close")
-    assert wait(lambda: not broken.there("broken") and broken.focused() == f"{panel}-toggle")
+def test_a_failing_panel_stops_nothing_else(new_user, pair: Pair, panel: str) -> None:
+    user = new_user("Zoé", locale="en-GB").enter("pupil")
+    assert wait(lambda: user.sees("Léa"), 20)
+    user.page.evaluate(f"{{ {BREAK[panel]} }}; 0")  # Playwright calls a function that is the result
+    user.click(f"{panel}-toggle")
+    assert wait(lambda: user.is_shown("broken")), user.errors
+    assert user.page.locator(f"#panel-{panel}").inner_text().count("The class goes on") == 1
+    assert user.accessibility_faults() == []
+    assert user.is_shown("leave")
+    assert wait(lambda: user.sees("Léa") and pair[0].sees("Zoé"))
+    user.click("retry")
+    assert wait(lambda: user.is_shown("broken"))  # the cause persists
+    user.click("panel-close")
+    assert wait(lambda: not user.is_shown("broken") and user.focused() == f"{panel}-toggle")
     other = "people-toggle" if panel != "people" else "settings-toggle"
-    broken.click(other)
-    assert wait(lambda: broken.there("panel-close") and not broken.there("broken"))
+    user.click(other)
+    assert wait(lambda: user.is_shown("panel-close") and not user.is_shown("broken"))
 
 
-def test_a_picture_that_fails_ends_no_other_and_comes_back(someone, pair: Pair) -> None:
+def test_a_failing_video_tile_stops_no_other_and_recovers(new_user, pair: Pair) -> None:
     teacher = pair[0]
-    broken = someone("Zoé", locale="en-GB").enter("pupil")
-    assert wait(lambda: broken.sees("Mme Martin"), 20)
-    broken.page.evaluate(
+    user = new_user("Zoé", locale="en-GB").enter("pupil")
+    assert wait(lambda: user.sees("Mme Martin"), 20)
+    user.page.evaluate(
         "Object.defineProperty(document, 'fullscreenEnabled', {configurable: true, get() { throw new Error('broken'); }})"
     )
     teacher.click("screen")
-    assert wait(lambda: broken.there("broken"), 20)
-    assert broken.page.locator(".tile").get_by_text("The class goes on").count() == 1
-    assert broken.barriers() == []
-    assert wait(lambda: broken.sees("Mme Martin") and broken.sees("Léa"))
-    broken.page.evaluate("delete document.fullscreenEnabled")
-    broken.click("retry")
-    assert wait(lambda: broken.sees("Mme Martin", "screen"), 20)
+    assert wait(lambda: user.is_shown("broken"), 20)
+    assert user.page.locator(".tile").get_by_text("The class goes on").count() == 1
+    assert user.accessibility_faults() == []
+    assert wait(lambda: user.sees("Mme Martin") and user.sees("Léa"))
+    user.page.evaluate("delete document.fullscreenEnabled")
+    user.click("retry")
+    assert wait(lambda: user.sees("Mme Martin", "screen"), 20)
     teacher.click("screen")
-    assert wait(lambda: broken.page.locator('video[data-source="screen"]').count() == 0)
+    assert wait(lambda: user.page.locator('video[data-source="screen"]').count() == 0)

@@ -1,4 +1,4 @@
-"""The chat under attack, in real browsers with a real media server: pages stay alive, and nothing forged is shown."""
+"""The chat under attack, in real browsers with a real media server: pages keep working, and forged messages are not shown."""
 
 import json
 import secrets
@@ -12,23 +12,23 @@ from livekit import api
 from playwright.sync_api import Browser
 
 from tests.page.client import OwnClient, deliver
-from tests.page.people import Someone, wait
+from tests.page.people import PageUser, wait
 from tests.page.server import CODES, ROOM, Settings, post
 from tests.page.site import Site
 
-Pair = tuple[Someone, Someone]
+Pair = tuple[PageUser, PageUser]
 FORGED = "forged"
 """Part of every text that must not be shown."""
 TOPICS = ["chat", "lk-chat-topic", "lk.chat"]
-"""The service's own topic, and those of the media library's own chat."""
-KEPT = 500
+"""The topic of the service, and those of the media library's chat."""
+MAX_SHOWN = 500
 
 
 def message(**changes: Any) -> bytes:
-    """Return a message as the service makes them, with changes."""
+    """Return a message in the format of the service, with `changes`."""
     now = int(time.time() * 1000)
     whole = {"id": secrets.token_hex(8), "identity": "t-1", "name": "Mme Martin", "role": "teacher", "at": now}
-    # `timestamp` and `message` are what the media library's own chat reads.
+    # `timestamp` and `message` are the fields that the media library's chat reads.
     return json.dumps(whole | {"text": FORGED, "timestamp": now, "message": FORGED} | changes).encode()
 
 
@@ -46,45 +46,45 @@ ODD = {
 }
 
 
-def alive(*people: Someone) -> None:
+def assert_in_class(*people: PageUser) -> None:
     for person in people:
-        assert person.there("leave"), person.faults
+        assert person.is_shown("leave"), person.errors
 
 
-def texts(person: Someone) -> list[str]:
+def texts(person: PageUser) -> list[str]:
     return person.page.locator("[data-testid=chat-message] .said").all_inner_texts()
 
 
-def write(person: Someone, text: str) -> None:
+def write(person: PageUser, text: str) -> None:
     person.page.fill("[data-testid=chat-input]", text)
     person.click("chat-send")
 
 
-def goes_on(pair: Pair) -> None:
-    """Both still write to each other, and read nothing forged."""
+def chat_works(pair: Pair) -> None:
+    """Assert that both still exchange messages, and see no forged one."""
     for writer in pair:
         text = f"Bonjour {secrets.token_hex(4)}"
         write(writer, text)
         for reader in pair:
-            assert wait(lambda reader=reader, text=text: text in texts(reader)), (reader.name, reader.faults)
+            assert wait(lambda reader=reader, text=text: text in texts(reader)), (reader.name, reader.errors)
     for reader in pair:
         assert not [text for text in texts(reader) if FORGED in text]
         assert FORGED not in reader.text("notice")
-    alive(*pair)
+    assert_in_class(*pair)
 
 
 @pytest.fixture
 def opened(pair: Pair) -> Pair:
-    """Both have their chat open."""
+    """Open the chat of both."""
     for person in pair:
-        if not person.there("chat-input"):
+        if not person.is_shown("chat-input"):
             person.click("chat-toggle")
     return pair
 
 
 @pytest.fixture(scope="module")
-def own(browser: Browser, site: Site, at: Settings, pair: Pair) -> Iterator[OwnClient]:
-    """A second pupil, in class with a client of their own."""
+def own_client(browser: Browser, site: Site, at: Settings, pair: Pair) -> Iterator[OwnClient]:
+    """Join the class as a second pupil, with a client that is not the page."""
     status, ticket = post(at, "join", {"code": CODES["pupil"], "name": "Max"})
     assert status == 200
     client = OwnClient(browser, site, ticket["token"])
@@ -92,14 +92,14 @@ def own(browser: Browser, site: Site, at: Settings, pair: Pair) -> Iterator[OwnC
     client.leave()
 
 
-def test_messages_come_from_the_service_under_the_writers_name_and_role(opened: Pair, own: OwnClient) -> None:
+def test_messages_come_from_the_service_under_the_writers_name_and_role(opened: Pair, own_client: OwnClient) -> None:
     teacher, pupil = opened
     write(teacher, "Bonjour <b>à tous</b>")
     row = pupil.page.locator("[data-testid=chat-message]").last
     assert wait(lambda: "Bonjour <b>à tous</b>" in row.inner_text())
     assert "Mme Martin" in row.inner_text() and "teacher" in row.inner_text()
-    assert wait(lambda: [m for m in own.received() if "à tous" in m["text"]])
-    found = own.received()[-1]
+    assert wait(lambda: [m for m in own_client.received() if "à tous" in m["text"]])
+    found = own_client.received()[-1]
     assert (found["sender"], found["topic"]) == (None, "chat")
     sent = json.loads(found["text"])
     assert set(sent) == {"id", "identity", "name", "role", "at", "text"}
@@ -108,25 +108,25 @@ def test_messages_come_from_the_service_under_the_writers_name_and_role(opened: 
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_data_past_the_service_reaches_nobody(opened: Pair, own: OwnClient, what: str) -> None:
-    before = len(own.received())
+def test_data_that_bypasses_the_service_reaches_no_participant(opened: Pair, own_client: OwnClient, what: str) -> None:
+    before = len(own_client.received())
     for topic in TOPICS:
-        own.send(ODD[what], topic)
-        own.send(message(), topic)
-    goes_on(opened)
-    assert {m["sender"] for m in own.received()[before:]} <= {None}
+        own_client.send(ODD[what], topic)
+        own_client.send(message(), topic)
+    chat_works(opened)
+    assert {m["sender"] for m in own_client.received()[before:]} <= {None}
 
 
 @pytest.mark.parametrize("what", ODD)
 def test_odd_data_is_not_shown_even_if_it_is_delivered(opened: Pair, at: Settings, what: str) -> None:
     deliver(at, ODD[what])
-    goes_on(opened)
+    chat_works(opened)
 
 
 def test_data_of_a_participant_is_not_shown_even_if_it_is_delivered(
-    opened: Pair, own: OwnClient, browser: Browser, site: Site, at: Settings
+    opened: Pair, own_client: OwnClient, browser: Browser, site: Site, at: Settings
 ) -> None:
-    """A token with a right that the service gives to nobody: its data arrive, and are not looked at."""
+    """A token with a right that the service never grants: its data arrive, and the page ignores them."""
     grants = api.VideoGrants(room_join=True, room=ROOM, can_publish_data=True)
     token = (
         api.AccessToken("classroom", at.secret).with_identity("p-forger").with_name("Mme Martin").with_grants(grants)
@@ -135,54 +135,54 @@ def test_data_of_a_participant_is_not_shown_even_if_it_is_delivered(
     try:
         for topic in TOPICS:
             assert forger.send(message(), topic) == []
-        assert wait(lambda: [m for m in own.received() if m["sender"] == "p-forger" and m["topic"] == "chat"])
-        goes_on(opened)
+        assert wait(lambda: [m for m in own_client.received() if m["sender"] == "p-forger" and m["topic"] == "chat"])
+        chat_works(opened)
     finally:
         forger.leave()
 
 
-def test_a_teachers_message_is_not_replaced(opened: Pair, own: OwnClient, at: Settings) -> None:
+def test_a_teachers_message_is_not_replaced(opened: Pair, own_client: OwnClient, at: Settings) -> None:
     teacher, pupil = opened
     text = f"Page {secrets.token_hex(4)}"
     write(teacher, text)
-    assert wait(lambda: text in texts(pupil) and [m for m in own.received() if text in m["text"]])
-    taken = next(json.loads(m["text"]) for m in own.received() if text in m["text"])
+    assert wait(lambda: text in texts(pupil) and [m for m in own_client.received() if text in m["text"]])
+    taken = next(json.loads(m["text"]) for m in own_client.received() if text in m["text"])
     for topic in TOPICS:
-        own.send(message(**taken | {"text": FORGED, "message": FORGED}), topic)
+        own_client.send(message(**taken | {"text": FORGED, "message": FORGED}), topic)
     deliver(at, message(**taken | {"text": FORGED}))
     as_teacher = taken | {"text": "I am Max", "at": 1}
-    assert post(at, "chat", as_teacher, own.token)[0] == 200
+    assert post(at, "chat", as_teacher, own_client.token)[0] == 200
     row = pupil.page.locator("[data-testid=chat-message]").last
     assert wait(lambda: "I am Max" in row.inner_text())
     assert "Max" in row.locator("b").inner_text() and "teacher" not in row.inner_text()
     assert text in texts(pupil) and text in texts(teacher)
-    goes_on(opened)
+    chat_works(opened)
 
 
-def test_two_hundred_messages_a_second_are_refused_and_the_chat_goes_on(
-    opened: Pair, own: OwnClient, at: Settings
+def test_two_hundred_messages_a_second_are_refused_and_the_chat_chat_works(
+    opened: Pair, own_client: OwnClient, at: Settings
 ) -> None:
-    def once(number: int) -> int:
-        return post(at, "chat", {"text": f"flood {number}"}, own.token)[0]
+    def post_one(number: int) -> int:
+        return post(at, "chat", {"text": f"flood {number}"}, own_client.token)[0]
 
     time.sleep(1)
-    begin = time.monotonic()
+    start = time.monotonic()
     with ThreadPoolExecutor(8) as several:
-        statuses = list(several.map(once, range(200)))
-    seconds = time.monotonic() - begin
+        statuses = list(several.map(post_one, range(200)))
+    seconds = time.monotonic() - start
     assert set(statuses) == {200, 429}
     assert statuses.count(200) <= 10 * (seconds + 1)
-    goes_on(opened)
+    chat_works(opened)
     for person in opened:
         assert len([text for text in texts(person) if "flood" in text]) == statuses.count(200)
 
 
-def test_one_who_writes_too_fast_is_told_so_and_keeps_the_text(opened: Pair, site: Site, at: Settings) -> None:
+def test_a_user_who_writes_too_fast_sees_a_notice_and_keeps_the_text(opened: Pair, site: Site, at: Settings) -> None:
     pupil = opened[1]
     pupil.page.route("**/api/chat", lambda route: route.fulfill(status=429, json={"error": "too_many"}))
     write(pupil, "Too fast")
     assert wait(lambda: "writing too fast" in pupil.text("chat-problem"))
-    assert pupil.barriers() == []
+    assert pupil.accessibility_faults() == []
     assert pupil.page.input_value("[data-testid=chat-input]") == "Too fast"
     pupil.page.unroute("**/api/chat")
     pupil.click("chat-send")
@@ -190,12 +190,12 @@ def test_one_who_writes_too_fast_is_told_so_and_keeps_the_text(opened: Pair, sit
     assert wait(lambda: pupil.text("chat-problem") == "" and pupil.page.input_value("[data-testid=chat-input]") == "")
 
 
-def test_the_list_has_an_end(opened: Pair, at: Settings) -> None:
-    def one(number: int) -> None:
+def test_the_list_is_limited(opened: Pair, at: Settings) -> None:
+    def deliver_one(number: int) -> None:
         deliver(at, message(text=f"number {number}"))
 
     with ThreadPoolExecutor(4) as several:
-        list(several.map(one, range(KEPT + 50)))
-    goes_on(opened)
+        list(several.map(deliver_one, range(MAX_SHOWN + 50)))
+    chat_works(opened)
     for person in opened:
-        assert len(texts(person)) == KEPT
+        assert len(texts(person)) == MAX_SHOWN

@@ -1,32 +1,32 @@
-"""One class from arrival to removal, in real browsers with a real media server; the steps build on each other."""
+"""One class from joining to removal, in real browsers with a real media server; the tests build on each other."""
 
 import json
 import urllib.request
 
 import pytest
 
-from tests.page.people import Someone, wait
+from tests.page.people import PageUser, wait
 from tests.page.server import CODES
 
-Pair = tuple[Someone, Someone]
+Pair = tuple[PageUser, PageUser]
 
 
-def shut(person: Someone) -> None:
-    if person.there("panel-close"):
+def close_panel(person: PageUser) -> None:
+    if person.is_shown("panel-close"):
         person.click("panel-close")
 
 
-def test_they_see_and_hear_each_other(pair: Pair) -> None:
+def test_teacher_and_pupil_see_and_hear_each_other(pair: Pair) -> None:
     teacher, pupil = pair
-    assert wait(lambda: teacher.sees("Léa"), 20), teacher.faults
-    assert wait(lambda: pupil.sees("Mme Martin"), 20), pupil.faults
+    assert wait(lambda: teacher.sees("Léa"), 20), teacher.errors
+    assert wait(lambda: pupil.sees("Mme Martin"), 20), pupil.errors
     assert wait(lambda: teacher.hears("Léa"))
     assert wait(lambda: pupil.hears("Mme Martin"))
     assert teacher.text("count") == "2 personnes"
     assert pupil.text("count") == "2 people"
 
 
-def test_a_camera_and_a_microphone_go_off_and_on(pair: Pair) -> None:
+def test_camera_and_microphone_turn_off_and_on(pair: Pair) -> None:
     teacher, pupil = pair
     pupil.click("camera")
     pupil.click("mic")
@@ -40,23 +40,23 @@ def test_a_camera_and_a_microphone_go_off_and_on(pair: Pair) -> None:
     assert wait(lambda: teacher.hears("Léa"))
 
 
-def test_a_message_arrives_also_where_the_chat_is_closed(pair: Pair) -> None:
+def test_a_message_is_announced_while_the_chat_is_closed(pair: Pair) -> None:
     teacher, pupil = pair
     pupil.click("chat-toggle")
     pupil.page.fill("[data-testid=chat-input]", "Bonjour <b>Madame</b>")
     pupil.click("chat-send")
     assert wait(lambda: "Léa écrit\u00a0: Bonjour <b>Madame</b>" in teacher.text("notice"))
     assert wait(lambda: "1 nouveau message" in teacher.text("chat-toggle"))
-    assert pupil.barriers() == []
+    assert pupil.accessibility_faults() == []
     teacher.click("chat-toggle")
     assert teacher.text("chat-message").endswith("Bonjour <b>Madame</b>")
-    assert wait(lambda: not teacher.there("unread"))
-    assert teacher.barriers() == []
+    assert wait(lambda: not teacher.is_shown("unread"))
+    assert teacher.accessibility_faults() == []
     teacher.page.keyboard.type("Bonjour Léa")
     teacher.page.keyboard.press("Enter")
     assert wait(lambda: pupil.page.get_by_text("Bonjour Léa").count() == 1)
-    shut(teacher)
-    shut(pupil)
+    close_panel(teacher)
+    close_panel(pupil)
 
 
 def test_a_raised_hand_is_seen_and_lowered_by_the_teacher(pair: Pair) -> None:
@@ -68,24 +68,24 @@ def test_a_raised_hand_is_seen_and_lowered_by_the_teacher(pair: Pair) -> None:
     people = teacher.page.locator("[data-testid=person]")
     assert wait(lambda: people.count() == 2 and "main levée" in people.first.inner_text())
     assert "Léa" in people.first.inner_text()
-    assert teacher.barriers() == []
+    assert teacher.accessibility_faults() == []
     teacher.click("lower-hand")
     assert wait(lambda: not pupil.pressed("hand"))
-    shut(teacher)
+    close_panel(teacher)
 
 
-def test_a_shared_screen_is_seen_and_only_the_teacher_shares(pair: Pair) -> None:
+def test_only_the_teacher_shares_a_screen_and_pupils_see_it(pair: Pair) -> None:
     teacher, pupil = pair
-    assert not pupil.there("screen") and not pupil.there("mute-all") and not pupil.there("lock")
+    assert not pupil.is_shown("screen") and not pupil.is_shown("mute-all") and not pupil.is_shown("lock")
     teacher.click("screen")
     assert wait(lambda: teacher.pressed("screen"))
     assert wait(lambda: pupil.sees("Mme Martin", "screen"), 20)
-    assert pupil.too_wide() <= 0 and pupil.barriers() == []
+    assert pupil.overflow() <= 0 and pupil.accessibility_faults() == []
     teacher.click("screen")
     assert wait(lambda: pupil.page.locator('video[data-source="screen"]').count() == 0)
 
 
-def test_all_are_muted_and_told_so(pair: Pair) -> None:
+def test_pupils_are_muted_with_a_notice(pair: Pair) -> None:
     teacher, pupil = pair
     assert pupil.pressed("mic") and teacher.pressed("mic")
     teacher.click("mute-all")
@@ -97,7 +97,7 @@ def test_all_are_muted_and_told_so(pair: Pair) -> None:
     assert wait(lambda: teacher.hears("Léa"))
 
 
-def test_the_language_changes_in_class_and_nobody_leaves(pair: Pair) -> None:
+def test_the_language_changes_without_leaving_the_class(pair: Pair) -> None:
     teacher, pupil = pair
     for language, leave in (("fr", "Quitter"), ("en", "Leave")):
         pupil.click("language")
@@ -107,12 +107,12 @@ def test_the_language_changes_in_class_and_nobody_leaves(pair: Pair) -> None:
     assert teacher.text("count") == "2 personnes" and teacher.sees("Léa")
 
 
-def test_a_telephone_shows_all_without_scrolling_sideways(pair: Pair) -> None:
+def test_a_mobile_screen_needs_no_horizontal_scrolling(pair: Pair) -> None:
     pupil = pair[1]
     for panel in ("chat-toggle", "people-toggle", "settings-toggle"):
         pupil.click(panel)
-        assert pupil.too_wide() <= 0, panel
-        assert pupil.barriers() == [], panel
+        assert pupil.overflow() <= 0, panel
+        assert pupil.accessibility_faults() == [], panel
         pupil.page.keyboard.press("Escape")
         assert wait(lambda wanted=panel: pupil.focused() == wanted), panel
     for button in pupil.page.locator(".control").all():
@@ -121,22 +121,22 @@ def test_a_telephone_shows_all_without_scrolling_sideways(pair: Pair) -> None:
         assert min(box["width"], box["height"]) >= 24
 
 
-def test_a_locked_class_keeps_newcomers_out(pair: Pair, someone) -> None:
+def test_a_locked_class_admits_no_one(pair: Pair, new_user) -> None:
     teacher, pupil = pair
     teacher.click("lock")
-    assert wait(lambda: teacher.there("locked") and pupil.there("locked"))
-    late = someone("Tom").open(CODES["pupil"])
+    assert wait(lambda: teacher.is_shown("locked") and pupil.is_shown("locked"))
+    late = new_user("Tom").open(CODES["pupil"])
     late.page.fill("#name", "Tom")
     late.page.click("#join")
     assert wait(lambda: "La classe est fermée" in late.text("problem"))
     teacher.click("lock")
-    assert wait(lambda: not pupil.there("locked"))
+    assert wait(lambda: not pupil.is_shown("locked"))
     late.page.click("#join")
     late.page.wait_for_selector("[data-testid=leave]")
     assert wait(lambda: "Tom rejoint la classe" in teacher.text("notice"))
 
 
-def test_a_lost_connection_is_told_and_found_again(pair: Pair, site) -> None:
+def test_a_lost_connection_is_announced_and_restored(pair: Pair, site) -> None:
     teacher, pupil = pair
     site.reachable = False
     try:
@@ -147,41 +147,41 @@ def test_a_lost_connection_is_told_and_found_again(pair: Pair, site) -> None:
     assert wait(lambda: teacher.sees("Léa") and pupil.sees("Mme Martin"), 20)
 
 
-def test_one_who_is_removed_is_told_and_gone(pair: Pair) -> None:
+def test_a_removed_pupil_is_informed_and_cannot_rejoin_a_locked_class(pair: Pair) -> None:
     teacher, pupil = pair
     teacher.click("people-toggle")
     teacher.page.get_by_role("button", name="Exclure Léa").click()
     pupil.page.wait_for_selector("[data-testid=goodbye][data-why=removed]")
     assert wait(lambda: teacher.text("count") == "1 personne")
-    assert pupil.barriers() == []
+    assert pupil.accessibility_faults() == []
     teacher.click("notice-action")  # "close the class as well"
-    assert wait(lambda: teacher.there("locked"))
+    assert wait(lambda: teacher.is_shown("locked"))
     pupil.page.get_by_role("button").last.click()
     assert wait(lambda: pupil.page.locator("#name").input_value() == "Léa")
     pupil.page.click("#join")
     assert wait(lambda: "closed" in pupil.text("problem"))
     teacher.click("lock")
-    assert wait(lambda: not teacher.there("locked"))
+    assert wait(lambda: not teacher.is_shown("locked"))
 
 
-def test_nobody_else_was_asked_for_anything(pair: Pair, site) -> None:
+def test_the_page_requests_only_its_own_host(pair: Pair, site) -> None:
     host = site.base.removeprefix("http://")
     for person in pair:
-        assert person.asked == {host}
-        # The interruption that a test made is the one thing that a console may speak of.
-        assert not [fault for fault in person.faults if "Content Security Policy" in fault], person.faults
+        assert person.requested_hosts == {host}
+        # The console may report the interruption of an earlier test, but no policy violation.
+        assert not [error for error in person.errors if "Content Security Policy" in error], person.errors
 
 
-def test_nothing_is_kept_in_the_browser(pair: Pair) -> None:
+def test_the_browser_stores_no_personal_data(pair: Pair) -> None:
     for person in pair:
-        kept = person.page.evaluate("[localStorage.length, sessionStorage.length, document.cookie.length]")
-        assert kept[1:] == [0, 0], kept
-        names = person.page.evaluate("JSON.stringify(localStorage)")
-        assert person.name not in names and CODES["teacher"] not in names and CODES["pupil"] not in names
+        sizes = person.page.evaluate("[localStorage.length, sessionStorage.length, document.cookie.length]")
+        assert sizes[1:] == [0, 0], sizes
+        stored = person.page.evaluate("JSON.stringify(localStorage)")
+        assert person.name not in stored and CODES["teacher"] not in stored and CODES["pupil"] not in stored
 
 
 @pytest.mark.parametrize("path", ["/", "/icon.svg"])
-def test_the_page_holds_no_script_and_no_style_of_its_own(site, path: str) -> None:
+def test_the_page_contains_no_inline_script_or_style(site, path: str) -> None:
     with urllib.request.urlopen(site.base + path) as answer:
         text = answer.read().decode()
         assert "unsafe" not in answer.headers["Content-Security-Policy"]

@@ -1,4 +1,4 @@
-"""The form before the class: languages, devices, refusals, and the keyboard alone."""
+"""The join form: languages, devices, refusals, and use by keyboard."""
 
 import pytest
 
@@ -10,8 +10,8 @@ from tests.page.server import CODES
     ("locale", "title"),
     [("fr-CA", "Rejoindre la classe"), ("en-US", "Join the class"), ("de-DE", "Rejoindre la classe")],
 )
-def test_the_browser_chooses_the_language(someone, locale: str, title: str) -> None:
-    page = someone("Ada", locale=locale).open().page
+def test_the_browsers_locale_sets_the_language(new_user, locale: str, title: str) -> None:
+    page = new_user("Ada", locale=locale).open().page
     assert page.get_by_role("heading").first.inner_text() == title
     page.click("[data-testid=language]")
     assert wait(lambda: page.get_by_role("heading").first.inner_text() != title)
@@ -21,15 +21,15 @@ def test_the_browser_chooses_the_language(someone, locale: str, title: str) -> N
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1100])
-def test_the_form_shuts_nobody_out(someone, scheme: str, width: int) -> None:
-    person = someone("Ada", color_scheme=scheme, viewport={"width": width, "height": 740}).open(CODES["pupil"])
-    person.page.wait_for_selector("video")  # allowed before, so the preview shows at once
-    assert person.barriers() == []
-    assert person.too_wide() <= 0
+def test_the_form_is_accessible(new_user, scheme: str, width: int) -> None:
+    person = new_user("Ada", color_scheme=scheme, viewport={"width": width, "height": 740}).open(CODES["pupil"])
+    person.page.wait_for_selector("video")  # permission is already granted, so the preview starts at once
+    assert person.accessibility_faults() == []
+    assert person.overflow() <= 0
 
 
-def test_the_preview_shows_the_camera_and_the_devices(someone) -> None:
-    person = someone("Ada").open(CODES["pupil"])
+def test_the_preview_shows_the_camera_and_the_devices(new_user) -> None:
+    person = new_user("Ada").open(CODES["pupil"])
     assert wait(lambda: person.page.evaluate("document.querySelector('video')?.videoWidth > 0"))
     assert wait(lambda: person.page.evaluate("document.querySelector('meter')?.value > 0"))
     assert wait(lambda: person.page.locator("select").count() == 2)
@@ -42,41 +42,43 @@ def test_the_preview_shows_the_camera_and_the_devices(someone) -> None:
     assert not person.pressed("camera")
 
 
-def test_one_who_allows_no_device_is_told_how_and_follows_all_the_same(someone) -> None:
-    person = someone("Ada", allowed=False)
+def test_a_user_without_device_permission_gets_help_and_can_join(new_user) -> None:
+    person = new_user("Ada", allowed=False)
     refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }"
     person.page.add_init_script(refuse)
     person.open(CODES["pupil"])
-    assert person.page.locator("video").count() == 0  # nobody is asked before they ask
+    assert person.page.locator("video").count() == 0  # the page asks for permission only on request
     person.click("try")
     assert wait(lambda: person.page.get_by_text("Caméra refusée par le navigateur.").count() > 0)
     person.page.fill("#name", "Ada")
     person.page.click("#join")
-    assert wait(lambda: person.there("urgent") and "Micro refusé" in person.text("urgent"))
+    assert wait(lambda: person.is_shown("urgent") and "Micro refusé" in person.text("urgent"))
     person.click("camera")
     assert wait(lambda: person.text("urgent").startswith("Caméra refusée"))
-    assert person.barriers() == []
+    assert person.accessibility_faults() == []
 
 
 @pytest.mark.parametrize(
-    ("code", "name", "said", "field"),
+    ("code", "name", "message", "field"),
     [
         ("NOSUCHCODE", "Ada", "Ce code n\u2019ouvre aucune classe", "code"),
         (CODES["pupil"], "\u3164", "Choisissez un pseudonyme", "name"),
     ],
 )
-def test_a_refusal_says_what_to_do(someone, code: str, name: str, said: str, field: str) -> None:
-    person = someone("Ada").open(code)
+def test_a_refusal_names_the_fix_and_focuses_the_field(
+    new_user, code: str, name: str, message: str, field: str
+) -> None:
+    person = new_user("Ada").open(code)
     person.page.fill("#name", name)
     person.page.click("#join")
-    assert wait(lambda: said in person.text("problem"))
+    assert wait(lambda: message in person.text("problem"))
     assert wait(lambda: person.focused() == field)
     assert person.page.locator(f"#{field}").get_attribute("aria-invalid") == "true"
-    assert person.barriers() == []
+    assert person.accessibility_faults() == []
 
 
-def test_a_class_that_does_not_answer_is_said(someone, site) -> None:
-    person = someone("Ada").open(CODES["pupil"])
+def test_an_unreachable_class_is_reported(new_user, site) -> None:
+    person = new_user("Ada").open(CODES["pupil"])
     person.page.fill("#name", "Ada")
     site.reachable = False
     person.page.click("#join")
@@ -86,9 +88,9 @@ def test_a_class_that_does_not_answer_is_said(someone, site) -> None:
     person.page.wait_for_selector("[data-testid=leave]")
 
 
-def test_the_keyboard_alone_suffices(someone) -> None:
-    """From the form to leaving, with Tab, Space, Enter and Escape; wherever the focus is, it shows."""
-    person = someone("Zoé", locale="en-GB").open(CODES["teacher"])
+def test_the_page_is_usable_by_keyboard(new_user) -> None:
+    """Join, use and leave the class with Tab, Space, Enter and Escape; the focus is always visible."""
+    person = new_user("Zoé", locale="en-GB").open(CODES["teacher"])
     page, keys = person.page, person.page.keyboard
 
     def focus() -> str:
@@ -96,15 +98,15 @@ def test_the_keyboard_alone_suffices(someone) -> None:
             """() => { const e = document.activeElement;  // headings take the focus from the page, never from a key
               return e === document.body || e.tabIndex < 0 || getComputedStyle(e).outlineStyle !== 'none'; }"""
         )
-        assert shown, "the focus does not show"
+        assert shown, "the focus is not visible"
         return person.focused()
 
-    def reach(hook: str) -> None:
+    def reach(test_id: str) -> None:
         for _ in range(40):
-            if focus() == hook:
+            if focus() == test_id:
                 return
             keys.press("Tab")
-        raise AssertionError(f"{hook} is not reached by Tab")
+        raise AssertionError(f"Tab does not reach {test_id}")
 
     assert wait(lambda: focus() == "name")
     keys.type("Zoé")
@@ -123,15 +125,15 @@ def test_the_keyboard_alone_suffices(someone) -> None:
     assert wait(lambda: focus() == "chat-input")
     keys.type("hello")
     keys.press("Enter")
-    assert wait(lambda: person.there("chat-message"))
+    assert wait(lambda: person.is_shown("chat-message"))
     keys.press("Escape")
     assert wait(lambda: focus() == "chat-toggle")
-    for hook in ("people-toggle", "settings-toggle", "mute-all", "lock"):
-        reach(hook)
+    for test_id in ("people-toggle", "settings-toggle", "mute-all", "lock"):
+        reach(test_id)
     keys.press("Space")
-    assert wait(lambda: person.there("locked"))
+    assert wait(lambda: person.is_shown("locked"))
     keys.press("Space")
-    assert wait(lambda: not person.there("locked"))
+    assert wait(lambda: not person.is_shown("locked"))
     reach("leave")
     keys.press("Enter")
     page.wait_for_selector("[data-testid=goodbye][data-why=bye]")

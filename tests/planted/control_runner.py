@@ -1,7 +1,7 @@
-"""Looks at the controls of an open class, only at those that are asked for, and lends an administrator's hand.
+"""Runs selected controls on an open class, and commands with an administrator's login.
 
-Run as a program out there, this file takes orders as lines of JSON and answers each with one: it lives as long as the run, so
-that what was seen of a held class can be judged again where nothing of it was touched.
+As a program on the outside network, this file reads requests as lines of JSON and answers each with a line. It runs as long as
+the test run, so that evidence of one background class can be judged again after violations that do not affect it.
 """
 
 import json
@@ -30,15 +30,15 @@ from tests.rehearsal.quick_check import admin
 MARK = "answer: "
 HOLD = 10.0
 CLASS = frozenset({"host-connections", "page-requests", "ice"})
-"""Controls whose evidence is the held class itself; two more only wait until it is over."""
+"""Controls whose evidence is the background class itself; two more only wait for its end."""
 CREDENTIALS = 200.0
-"""Seconds for which what a class was given for TURN is good enough to ask TURN with it again (LiveKit gives it for 300)."""
+"""Seconds for which a class's TURN credentials are reused (LiveKit issues them for 300)."""
 ALL = frozenset(control.id for control in load_controls())
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look found: the state of each control that was looked at, its faults, and the sides that were wrong there."""
+class ControlResults:
+    """Results of the controls that were run, by control: state, faults, and verdicts (soil, operator, parent) of wrong destinations."""
 
     states: dict[str, str]
     faults: dict[str, list[str]]
@@ -46,7 +46,7 @@ class Look:
 
 
 class ControlRunner:
-    """The program out there, as this process speaks to it. Use it in a `with`."""
+    """Starts the program on the outside network and sends it requests. Use it in a `with`."""
 
     def __init__(self, inventory: Path) -> None:
         self._inventory = inventory
@@ -72,9 +72,9 @@ class ControlRunner:
         except subprocess.TimeoutExpired:
             self._process.kill()
 
-    def _order(self, **order: Any) -> dict[str, Any]:
+    def _request(self, **request: Any) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith(MARK):
@@ -82,38 +82,40 @@ class ControlRunner:
                 assert "error" not in found, found["error"]
                 return found
             print(line, end="", flush=True)
-        raise AssertionError(f"the eyes out there ended with status {self._process.wait()}")
+        raise AssertionError(f"the control runner on the outside network ended with status {self._process.wait()}")
 
-    def look(self, controls: Collection[str], *, anew: bool, environment: Mapping[str, str] | None = None) -> Look:
-        """Collect the evidence of these controls again; with `anew` of a class that is held anew, where one is needed."""
-        found = self._order(look=sorted(controls), anew=anew, environment=dict(environment or {}))
-        return Look(found["states"], found["faults"], found["sides"])
+    def run(
+        self, controls: Collection[str], *, new_class: bool, environment: Mapping[str, str] | None = None
+    ) -> ControlResults:
+        """Collect the evidence of these controls again, from a new background class with `new_class`; return the results."""
+        found = self._request(controls=sorted(controls), new_class=new_class, environment=dict(environment or {}))
+        return ControlResults(found["states"], found["faults"], found["sides"])
 
-    def administer(self, machine: str, command: str) -> None:
+    def run_as_admin(self, machine: str, command: str) -> None:
         """Run a shell command as root on a machine, with an administrator's login."""
-        self._order(machine=machine, command=command)
+        self._request(machine=machine, command=command)
 
 
-class Program:
-    """What runs out there."""
+class ControlServer:
+    """Handles the requests on the outside network."""
 
     def __init__(self, inventory: Path) -> None:
         self._inventory = inventory
         self._observed: Observed | None = None
-        self._when = 0.0
+        self._observed_at = 0.0
 
-    def obey(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out one order."""
-        if "command" in order:
-            status = admin(self._inventory, order["machine"], order["command"])
-            return {} if status == 0 else {"error": f"status {status} on {order['machine']}: {order['command']}"}
-        with _changed(order["environment"]):
-            return self._look(order["look"], order["anew"])
+    def handle(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Handle one request and return the answer; `error` in it says what failed."""
+        if "command" in request:
+            status = admin(self._inventory, request["machine"], request["command"])
+            return {} if status == 0 else {"error": f"status {status} on {request['machine']}: {request['command']}"}
+        with _changed(request["environment"]):
+            return self._run_controls(request["controls"], request["new_class"])
 
-    def _look(self, controls: list[str], anew: bool) -> dict[str, Any]:
+    def _run_controls(self, controls: list[str], new_class: bool) -> dict[str, Any]:
         target = Target.read(self._inventory)
         target.declarations = of_stack(target.stack)
-        old = time.monotonic() - self._when > CREDENTIALS and "ice" in controls
+        expired = time.monotonic() - self._observed_at > CREDENTIALS and "ice" in controls
         files = [f"sovereignty/test_{name.replace('-', '_')}.py" for name in controls]
         with tempfile.TemporaryDirectory() as scratch:
             done, _ = run(
@@ -122,30 +124,30 @@ class Program:
                 frozenset({"inside"}),
                 files,
                 hold=HOLD,
-                observed=None if anew or old else self._observed,
+                observed=None if new_class or expired else self._observed,
             )
-            record = controls_of(done)  # asks the machines once more
+            record = controls_of(done)  # queries the machines again
         if done.observed is not None and done.observed is not self._observed:
-            self._observed, self._when = done.observed, time.monotonic()
-        kept = {one["id"]: one for one in record["controls"] if one["id"] in controls}
+            self._observed, self._observed_at = done.observed, time.monotonic()
+        records = {one["id"]: one for one in record["controls"] if one["id"] in controls}
         faults = {
             name: proof.faults() for name in controls if (proof := done.proofs.get(name)) and proof.state == "failed"
         }
-        broken = {
+        errors = {
             name: [without_people(r.message)[-800:] for r in done.results if r.outcome == "failed" and file == r.test]
             for name in controls
-            if kept[name]["state"] != "passed" and name not in faults and (file := f"test_{name.replace('-', '_')}")
+            if records[name]["state"] != "passed" and name not in faults and (file := f"test_{name.replace('-', '_')}")
         }
         return {
-            "states": {name: one["state"] for name, one in kept.items()},
-            "faults": {name: list(map(without_people, lines)) for name, lines in (broken | faults).items()},
+            "states": {name: one["state"] for name, one in records.items()},
+            "faults": {name: list(map(without_people, lines)) for name, lines in (errors | faults).items()},
             "sides": {
                 name: [
                     {about: side["verdict"] for about, side in seen["sides"].items()}
                     for seen in one["seen"]
                     if seen["outcome"] == "wrong" and seen["sides"]
                 ]
-                for name, one in kept.items()
+                for name, one in records.items()
             },
         }
 
@@ -163,13 +165,13 @@ def _changed(environment: Mapping[str, str]) -> Any:
 
 
 def main() -> None:
-    """Obey until there are no more orders."""
+    """Handle requests until standard input ends."""
     find_administrators_programs()
-    program = Program(Path(sys.argv[1]))
+    server = ControlServer(Path(sys.argv[1]))
     while line := sys.stdin.readline():
         try:
-            answer = program.obey(json.loads(line))
-        except Exception as error:  # told to who asked
+            answer = server.handle(json.loads(line))
+        except Exception as error:  # reported to the caller
             answer = {"error": repr(error)}
         print(MARK + json.dumps(answer), flush=True)
 

@@ -1,4 +1,4 @@
-"""The gate before a plan that is planted: the real engine has to refuse it, by `pulumi preview`, with status 3 in its message."""
+"""Checks that `pulumi preview` with the real engine refuses the plan of a planted violation, with status 3 in its message."""
 
 import tempfile
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from tests.up.gate_project import GateProject
 
 @dataclass(frozen=True)
 class Refusal:
-    """A plan of the product's own program, and words of the message that refuses it.
+    """Settings of the product's program that must be refused, and words of the error message.
 
-    `auth_url` is a Keystone of the catalogue, which is not asked; with `bucket` the state is really in a store that Pulumi
-    takes for Amazon's.
+    `auth_url` is a Keystone of the catalogue, which must not receive a request. With `bucket`, Pulumi keeps its state in an S3
+    store that it takes for Amazon's.
     """
 
     words: tuple[str, ...]
@@ -26,20 +26,22 @@ class Refusal:
     bucket: bool = False
 
     def check(self) -> None:
-        """Fail unless the plan is refused before the cloud is asked anything."""
-        with ExitStack() as held:
-            folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
-            url, asked = held.enter_context(serving())
+        """Assert that the plan is refused before the cloud receives any request."""
+        with ExitStack() as contexts:
+            folder = Path(contexts.enter_context(tempfile.TemporaryDirectory()))
+            url, requests = contexts.enter_context(serving())
             project = GateProject.prepare(folder, url, **self.settings)
             if self.auth_url:
                 project.more["OS_AUTH_URL"] = self.auth_url
             if self.bucket:
-                store, _ = held.enter_context(amazon())
+                store, _ = contexts.enter_context(amazon())
                 project.more |= variables(store) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
-                made = project.pulumi("stack", "init", "t")
-                assert made.returncode == 0, made.stderr
+                created = project.pulumi("stack", "init", "t")
+                assert created.returncode == 0, created.stderr
             answer = project.pulumi("preview", "--stack", "t")
-            said = answer.stdout + answer.stderr
-            assert answer.returncode != 0, said
-            assert [word for word in (*self.words, "nothing was created (status 3)") if word not in said] == [], said
-            assert asked == []
+            output = answer.stdout + answer.stderr
+            assert answer.returncode != 0, output
+            assert [word for word in (*self.words, "nothing was created", "status 3") if word not in output] == [], (
+                output
+            )
+            assert requests == []

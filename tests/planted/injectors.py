@@ -1,4 +1,4 @@
-"""Where plants are put: on a machine of the class, into the cloud, the stack's file, the operator's environment, an `up`."""
+"""Injects violations: on a machine of the class, in the cloud, the stack's file, the operator's environment, or an `up`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,140 +14,140 @@ from tests.rehearsal.command import as_client, in_cloud
 
 
 @dataclass
-class Injector:
-    """What plants are put with: the class's inventory, an administrator's login, and the environment of the next look."""
+class InjectionContext:
+    """What injectors need: the class's inventory, the control runner, values for scripts, the environment of the next run of controls."""
 
     target: Target
-    eyes: ControlRunner
+    runner: ControlRunner
     values: Mapping[str, str]
     environment: dict[str, str] = field(default_factory=dict)
 
     def fill(self, text: str) -> str:
-        """Return a text with `{domain}` and the other values in it; other braces stay."""
+        """Replace `{domain}` and the names in `values` by their values; leave other braces unchanged."""
         for name, value in {"domain": self.target.domain, **self.values}.items():
             text = text.replace("{" + name + "}", value)
         return text
 
     def in_cloud(self, code: str) -> str:
-        """Run Python as the cloud's administrator, with its connection `c` and `servers`, the first server of each group."""
+        """Run Python as the cloud's administrator; it has the connection `c`, and `servers`, the ID of each group's first server."""
         hosts = self.target.inventory["_meta"]["hostvars"]
         groups: tuple[Group, ...] = ("front", "media")
         servers = {group: hosts[self.target.group(group)[0].name]["classroom_server_id"] for group in groups}
         return in_cloud(f"servers = {servers!r}\n{code}")
 
 
-class Action(Protocol):
-    """One part of a plant: it is put there and taken back."""
+class Injector(Protocol):
+    """One part of a planted violation, which can be injected and reverted."""
 
     @property
     def where(self) -> str:
-        """Where it is put, in a word."""
+        """Return in a word where the violation is injected."""
 
-    def do(self, hands: Injector) -> None:
-        """Put it there."""
+    def inject(self, context: InjectionContext) -> None:
+        """Inject the violation."""
 
-    def undo(self, hands: Injector) -> None:
-        """Take it back, all of it, however far `do` came."""
+    def revert(self, context: InjectionContext) -> None:
+        """Remove the violation completely, also after a partial `inject`."""
 
 
 @dataclass(frozen=True)
 class OnHost:
-    """Shell scripts that run as root on the first machine of a group."""
+    """Runs shell scripts as root on the first machine of a group."""
 
     group: Group
     script: str
-    back: str
+    revert_script: str
     where: str = "host"
 
-    def do(self, hands: Injector) -> None:
-        """Run the script."""
-        self._run(hands, self.script)
+    def inject(self, context: InjectionContext) -> None:
+        """Run `script`."""
+        self._run(context, self.script)
 
-    def undo(self, hands: Injector) -> None:
-        """Run the one that takes it back."""
-        self._run(hands, self.back)
+    def revert(self, context: InjectionContext) -> None:
+        """Run `revert_script`."""
+        self._run(context, self.revert_script)
 
-    def _run(self, hands: Injector, script: str) -> None:
-        hands.eyes.administer(hands.target.group(self.group)[0].name, hands.fill(script))
+    def _run(self, context: InjectionContext, script: str) -> None:
+        context.runner.run_as_admin(context.target.group(self.group)[0].name, context.fill(script))
 
 
 @dataclass(frozen=True)
 class InCloud:
-    """Python that the cloud's administrator runs inside the lab."""
+    """Runs Python as the cloud's administrator, inside the lab."""
 
     code: str
-    back: str
+    revert_code: str
     where: str = "cloud"
 
-    def do(self, hands: Injector) -> None:
-        """Run it."""
-        hands.in_cloud(self.code)
+    def inject(self, context: InjectionContext) -> None:
+        """Run `code`."""
+        context.in_cloud(self.code)
 
-    def undo(self, hands: Injector) -> None:
-        """Run the part that takes it back."""
-        hands.in_cloud(self.back)
+    def revert(self, context: InjectionContext) -> None:
+        """Run `revert_code`."""
+        context.in_cloud(self.revert_code)
 
 
 @dataclass(frozen=True)
 class InStackFile:
-    """A change of the stack's file, after `up`."""
+    """Changes the stack's file after `up`."""
 
     change: Callable[[dict[str, Any]], Mapping[str, Any]]
-    """From the file's settings, without their prefix, to those that change."""
+    """Function from the file's settings, without their prefix, to the changed ones."""
     where: str = "plan"
 
-    def do(self, hands: Injector) -> None:
-        """Keep the file beside itself, and change it in place."""
-        self._kept.write_bytes(stack.SETTINGS.read_bytes())
-        self._kept.chmod(0o600)
-        there = yaml.safe_load(stack.SETTINGS.read_text())
-        values = {key.removeprefix("classroom:"): value for key, value in there["config"].items()}
-        there["config"] |= {f"classroom:{key}": value for key, value in self.change(values).items()}
-        stack.SETTINGS.write_text(yaml.safe_dump(there, sort_keys=True, allow_unicode=True))
+    def inject(self, context: InjectionContext) -> None:
+        """Back up the file, and change it in place."""
+        self._backup.write_bytes(stack.SETTINGS.read_bytes())
+        self._backup.chmod(0o600)
+        content = yaml.safe_load(stack.SETTINGS.read_text())
+        values = {key.removeprefix("classroom:"): value for key, value in content["config"].items()}
+        content["config"] |= {f"classroom:{key}": value for key, value in self.change(values).items()}
+        stack.SETTINGS.write_text(yaml.safe_dump(content, sort_keys=True, allow_unicode=True))
 
-    def undo(self, hands: Injector) -> None:
-        """Give the file back, byte for byte."""
-        if self._kept.exists():
-            stack.SETTINGS.write_bytes(self._kept.read_bytes())
-            self._kept.unlink()
+    def revert(self, context: InjectionContext) -> None:
+        """Restore the file from its backup."""
+        if self._backup.exists():
+            stack.SETTINGS.write_bytes(self._backup.read_bytes())
+            self._backup.unlink()
 
     @property
-    def _kept(self) -> Path:
-        return stack.SETTINGS.with_suffix(".kept")
+    def _backup(self) -> Path:
+        return stack.SETTINGS.with_suffix(".backup")
 
 
 @dataclass(frozen=True)
 class InEnvironment:
-    """Variables of the shell in which the operator works."""
+    """Sets variables in the operator's environment."""
 
     values: Mapping[str, str]
     where: str = "operator's machine"
 
-    def do(self, hands: Injector) -> None:
-        """Set them."""
-        hands.environment.update(self.values)
+    def inject(self, context: InjectionContext) -> None:
+        """Set the variables."""
+        context.environment.update(self.values)
 
-    def undo(self, hands: Injector) -> None:
-        """Unset them."""
+    def revert(self, context: InjectionContext) -> None:
+        """Unset the variables."""
         for name in self.values:
-            hands.environment.pop(name, None)
+            context.environment.pop(name, None)
 
 
 @dataclass(frozen=True)
 class OnOperatorsMachine:
-    """Shell commands that the operator runs, out there, in the clone."""
+    """Runs shell commands as the operator, on the outside network, in the clone."""
 
     script: str
-    back: str
+    revert_script: str
     where: str = "operator's machine"
 
-    def do(self, hands: Injector) -> None:
-        """Run it."""
+    def inject(self, context: InjectionContext) -> None:
+        """Run `script`."""
         self._run(self.script)
 
-    def undo(self, hands: Injector) -> None:
-        """Run the one that takes it back."""
-        self._run(self.back)
+    def revert(self, context: InjectionContext) -> None:
+        """Run `revert_script`."""
+        self._run(self.revert_script)
 
     def _run(self, script: str) -> None:
         answer = as_client("sh", "-ec", script)

@@ -1,4 +1,4 @@
-"""What planted violations came to: the comparison over all controls, the table, and `planted.json`."""
+"""Results of the planted violations: the comparison over all controls, the table, and `planted.json`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,57 +10,62 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One plant: the controls that it had to turn red, those that it did, and whether all were green afterwards."""
+    """Result of one planted violation: expected controls, controls that detected it, whether all passed after its removal."""
 
-    plant: str
+    violation: str
     expected: frozenset[str]
     caught: frozenset[str]
     clean_after: bool
 
     @property
     def good(self) -> bool:
-        """Whether exactly the expected controls turned red, one at least, and none stayed so."""
+        """Return whether exactly the expected controls failed, at least one, and all passed after the removal."""
         return bool(self.expected) and self.expected == self.caught and self.clean_after
 
     def as_json(self) -> dict[str, object]:
-        """Return the row as it stands in `planted.json`."""
+        """Return the row in the format of `planted.json`."""
         return {
-            "plant": self.plant,
+            "plant": self.violation,
             "expected": sorted(self.expected),
             "caught": sorted(self.caught),
             "clean_after": self.clean_after,
         }
 
 
-def red(states: Mapping[str, str]) -> frozenset[str]:
-    """Return the controls that are not green: what is not proven counts as red."""
+def not_passed(states: Mapping[str, str]) -> frozenset[str]:
+    """Return the controls that did not pass, including those not proven."""
     return frozenset(name for name, state in states.items() if state != "passed")
 
 
-def renewed(before: Mapping[str, str], collected: Mapping[str, str], wanted: frozenset[str]) -> dict[str, str]:
-    """Return the states of all controls once those of `wanted` were collected again; ValueError if others came, or too few."""
-    if strange := collected.keys() ^ wanted:
-        raise ValueError(f"collected again were not the wanted controls: {', '.join(sorted(strange))}")
+def updated(before: Mapping[str, str], collected: Mapping[str, str], wanted: frozenset[str]) -> dict[str, str]:
+    """Return the states of all controls after a new run of those in `wanted`; ValueError unless exactly these were collected."""
+    if difference := collected.keys() ^ wanted:
+        raise ValueError(f"controls collected and wanted differ: {', '.join(sorted(difference))}")
     if unknown := collected.keys() - before.keys():
-        raise ValueError(f"there is no control {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown control: {', '.join(sorted(unknown))}")
     return {**before, **collected}
 
 
 def per_cent(rows: Sequence[Row]) -> float:
-    """Return the share of good rows; none of none is no success."""
+    """Return the percentage of good rows; 0 without rows."""
     return 100 * sum(row.good for row in rows) / len(rows) if rows else 0.0
 
 
 def table(rows: Sequence[Row], applied: Mapping[str, str]) -> Table:
-    """Return the rows as a table; `applied` tells where each plant was put."""
+    """Return the rows as a table; `applied` maps each violation to where it was injected."""
     found = Table(
-        "plant", "applied to", "expected", "caught", "clean after", title=f"planted: {per_cent(rows):.0f} % caught"
+        "violation",
+        "injected in",
+        "expected",
+        "detected",
+        "clean after",
+        title=f"planted violations: {per_cent(rows):.0f} % detected",
     )
     for row in rows:
         style = None if row.good else "bold red"
         found.add_row(
-            row.plant,
-            applied.get(row.plant, ""),
+            row.violation,
+            applied.get(row.violation, ""),
             ", ".join(sorted(row.expected)),
             ", ".join(sorted(row.caught)) or "none",
             "yes" if row.clean_after else "no",
@@ -70,7 +75,7 @@ def table(rows: Sequence[Row], applied: Mapping[str, str]) -> Table:
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """Write `planted.json`, in one step."""
+    """Write `planted.json` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = path.with_suffix(".new")
     scratch.write_text(json.dumps([row.as_json() for row in rows], indent=1, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Runs as a client of the outside, as the plain project member: boots a server, logs in, prints what it saw as JSON.
+"""Boots a server as an ordinary project member, logs in from the outside network, and prints the findings as JSON.
 
 Host keys come from the server's console through the cloud's API; the first login already checks them.
 """
@@ -25,8 +25,8 @@ KEY = os.environ["CLASSROOM_SSH_KEY"]
 OPEN_WITHOUT_LISTENER, CLOSED = 8099, 8098
 
 
-def knock(address: str, port: int, seconds: float = 4) -> str:
-    """Return how a TCP port answers: open, refused or silent."""
+def probe_port(address: str, port: int, seconds: float = 4) -> str:
+    """Return the state of a TCP port: open, refused or silent."""
     try:
         socket.create_connection((address, port), seconds).close()
     except ConnectionRefusedError:
@@ -37,14 +37,14 @@ def knock(address: str, port: int, seconds: float = 4) -> str:
 
 
 def login(address: str, known_hosts: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command on the server; the host's key must be the known one."""
+    """Run a command on the server over SSH with a strict check of the host key."""
     options = ssh_options.known_hosts_alone(known_hosts) | ssh_options.operators_key()
     words = ["ssh", "-F", "none", *ssh_options.arguments(options | {"BatchMode": "yes", "ConnectTimeout": "10"})]
     return subprocess.run([*words, f"{IMAGE_ACCOUNT}@{address}", command], capture_output=True, text=True, check=False)
 
 
 def boot(cloud: openstack.connection.Connection, name: str, undo: contextlib.ExitStack) -> dict[str, Any]:
-    """Boot a server on a network of its own and look at it from outside; `undo` gets what takes it all away."""
+    """Boot a server on a new network and test it from outside; register the deletion of all resources in `undo`."""
     net, compute = cloud.network, cloud.compute
     begin = time.monotonic()
     public = net.find_network("public")
@@ -124,7 +124,7 @@ def boot(cloud: openstack.connection.Connection, name: str, undo: contextlib.Exi
         "apt": (packages.returncode, packages.stdout.strip(), packages.stderr[-300:]),
         "release": release.stdout.strip(),
         "ports": {
-            family: [knock(address, port) for port in (port_number("ssh"), OPEN_WITHOUT_LISTENER, CLOSED)]
+            family: [probe_port(address, port) for port in (port_number("ssh"), OPEN_WITHOUT_LISTENER, CLOSED)]
             for family, address in (("ipv4", address4), ("ipv6", address6))
         },
         "seconds_to_login": round(seconds, 1),
@@ -132,7 +132,7 @@ def boot(cloud: openstack.connection.Connection, name: str, undo: contextlib.Exi
 
 
 def main() -> None:
-    """Boot, look, take away; print the findings."""
+    """Boot, test and delete a server; print the findings."""
     cloud = openstack.connect()
     name = f"test-{secrets.token_hex(4)}"
     roles = sorted(cloud.session.auth.get_access(cloud.session).role_names)

@@ -1,4 +1,4 @@
-"""The command as its users call it."""
+"""Runs the commands of the rehearsal as users do."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def rehearsal(*words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `classroom rehearsal …`, and return its status and what it wrote."""
+    """Run `classroom rehearsal …`; return its status and output."""
     argv = [str(CLASSROOM), "rehearsal", *map(str, words)]
     return subprocess.run(
         argv, capture_output=True, text=True, cwd=REPO, env={**os.environ, **(env or {})}, check=False
@@ -21,7 +21,7 @@ def rehearsal(*words: object, env: dict[str, str] | None = None) -> subprocess.C
 
 
 def member() -> dict[str, str]:
-    """Return what `classroom rehearsal env` says, as a dictionary."""
+    """Return the variables that `classroom rehearsal env` prints."""
     answer = rehearsal("env")
     assert answer.returncode == 0, answer.stderr
     lines = [shlex.split(line) for line in answer.stdout.splitlines()]
@@ -30,12 +30,12 @@ def member() -> dict[str, str]:
 
 
 def as_client(*argv: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command out there, as the plain member, in the clone; `env` goes before the member's own variables."""
-    return stack.ask(argv, env=env)
+    """Run a command as a client and project member, in the clone; `env` overrides the member's variables."""
+    return stack.run_as_member(argv, env=env)
 
 
 def in_cloud(code: str) -> str:
-    """Run Python as the cloud's administrator, inside the lab, with its connection `c`; return what it prints."""
+    """Run Python as the cloud's administrator, inside the lab, with the connection `c`; return its output."""
     script = f"import openstack; c = openstack.connect(); {code}"
     answer = subprocess.run(
         **lab.inside(["/opt/openstack/bin/python3", "-c", script], admin_environment()),  # type: ignore[call-overload]
@@ -48,7 +48,7 @@ def in_cloud(code: str) -> str:
 
 
 def count(kind: str) -> int:
-    """Return how many of a kind the member's project holds, apart from what every project has of itself."""
+    """Return the number of resources of a kind in the member's project, without those that every project has by default."""
     calls = {
         "server": "c.compute.servers()",
         "network": "(n for n in c.network.networks() if not n.is_router_external)",

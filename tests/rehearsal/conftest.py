@@ -1,6 +1,6 @@
-"""The rehearsal's own tests: a real cloud, real guests, one class. They need root, and run in the order of `ORDER`.
+"""Fixtures of the rehearsal's tests: a real cloud, real guests, one class. The tests need root and run in the order of `ORDER`.
 
-With `--keep` they use the class that is open, and leave it: for work on the tests themselves.
+With `--keep` they use the class that is open and leave it running, for work on the tests themselves.
 """
 
 import json
@@ -31,8 +31,8 @@ ORDER = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--keep", action="store_true", help="use the rehearsal that is open, and do not end it")
-    parser.addoption("--planted", type=Path, help="where planted.json goes; beside the last verification if not given")
+    parser.addoption("--keep", action="store_true", help="use the rehearsal that is open, and leave it running")
+    parser.addoption("--planted", type=Path, help="path of planted.json; default: beside the last verification")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def before(request: pytest.FixtureRequest) -> dict[str, set[str]]:
-    """The machine without a rehearsal; one that is there ends here."""
+    """State of the machine without a rehearsal; stops a running one unless `--keep` is given."""
     if not request.config.getoption("--keep"):
         assert rehearsal("down", "--wipe").returncode == 0
     return traces()
@@ -51,7 +51,7 @@ def before(request: pytest.FixtureRequest) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="session")
 def cloud(before: dict[str, set[str]]) -> dict[str, str]:
-    """A cloud that runs, started from nothing; the member's variables."""
+    """Start the cloud from an empty state; return the member's variables."""
     answer = rehearsal("up", "--cloud-only")
     print(answer.stdout)
     assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -60,16 +60,16 @@ def cloud(before: dict[str, set[str]]) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def opened(cloud: dict[str, str], request: pytest.FixtureRequest) -> str:
-    """A class that `classroom rehearsal up` has opened and verified; what it said."""
-    kept = STACK / "test-lines.json"
-    if request.config.getoption("--keep") and kept.exists():
-        return "\n".join(line for _, line in json.loads(kept.read_text())["lines"])
+    """Open and verify a class with `classroom rehearsal up`; return its output."""
+    recorded = STACK / "test-lines.json"
+    if request.config.getoption("--keep") and recorded.exists():
+        return "\n".join(line for _, line in json.loads(recorded.read_text())["lines"])
     process = subprocess.Popen(
         [CLASSROOM, "rehearsal", "up"], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.stdout
     start, last, silence, rest, lines = time.monotonic(), time.monotonic(), 0.0, b"", []
-    # By what comes and not by lines: Pulumi tells that it goes on by one dot a second.
+    # Read pieces, not lines: Pulumi shows progress as one dot per second.
     while piece := os.read(process.stdout.fileno(), 1 << 16):
         now = time.monotonic()
         silence, last = max(silence, now - last), now
@@ -79,26 +79,26 @@ def opened(cloud: dict[str, str], request: pytest.FixtureRequest) -> str:
             print(f"{lines[-1][0]:6.1f} {lines[-1][1]}", flush=True)
     text = "\n".join(line for _, line in lines)
     assert process.wait() == 0, text[-4000:]
-    kept.write_text(json.dumps({"lines": lines, "silence": silence}))
+    recorded.write_text(json.dumps({"lines": lines, "silence": silence}))
     return text
 
 
 @pytest.fixture(scope="session")
 def opened_lines(opened: str) -> list[tuple[float, str]]:
-    """The lines of `opened` with the seconds at which each came."""
+    """The lines of `opened` with the seconds since the start."""
     return [(seconds, line) for seconds, line in json.loads((STACK / "test-lines.json").read_text())["lines"]]
 
 
 @pytest.fixture(scope="session")
 def silence(opened: str) -> float:
-    """The longest time without a sign of `opened`, in seconds."""
+    """The longest time without output of `opened`, in seconds."""
     return float(json.loads((STACK / "test-lines.json").read_text())["silence"])
 
 
 @pytest.fixture(scope="session")
 def inventory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The inventory of the open class, in a file. One that is kept open is not opened and verified again."""
-    if not (request.config.getoption("--keep") and lab.labs() and stack.is_there()):
+    """File with the inventory of the open class; with `--keep`, an open class is not opened and verified again."""
+    if not (request.config.getoption("--keep") and lab.labs() and stack.exists()):
         request.getfixturevalue("opened")
     path = tmp_path_factory.mktemp("class") / "inventory.json"
     path.write_text(json.dumps(stack.output("inventory")))

@@ -1,4 +1,4 @@
-"""What a rehearsal could leave on the machine."""
+"""Detects what a rehearsal could leave on the machine."""
 
 import subprocess
 from pathlib import Path
@@ -25,6 +25,6 @@ def traces() -> dict[str, set[str]]:
 
 
 def left_over(before: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return what is there now and was not before."""
+    """Return what exists now and did not exist before, by kind."""
     now = traces()
     return {kind: now[kind] - before[kind] for kind in now if now[kind] - before[kind]}

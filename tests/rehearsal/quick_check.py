@@ -1,7 +1,7 @@
-"""Looks at an open class with the quick part of its verification, and lends an administrator's hand.
+"""Runs the quick part of the verification on an open class, and commands with an administrator's login.
 
-The browsers and the scan of all ports stay out: they look at the same faults for minutes. Run as a program, out there,
-this file does the looking (`check`) and what an administrator does (`admin`).
+Browsers and the scan of all ports are left out: they would find the same faults, but take minutes. As a program on the outside
+network, this file runs the verification (`check`) or an administrator's command (`admin`).
 """
 
 import json
@@ -18,25 +18,28 @@ AREAS = ("every", "front", "media", "outside/test_page.py")
 WITHOUT = frozenset({"inside"})
 
 
-def look(inventory: Path, env: dict[str, str] | None = None) -> dict[str, str]:
-    """Return the outcome of every test by its name; `env` goes before the member's own variables."""
-    found: dict[str, str] = json.loads(_outside("check", inventory, env=env).stdout.splitlines()[-1])
+def outcomes(inventory: Path, env: dict[str, str] | None = None) -> dict[str, str]:
+    """Run the quick check on the outside network; return the outcome of every test by its name.
+
+    `env` precedes the member's own variables.
+    """
+    found: dict[str, str] = json.loads(_run_outside("check", inventory, env=env).stdout.splitlines()[-1])
     assert len(found) > 40
     return found
 
 
-def administer(inventory: Path, machine: str, command: str) -> None:
+def run_as_admin(inventory: Path, machine: str, command: str) -> None:
     """Run a shell command as root on a machine, with an administrator's login."""
-    _outside("admin", inventory, machine, command)
+    _run_outside("admin", inventory, machine, command)
 
 
-def red(outcomes: dict[str, str]) -> set[str]:
-    """Return the tests that failed."""
-    return {test for test, outcome in outcomes.items() if outcome == "failed"}
+def failed(found: dict[str, str]) -> set[str]:
+    """Return the names of the failed tests."""
+    return {test for test, outcome in found.items() if outcome == "failed"}
 
 
-def _outside(*words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run this file as a program, as a client out there."""
+def _run_outside(*words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run this file as a program on the outside network."""
     answer = as_client(sys.executable, "-m", "tests.rehearsal.quick_check", *words, env=env)
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
     return answer

@@ -1,4 +1,4 @@
-"""The first administrator of an open class is replaced: in one step refused, in two steps done, and the old key opens nothing."""
+"""Replacing the first administrator of an open class: refused in one step, done in two steps; the old key then opens no account."""
 
 import json
 import socket
@@ -19,17 +19,17 @@ from classroom.verify.deployment import ACCOUNT, Target
 from rehearsal import stack
 from rehearsal.folders import STACK
 from tests.rehearsal.command import as_client
-from tests.rehearsal.quick_check import look, red
-from tests.rehearsal.test_bad_input import changed, nothing_is_lost, up
+from tests.rehearsal.quick_check import failed, outcomes
+from tests.rehearsal.test_bad_input import changed, class_survives, up
 
-__all__ = ["nothing_is_lost"]
+__all__ = ["class_survives"]
 
 FIRST = "rehearsal"
 
 
 @dataclass(frozen=True)
 class Person:
-    """An administrator with a private key of their own."""
+    """An administrator with a private key."""
 
     name: str
     key: Path
@@ -56,7 +56,7 @@ def with_admins(folder: Path, user: Person, *admins: Person) -> "subprocess.Comp
     return up(folder, env={"CLASSROOM_SSH_KEY": str(user.key)}, admins=[person.entry for person in admins])
 
 
-def opens(inventory: Path, user: Person, *accounts: str) -> dict[str, dict[str, bool]]:
+def accounts_opened(inventory: Path, user: Person, *accounts: str) -> dict[str, dict[str, bool]]:
     """Return for each machine which of the accounts accept the user's key."""
     words = (sys.executable, "-m", "tests.rehearsal.test_administrators", inventory, *accounts)
     answer = as_client(*words, env={"CLASSROOM_SSH_KEY": str(user.key)})
@@ -67,8 +67,8 @@ def opens(inventory: Path, user: Person, *accounts: str) -> dict[str, dict[str, 
 
 
 @contextmanager
-def as_it_was(folder: Path, first: Person, second: Person) -> Iterator[None]:
-    """Give the class its first administrator back, in two steps."""
+def restored_administrators(folder: Path, first: Person, second: Person) -> Iterator[None]:
+    """Restore the first administrator of the class afterwards, in two steps."""
     try:
         yield
     finally:
@@ -79,31 +79,33 @@ def as_it_was(folder: Path, first: Person, second: Person) -> Iterator[None]:
 
 @pytest.mark.drill
 def test_the_first_administrator_is_replaced(inventory: Path, tmp_path: Path, first: Person, second: Person) -> None:
-    everybody = (FIRST, second.name, ACCOUNT, IMAGE_ACCOUNT, "root")
-    assert all(found[FIRST] and not found[IMAGE_ACCOUNT] for found in opens(inventory, first, *everybody).values())
-    # At once: refused at preview, with the two steps.
-    with changed(tmp_path, admins=[second.entry]) as words:
-        answer = as_client("pulumi", "preview", "--non-interactive", "--stack", stack.NAME, *words)
-    said = answer.stdout + answer.stderr
-    assert answer.returncode != 0 and f"on the machines ('{FIRST}')" in said and "in two steps" in said, said
-    # In two steps, each begun with the login of whoever is on the machines.
+    accounts = (FIRST, second.name, ACCOUNT, IMAGE_ACCOUNT, "root")
+    assert all(
+        found[FIRST] and not found[IMAGE_ACCOUNT] for found in accounts_opened(inventory, first, *accounts).values()
+    )
+    # In one step: the preview refuses it and names the two steps.
+    with changed(tmp_path, admins=[second.entry]) as options:
+        answer = as_client("pulumi", "preview", "--non-interactive", "--stack", stack.NAME, *options)
+    output = answer.stdout + answer.stderr
+    assert answer.returncode != 0 and f"on the machines ('{FIRST}')" in output and "in two steps" in output, output
+    # In two steps, each with the login of an administrator who is already on the machines.
     answer = with_admins(tmp_path, first, first, second)
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
-    with as_it_was(tmp_path, first, second):
+    with restored_administrators(tmp_path, first, second):
         answer = with_admins(tmp_path, second, second)
         assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
-        for machine, found in opens(inventory, first, *everybody).items():
+        for machine, found in accounts_opened(inventory, first, *accounts).items():
             assert not any(found.values()), (machine, found)
-        for machine, found in opens(inventory, second, *everybody).items():
+        for machine, found in accounts_opened(inventory, second, *accounts).items():
             assert {account for account, accepts in found.items() if accepts} == {second.name, ACCOUNT}, machine
         after = tmp_path / "inventory.json"
         after.write_text(json.dumps(stack.output("inventory")))
-        assert red(look(after, env={"CLASSROOM_SSH_KEY": str(second.key)})) == set()
-    assert red(look(inventory)) == set()
+        assert failed(outcomes(after, env={"CLASSROOM_SSH_KEY": str(second.key)})) == set()
+    assert failed(outcomes(inventory)) == set()
 
 
 def accepts(config: Path, machine: str, account: str) -> bool:
-    """Tell whether an account accepts a login; a server that does not answer, for some seconds after failed ones, is asked again."""
+    """Return whether an account accepts a login; retry while the server refuses connections after failed logins."""
     argv = ["ssh", "-F", str(config), "-o", "ControlPath=none", f"{account}@{machine}", "true"]
     for _ in range(120):
         answer = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -114,17 +116,17 @@ def accepts(config: Path, machine: str, account: str) -> bool:
 
 
 def wait_for_banner(address: str) -> None:
-    """Wait until the SSH server takes connections again: what comes after this test is no failed login."""
+    """Wait until the SSH server accepts connections again, so that the following tests can log in."""
     for _ in range(120):
         with socket.create_connection((address, port_number("ssh")), timeout=5) as connection:
             if connection.recv(8).startswith(b"SSH-"):
                 return
         time.sleep(1)
-    raise AssertionError(f"{address}: its SSH server refuses this address")
+    raise AssertionError(f"{address}: the SSH server still refuses connections from this address")
 
 
 def main(inventory: Path, accounts: list[str]) -> None:
-    """Print as JSON which accounts of each machine accept a login; this runs as a client of the outside."""
+    """Print as JSON which accounts of each machine accept a login; run on the outside network."""
     target = Target.read(inventory)
     with tempfile.TemporaryDirectory() as folder:
         config = target.write_ssh(Path(folder))

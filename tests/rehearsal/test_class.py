@@ -1,4 +1,4 @@
-"""A class opens on the rehearsal's cloud and is proven; what ops teams do with it then."""
+"""A class opens on the rehearsal's cloud and is verified; then come the tasks of an operations team."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from rehearsal.stack import SETTINGS
 from tests.rehearsal.command import REPO, as_client, rehearsal
 
 
-def test_a_class_opens_and_is_proven(opened: str) -> None:
+def test_a_class_opens_and_passes_its_verification(opened: str) -> None:
     assert re.search(r"passed: \d+ of \d+ tests on stack rehearsal", opened)
     assert "teacher" in opened and "https://class.example/" in opened
 
 
-def test_tasks_are_told_as_they_happen(opened_lines: list[tuple[float, str]]) -> None:
-    """The first task's line came before the last one's: nothing was held back until the end."""
+def test_tasks_are_reported_as_they_happen(opened_lines: list[tuple[float, str]]) -> None:
+    """The lines of the tasks are spread over seconds: the output is not buffered until the end."""
     tasks = [
         seconds
         for seconds, line in opened_lines
@@ -33,7 +33,7 @@ def test_no_step_is_silent_for_long(silence: float) -> None:
     assert silence <= 15
 
 
-def test_secrets_are_not_told(opened: str) -> None:
+def test_secrets_are_not_printed_or_stored_in_clear(opened: str) -> None:
     key = (STACK / "class.key").read_text().splitlines()[1]
     assert key not in opened
     state = "".join(p.read_text() for p in (STACK / "state").rglob("*.json"))
@@ -64,7 +64,7 @@ def test_a_preview_after_a_refresh_shows_no_change(opened: str) -> None:
 
 
 def test_a_preview_from_another_clone_shows_no_change(opened: str, tmp_path: Path) -> None:
-    """Nor with another cache, other paths and newer files; and that it is this clone that is asked, a changed role shows."""
+    """Another cache, other paths and newer files do not matter; a changed role in that clone shows that it is really used."""
     clone, cache = tmp_path / "another" / "clone", tmp_path / "cache"
     tracked = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPO, text=True).split("\0")[:-1]
     for name in tracked:
@@ -77,14 +77,14 @@ def test_a_preview_from_another_clone_shows_no_change(opened: str, tmp_path: Pat
         (cache / built).symlink_to(CACHE / built)
     preview = ["pulumi", "preview", "--expect-no-changes", "--stack", "rehearsal"]
 
-    def asked() -> subprocess.CompletedProcess[str]:
+    def run_preview() -> subprocess.CompletedProcess[str]:
         return as_client("env", "-C", clone, f"CLASSROOM_CACHE={cache}", *preview)
 
-    same = asked()
+    same = run_preview()
     assert same.returncode == 0, same.stdout[-3000:] + same.stderr
     role = clone / "ansible" / "roles" / "web" / "tasks" / "main.yml"
     role.write_text(role.read_text() + "# changed\n")
-    other = asked()
+    other = run_preview()
     assert other.returncode != 0
     assert re.search(r"classroom:index:Configure +configure +update", other.stdout), other.stdout[-3000:]
 
@@ -97,8 +97,8 @@ def test_a_forced_run_of_the_roles_changes_nothing(opened: str) -> None:
     assert set(re.findall(r"changed=(\d+)", counts[-1])) == {"0"}, counts[-1]
 
 
-def test_by_hand_without_secrets(opened: str) -> None:
-    """Contributors see what the roles would change, with an inventory that holds no secret."""
+def test_a_check_by_hand_needs_no_secret(opened: str) -> None:
+    """Contributors see what the roles would change, with an inventory without secrets."""
     listed = as_client("ansible/inventory", "--list")
     assert listed.returncode == 0, listed.stderr
     assert "PRIVATE KEY" not in listed.stdout and "classroom_secret" not in listed.stdout
@@ -108,33 +108,32 @@ def test_by_hand_without_secrets(opened: str) -> None:
     assert set(re.findall(r"changed=(\d+)", answer.stdout)) == {"0"}, answer.stdout[-1500:]
 
 
-def test_the_classes_are_shown(opened: str) -> None:
+def test_classes_are_listed_as_json(opened: str) -> None:
     answer = as_client("classroom", "classes", "--stack", "rehearsal", "--json")
     found = json.loads(answer.stdout)
     assert [set(entry) for entry in found] == [{"name", "url", "teacher_code", "pupil_code"}]
 
 
-def test_view_shows_the_class(opened: str, tmp_path: Path) -> None:
+def test_view_saves_a_picture_of_the_class(opened: str, tmp_path: Path) -> None:
     picture = tmp_path / "seen.png"
     answer = rehearsal("view", "--out", picture)
     assert answer.returncode == 0, answer.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_every_test_waits_until_it_is_ended(opened: str) -> None:
-    """`make test` would lose the open class: it ends at once, with status 2, and names what to do."""
+def test_make_test_is_refused_while_a_rehearsal_is_open(opened: str) -> None:
+    """`make test` would lose the open class: it ends at once, with status 2, and names the fix."""
     begin = time.monotonic()
     answer = subprocess.run(["make", "test"], cwd=REPO, capture_output=True, text=True, check=False)
     assert time.monotonic() - begin < 5
     assert answer.returncode == 2
-    assert "error: a rehearsal is open; end it first: make rehearsal-down" in answer.stderr
+    assert "error: a rehearsal is open" in answer.stderr and "make rehearsal-down" in answer.stderr
 
 
 def test_a_second_rehearsal_is_refused(opened: str, tmp_path: Path) -> None:
-    """There is room for one on a machine; the message names the other one's place and how to end it."""
+    """A machine can run only one; the message names the state folder of the other one and how to stop it."""
     answer = rehearsal("up", "--cloud-only", env={"CLASSROOM_CACHE": str(tmp_path)})
     assert answer.returncode == 1
-    assert answer.stderr.strip() == (
-        f"error: another rehearsal runs on this machine (its state: {CACHE}/rehearsal): end it with"
-        f" `CLASSROOM_CACHE={CACHE} make rehearsal-down`"
-    )
+    (line,) = answer.stderr.strip().splitlines()
+    assert line.startswith("error: another rehearsal runs on this machine"), line
+    assert f"{CACHE}/rehearsal" in line and f"`CLASSROOM_CACHE={CACHE} make rehearsal-down`" in line, line

@@ -1,4 +1,4 @@
-"""A plain project member's server on the rehearsal's cloud."""
+"""A server of an ordinary project member on the rehearsal's cloud."""
 
 import json
 import subprocess
@@ -24,27 +24,27 @@ def server(cloud: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def test_it_is_made_by_a_plain_member(server: dict[str, Any]) -> None:
+def test_an_ordinary_member_creates_the_server(server: dict[str, Any]) -> None:
     assert server["roles"] == ["member", "reader"]
     assert server["status"] == "ACTIVE"
 
 
-def test_login_with_the_host_key_from_the_console(server: dict[str, Any]) -> None:
+def test_login_requires_the_host_key_from_the_console(server: dict[str, Any]) -> None:
     assert server["keys"] == 1
     assert server["hostname"] == server["name"], server["ssh_error"]
     assert server["wrong_key"] == [255, True]
 
 
-def test_login_over_ipv6(server: dict[str, Any]) -> None:
+def test_login_works_over_ipv6(server: dict[str, Any]) -> None:
     assert server["hostname_over_ipv6"] == server["name"], server["ssh_error"]
 
 
-def test_it_is_the_whole_guest_system(server: dict[str, Any]) -> None:
+def test_the_guest_is_a_complete_system(server: dict[str, Any]) -> None:
     assert server["release"] == guest.NAME.lower()
     assert server["system"] == ["running", "0"]
 
 
-def test_packages_come_through_the_outside(server: dict[str, Any]) -> None:
+def test_packages_come_through_the_package_proxy(server: dict[str, Any]) -> None:
     status, candidate, errors = server["apt"]
     assert status == 0, errors
     assert candidate.startswith("Candidate: 1."), candidate
@@ -55,16 +55,16 @@ def test_security_groups_are_enforced(server: dict[str, Any], family: str) -> No
     assert server["ports"][family] == ["open", "refused", "silent"]
 
 
-def test_it_is_gone_afterwards(server: dict[str, Any]) -> None:
+def test_the_server_is_deleted_afterwards(server: dict[str, Any]) -> None:
     assert server["left"] == []
 
 
-def test_exec_passes_the_status(cloud: dict[str, str]) -> None:
+def test_exec_returns_the_status_of_its_command(cloud: dict[str, str]) -> None:
     assert rehearsal("exec", "--", "sh", "-c", "exit 37").returncode == 37
     assert rehearsal("exec", "--", "sh", "-c", "kill -9 $$").returncode == 137
 
 
-def test_exec_passes_signals(cloud: dict[str, str]) -> None:
+def test_exec_forwards_signals(cloud: dict[str, str]) -> None:
     script = "trap 'exit 9' TERM; echo ready; sleep 60 & wait"
     process = subprocess.Popen([CLASSROOM, "rehearsal", "exec", "--", "sh", "-c", script], stdout=subprocess.PIPE)
     assert process.stdout and process.stdout.readline() == b"ready\n"
@@ -72,7 +72,7 @@ def test_exec_passes_signals(cloud: dict[str, str]) -> None:
     assert process.wait(20) == 9
 
 
-def test_exec_killed_ends_its_command(cloud: dict[str, str]) -> None:
+def test_a_killed_exec_ends_its_command(cloud: dict[str, str]) -> None:
     script = "echo ready; exec sleep 86399"
     process = subprocess.Popen([CLASSROOM, "rehearsal", "exec", "--", "sh", "-c", script], stdout=subprocess.PIPE)
     assert process.stdout and process.stdout.readline() == b"ready\n"
@@ -83,13 +83,13 @@ def test_exec_killed_ends_its_command(cloud: dict[str, str]) -> None:
     assert "sleep 86399" not in listing.splitlines()
 
 
-def test_there_is_no_way_out(cloud: dict[str, str]) -> None:
+def test_clients_cannot_reach_the_internet(cloud: dict[str, str]) -> None:
     assert rehearsal("exec", "--", "getent", "ahosts", "www.debian.org").returncode == 2
     answer = rehearsal("exec", "--", "bash", "-c", "exec 3<>/dev/tcp/198.18.0.1/80")
     assert "Network is unreachable" in answer.stderr
 
 
-def test_a_client_may_make_clients_of_its_own(cloud: dict[str, str]) -> None:
+def test_a_client_may_create_network_namespaces(cloud: dict[str, str]) -> None:
     script = (
         "ip netns add nested && ip link add to-nested type veth peer name eth0 netns nested"
         " && ip netns exec nested nft add table inet own && ip netns exec nested nft list tables;"
@@ -99,7 +99,7 @@ def test_a_client_may_make_clients_of_its_own(cloud: dict[str, str]) -> None:
     assert answer.stdout.strip() == "table inet own", answer.stderr
 
 
-def test_the_daemons_run(cloud: dict[str, str]) -> None:
+def test_all_daemons_run(cloud: dict[str, str]) -> None:
     answer = rehearsal("status", "--json")
     daemons = json.loads(answer.stdout)["daemons"]
     assert len(daemons) >= 18

@@ -1,4 +1,4 @@
-"""A class that is stopped comes back; one that is destroyed leaves nothing on the cloud, and a rehearsal nothing here."""
+"""A stopped class starts again; a destroyed class leaves nothing on the cloud, and a rehearsal nothing on the machine."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ from tests.rehearsal.command import CLASSROOM, REPO, as_client, count, rehearsal
 from tests.rehearsal.machine import left_over
 
 
-def test_a_stop_keeps_the_class(opened: str, before: dict[str, set[str]]) -> None:
-    """After `down` nothing runs; after `up` the machines are back, and the class answers as before."""
+def test_a_stopped_class_starts_again(opened: str, before: dict[str, set[str]]) -> None:
+    """After `down` nothing runs; after `up` the machines run again and the class answers."""
     assert rehearsal("down").returncode == 0
     assert left_over(before) == {}
     answer = rehearsal("up", "--cloud-only")
@@ -23,8 +23,8 @@ def test_a_stop_keeps_the_class(opened: str, before: dict[str, set[str]]) -> Non
     assert '"ok"' in page
 
 
-def test_rules_go_with_their_group(opened: str) -> None:
-    """The cloud is not asked for each of them when all goes."""
+def test_rules_are_deleted_with_their_security_group(opened: str) -> None:
+    """`pulumi destroy` need not send a request for each rule."""
     answer = as_client("pulumi", "stack", "export", "--stack", "rehearsal")
     resources = json.loads(answer.stdout)["deployment"]["resources"]
     rules = [one for one in resources if ":Access$" in one["urn"] and one["type"].endswith(":SecGroupRule")]
@@ -46,11 +46,11 @@ def test_down_leaves_nothing_on_the_machine(opened: str, before: dict[str, set[s
     assert left_over(before) == {}
 
 
-def test_every_test_may_run_again(before: dict[str, set[str]]) -> None:
-    assert subprocess.run(["make", "closed"], cwd=REPO, capture_output=True, check=False).returncode == 0
+def test_make_test_is_allowed_again(before: dict[str, set[str]]) -> None:
+    assert subprocess.run(["make", "no-open-rehearsal"], cwd=REPO, capture_output=True, check=False).returncode == 0
 
 
-def test_a_rehearsal_killed_half_way_leaves_nothing(before: dict[str, set[str]]) -> None:
+def test_a_rehearsal_that_is_killed_during_its_start_leaves_nothing(before: dict[str, set[str]]) -> None:
     process = subprocess.Popen(
         [CLASSROOM, "rehearsal", "up", "--cloud-only"], cwd=REPO, stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Faults made by hand on the hosts of an open class: each turns exactly its own tests red, and nothing else."""
+"""Faults injected on the hosts of an open class: each makes exactly its own tests fail."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import port_number
 from classroom.verify.deployment import Group, Target
-from tests.rehearsal.quick_check import administer, look, red
+from tests.rehearsal.quick_check import failed, outcomes, run_as_admin
 
 OWN_CERTIFICATE = """
 mkdir -p /root/fault && cp -p /etc/classroom/tls/fullchain.pem /etc/classroom/secrets/tls.key /root/fault/
@@ -27,15 +27,15 @@ rm -r /root/fault && systemctl reload nginx
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done as root on the first machine of a group, how it is undone, and the tests that have to be red.
+    """Shell scripts that inject and revert a fault as root on the first machine of a group, and the tests that must fail.
 
-    `{m}` stands for the machine's name, `{domain}` for the class's.
+    `{m}` is replaced by the machine's name, `{domain}` by the class's domain.
     """
 
     group: Group
-    do: str
-    undo: str
-    red: frozenset[str]
+    inject: str
+    revert: str
+    failing: frozenset[str]
 
 
 FAULTS = {
@@ -48,9 +48,9 @@ FAULTS = {
             {
                 "every/test_exactly_these_ports_listen[{m}]",
                 "front/test_service_of_the_front_runs[{m}-portal]",
-                "front/test_services_of_the_front_are_no_root[{m}]",
+                "front/test_services_of_the_front_do_not_run_as_root[{m}]",
                 "outside/test_the_portal_answers",
-                "outside/test_a_wrong_code_opens_nothing",
+                "outside/test_a_wrong_code_is_refused",
                 "outside/test_a_bad_name_is_refused",
             }
         ),
@@ -66,16 +66,16 @@ FAULTS = {
         "media",
         "nft insert rule inet classroom ingress tcp dport 8022 accept",
         "systemctl reload nftables",
-        frozenset({"every/test_the_firewall_is_exactly_the_tables[{m}]"}),
+        frozenset({"every/test_the_firewall_has_exactly_the_declared_rules[{m}]"}),
     ),
-    "something more listens": Fault(
+    "an undeclared program listens": Fault(
         "media",
         "systemd-run --quiet --collect --uid=nobody --unit=fault-listener python3 -m http.server 8022;"
         " for n in $(seq 50); do ss -Hltn sport = :8022 | grep -q . && exit 0; sleep 0.2; done; exit 1",
         "systemctl stop fault-listener",
         frozenset({"every/test_exactly_these_ports_listen[{m}]"}),
     ),
-    "the certificate's key is readable for all": Fault(
+    "the certificate's key is world-readable": Fault(
         "front",
         "chmod 0644 /etc/classroom/secrets/tls.key",
         "chmod 0640 /etc/classroom/secrets/tls.key",
@@ -87,32 +87,32 @@ FAULTS = {
         GIVEN_CERTIFICATE,
         frozenset(
             {
-                "front/test_certificate_is_the_given_one_and_in_date[{m}]",
-                "outside/test_the_certificate_that_is_served_is_the_given_one[4]",
-                "outside/test_the_certificate_that_is_served_is_the_given_one[6]",
+                "front/test_the_certificate_is_the_configured_one_and_valid[{m}]",
+                "outside/test_the_served_certificate_is_the_configured_one[4]",
+                "outside/test_the_served_certificate_is_the_configured_one[6]",
                 "outside/test_the_page_is_served_with_a_strict_policy",
                 "outside/test_the_portal_answers",
-                "outside/test_a_wrong_code_opens_nothing",
+                "outside/test_a_wrong_code_is_refused",
                 "outside/test_a_bad_name_is_refused",
             }
         ),
     ),
-    "the verifier's sudo is widened": Fault(
+    "the verifier has more sudo rights": Fault(
         "front",
         "umask 0337; echo 'verifier ALL=(root) NOPASSWD: /usr/bin/cat /etc/shadow' > /etc/sudoers.d/fault",
         "rm /etc/sudoers.d/fault",
         frozenset(
             {
-                "every/test_the_verifier_may_do_exactly_what_is_listed[{m}]",
+                "every/test_the_verifier_has_exactly_the_listed_rights[{m}]",
                 "every/test_sudo_rights_are_exactly_these[{m}]",
             }
         ),
     ),
-    "SSH takes passwords": Fault(
+    "SSH accepts passwords": Fault(
         "media",
         "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-fault.conf",
         "rm /etc/ssh/sshd_config.d/00-fault.conf",
-        frozenset({"every/test_ssh_takes_keys_only[{m}]"}),
+        frozenset({"every/test_ssh_accepts_only_keys[{m}]"}),
     ),
     "the image's account gets its shell and groups back": Fault(
         "front",
@@ -120,21 +120,26 @@ FAULTS = {
         f"usermod --shell /usr/sbin/nologin --groups '' {IMAGE_ACCOUNT}",
         frozenset(
             {
-                "every/test_accounts_that_can_log_in[{m}]",
-                "every/test_accounts_with_an_ordinary_number[{m}]",
-                "every/test_groups_that_give_rights[{m}]",
+                "every/test_only_declared_accounts_can_log_in[{m}]",
+                "every/test_ordinary_accounts_are_only_the_declared_ones[{m}]",
+                "every/test_only_administrators_are_in_privileged_groups[{m}]",
             }
         ),
     ),
-    "an account more is in the administrators' group": Fault(
+    "an undeclared account is in the administrators' group": Fault(
         "media",
         "useradd --shell /usr/sbin/nologin --groups classroom-admins mallory",
         "userdel mallory",
-        frozenset({"every/test_accounts_with_an_ordinary_number[{m}]", "every/test_groups_that_give_rights[{m}]"}),
+        frozenset(
+            {
+                "every/test_ordinary_accounts_are_only_the_declared_ones[{m}]",
+                "every/test_only_administrators_are_in_privileged_groups[{m}]",
+            }
+        ),
     ),
     "a home folder has a key": Fault(
         "media",
-        "install -d -m 700 /root/.ssh; echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA somebody' > /root/.ssh/authorized_keys",
+        "install -d -m 700 /root/.ssh; echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA mallory' > /root/.ssh/authorized_keys",
         "rm /root/.ssh/authorized_keys",
         frozenset({"every/test_no_home_folder_has_keys[{m}]"}),
     ),
@@ -142,63 +147,63 @@ FAULTS = {
         "media",
         "echo 'AuthorizedKeysFile .ssh/authorized_keys' > /etc/ssh/sshd_config.d/00-fault.conf",
         "rm /etc/ssh/sshd_config.d/00-fault.conf",
-        frozenset({"every/test_ssh_takes_keys_only[{m}]"}),
+        frozenset({"every/test_ssh_accepts_only_keys[{m}]"}),
     ),
-    "a stranger has a key": Fault(
+    "an unknown key opens an account": Fault(
         "media",
-        "echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA stranger' > /etc/ssh/authorized_keys.d/stranger",
-        "rm /etc/ssh/authorized_keys.d/stranger",
-        frozenset({"every/test_keys_that_open_accounts[{m}]"}),
+        "echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA unknown' > /etc/ssh/authorized_keys.d/unknown",
+        "rm /etc/ssh/authorized_keys.d/unknown",
+        frozenset({"every/test_only_administrators_keys_open_accounts[{m}]"}),
     ),
 }
 
 
-class Eyes:
-    """Looks at the class; what was seen after one fault is what is there before the next."""
+class QuickCheck:
+    """Runs the quick check; the outcomes after one fault are those before the next."""
 
     def __init__(self, inventory: Path) -> None:
         self._inventory = inventory
         self.last: dict[str, str] | None = None
 
-    def look(self) -> dict[str, str]:
-        """Return the outcome of every test, looked at anew."""
-        self.last = look(self._inventory)
+    def run(self) -> dict[str, str]:
+        """Run all tests again; return their outcomes by name."""
+        self.last = outcomes(self._inventory)
         return self.last
 
 
 @pytest.fixture(scope="module")
-def eyes(inventory: Path) -> Eyes:
-    return Eyes(inventory)
+def quick_check(inventory: Path) -> QuickCheck:
+    return QuickCheck(inventory)
 
 
 ALWAYS = frozenset(
     {
         "the portal is stopped",
         "a port is opened",
-        "the certificate's key is readable for all",
+        "the certificate's key is world-readable",
         "the certificate is swapped",
-        "the verifier's sudo is widened",
+        "the verifier has more sudo rights",
     }
 )
-"""The other faults are drills: each takes half a minute, as everything is looked at twice."""
+"""The other faults are drills: each takes half a minute, as the quick check runs twice."""
 
 
 @pytest.mark.parametrize(
     "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.drill) for name in FAULTS]
 )
-def test_a_fault_turns_exactly_its_tests_red(name: str, inventory: Path, eyes: Eyes) -> None:
+def test_a_fault_makes_exactly_its_tests_fail(name: str, inventory: Path, quick_check: QuickCheck) -> None:
     fault, target = FAULTS[name], Target.read(inventory)
     machine = target.group(fault.group)[0].name
-    expected = {test.format(m=machine) for test in fault.red}
-    before = eyes.last or eyes.look()
-    assert red(before) == set()
+    expected = {test.format(m=machine) for test in fault.failing}
+    before = quick_check.last or quick_check.run()
+    assert failed(before) == set()
     assert expected <= before.keys()
-    administer(inventory, machine, fault.do.format(domain=target.domain))
+    run_as_admin(inventory, machine, fault.inject.format(domain=target.domain))
     try:
-        during = eyes.look()
+        during = quick_check.run()
     finally:
-        administer(inventory, machine, fault.undo)
-    assert red(during) == expected
-    after = eyes.look()
-    assert red(after) == set()
+        run_as_admin(inventory, machine, fault.revert)
+    assert failed(during) == expected
+    after = quick_check.run()
+    assert failed(after) == set()
     assert after.keys() == before.keys()

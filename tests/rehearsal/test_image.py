@@ -1,4 +1,4 @@
-"""The guest image is plain Debian 13: the packages and boot files of its manifest, and nothing of the classroom."""
+"""The guest image is plain Debian 13: packages and boot files of its manifest, without anything of the classroom."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ from rehearsal.folders import HERE
 from rehearsal.rootfs import guest_manifest, guest_root
 from tests.rehearsal.command import rehearsal
 
-PLACES = (
+FOLDERS = (
     "etc/apt",
     "etc/cloud",
     "etc/cron.d",
@@ -23,7 +23,7 @@ PLACES = (
     "usr/bin",
     "usr/sbin",
 )
-"""Where somebody who adds something would put it: no file here comes from anywhere but packages and manifest."""
+"""Folders in which every file must come from a package or the manifest."""
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +31,19 @@ def root(cloud: dict[str, str]) -> Path:
     return guest_root()
 
 
-def said(root: Path, *argv: str) -> list[str]:
+def output_lines(root: Path, *argv: str) -> list[str]:
     return subprocess.run(["chroot", root, *argv], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def names(relation: str) -> set[str]:
-    """Return the package names in a relation field, alternatives included."""
+    """Return the package names in a dependency field, including alternatives."""
     return {word.split()[0].partition(":")[0] for word in relation.replace("|", ",").split(",") if word.strip()}
 
 
-def test_packages_are_the_manifests_and_what_they_need(root: Path) -> None:
-    """Every package is the manifest's or the smallest system's, or one of these needs it."""
+def test_packages_are_the_manifests_and_their_dependencies(root: Path) -> None:
+    """Every package is in the manifest, in the minimal system, or a dependency of these."""
     form = "${Package}\t${Essential} ${Priority}\t${Pre-Depends}, ${Depends}\t${Provides}\n"
-    rows = [line.split("\t") for line in said(root, "dpkg-query", "-W", "-f", form)]
+    rows = [line.split("\t") for line in output_lines(root, "dpkg-query", "-W", "-f", form)]
     needs = {name: names(relation) for name, _, relation, _ in rows}
     provided = {name: {name, *names(provides)} for name, _, _, provides in rows}
     wanted = set(guest_manifest()["packages"])
@@ -54,7 +54,7 @@ def test_packages_are_the_manifests_and_what_they_need(root: Path) -> None:
     assert set(needs) - explained == set()
 
 
-def test_files_are_the_packages_and_the_manifests(root: Path) -> None:
+def test_files_come_from_packages_or_the_manifest(root: Path) -> None:
     manifest = guest_manifest()
     for name, mode in manifest["files"].items():
         path = root / name.removeprefix("/")
@@ -65,23 +65,23 @@ def test_files_are_the_packages_and_the_manifests(root: Path) -> None:
     owned = {line for path in (root / "var/lib/dpkg/info").glob("*.list") for line in path.read_text().splitlines()}
     unowned = {
         f"/{path.relative_to(root)}"
-        for folder in PLACES
+        for folder in FOLDERS
         for path in (root / folder).rglob("*")
         if path.is_file() and not path.is_symlink()
     } - owned
-    known = {"/usr/sbin/init", "/usr/sbin/init.systemd", "/root/.bashrc", "/root/.profile"}  # diverted; of base-files
+    known = {"/usr/sbin/init", "/usr/sbin/init.systemd", "/root/.bashrc", "/root/.profile"}  # diverted; from base-files
     left = unowned - known - set(manifest["files"])
     assert left == set()
 
 
-def test_nothing_of_the_classroom_is_in_it(root: Path) -> None:
+def test_the_image_contains_nothing_of_the_classroom(root: Path) -> None:
     words = ("classroom", "livekit", "valkey", "nginx", "unbound")
     found = [str(p) for p in root.rglob("*") if any(word in p.name.lower() for word in words)]
     assert found == []
 
 
-def test_a_machine_starts_with_exactly_it(cloud: dict[str, str]) -> None:
-    """What Glance hands out is the image that was compared."""
+def test_the_cloud_offers_exactly_this_image(cloud: dict[str, str]) -> None:
+    """Glance serves the image that the other tests inspect."""
     answer = rehearsal(
         "exec",
         "--",

@@ -1,4 +1,4 @@
-"""Hosts for the role tests, each set in a network of its own, gone when its tests are over."""
+"""Fixtures that start hosts for the role tests: each fleet has its own network and is removed after its tests."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tests.roles.fleet import Fleet
 
 @pytest.fixture(scope="module")
 def fleet_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Fleet]]:
-    """Start a fleet of hosts by name; the module's tests are in its network from then on."""
+    """Return a function that starts a fleet of named hosts and moves the module's tests into its network."""
     with ExitStack() as stack:
 
         def start(*names: str) -> Fleet:
@@ -31,7 +31,7 @@ def fleet_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Fleet]]:
 
 @pytest.fixture(scope="session")
 def login() -> Callable[..., Any]:
-    """Return Testinfra's view of a host of a fleet, as root unless a `user` is given."""
+    """Return a function that gives a Testinfra host for a host of a fleet, as root unless a `user` is given."""
 
     def host(fleet: Fleet, name: str, user: str = "") -> Any:
         found = testinfra.get_host(

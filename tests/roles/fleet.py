@@ -1,8 +1,8 @@
-"""Hosts of the guest system under systemd-nspawn, in namespaces of their own: up in seconds, gone without a trace.
+"""Runs hosts of the guest system under systemd-nspawn, in their own namespaces: started in seconds, removed completely.
 
-A fleet is a handful of hosts on one bridge with documentation addresses and no way out; what is outside stands there too.
-Each host is the guest image's root file system under an overlay. `python -m tests.roles.fleet STATE` is the fleet's
-supervisor; everything else is its child and ends with it.
+A fleet is a set of hosts on one bridge, with documentation addresses and no route to the internet; the services that they use
+are on the same bridge. Each host is an overlay on the guest image's root file system. `python -m tests.roles.fleet STATE` is the
+fleet's supervisor; all other processes are its children and end with it.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ from tests.roles import outside, packages
 
 STATES = CACHE / "roles"
 GROUP = "classroom-roles-"
-"""Each fleet has control groups of this name, with its own after it."""
-CLIENT4, CLIENT6 = "198.51.100.7", "2001:db8:c::7"  # participants of a class come from here
+"""Prefix of a fleet's control groups, followed by its name."""
+CLIENT4, CLIENT6 = "198.51.100.7", "2001:db8:c::7"  # addresses of a class's participants
 ADMINISTRATOR = "ada"
-"""The plays' first administrator, whose key is the image's account's too."""
+"""First administrator of the plays; has the same key as the image's account."""
 OUTSIDE = sorted({a for both in outside.NAMES.values() for a in both} | {outside.DNS4, outside.DNS6})
 BOOT_SECONDS = 60
 
@@ -47,20 +47,20 @@ class Host:
 
 
 def _roots() -> tuple[Path, Path]:
-    """Return the tools root, which has systemd-nspawn, and the guest's root file system; both are built if missing."""
-    from rehearsal import rootfs as roots
+    """Return the tools root, which contains systemd-nspawn, and the guest's root file system; build them if missing."""
+    from rehearsal import rootfs
 
-    return roots.build_tools(), roots.build_guest().parent / "rootfs"
+    return rootfs.build_tools(), rootfs.build_guest().parent / "rootfs"
 
 
 class Fleet:
-    """Hosts by name, their SSH settings, and a way into their network."""
+    """Hosts by name, their SSH settings, and access to their network."""
 
     def __init__(self, name: str) -> None:
-        """Name a fleet, running or not; its state stands below the cache."""
+        """Create the object for a fleet, running or not; its state is below the cache."""
         self.state = STATES / name
         self.ssh_config = self.state / "ssh_config"
-        # Sockets have short paths only, and the cache may stand anywhere.
+        # Socket paths must be short, and the path of the cache may be long.
         self.sockets = Path("/run/classroom-roles") / sha256(str(self.state).encode()).hexdigest()[:8]
         self._locked: set[str] = set()
 
@@ -71,7 +71,7 @@ class Fleet:
         return {h["name"]: Host(**h) for h in json.loads(spec.read_text())} if spec.exists() else {}
 
     def pid(self) -> int:
-        """Return the process in whose namespaces the hosts are, or 0 if the fleet is not up."""
+        """Return the PID of the first process in the fleet's namespaces, or 0 if the fleet is not running."""
         try:
             supervisor, inner = map(int, (self.state / "pid").read_text().split())
             command = Path(f"/proc/{supervisor}/cmdline").read_bytes()
@@ -80,12 +80,12 @@ class Fleet:
         return inner if str(self.state).encode() in command else 0
 
     def start(self, names: Sequence[str]) -> None:
-        """Start a fleet of the hosts `names` and wait until each can be logged in to.
+        """Start the hosts `names` and wait until SSH answers on each.
 
-        ClassroomError says what failed; then nothing is left running.
+        Raises ClassroomError with the reason if a host does not start, and stops the fleet.
         """
         if os.geteuid() != 0:
-            raise ClassroomError("hosts for role tests need root (systemd-nspawn, namespaces): run this as root")
+            raise ClassroomError("role tests create systemd-nspawn hosts and namespaces: run them as root")
         self.stop()
         tools, guest = _roots()
         self.state.mkdir(parents=True)
@@ -125,11 +125,11 @@ class Fleet:
             if process.poll() is not None or time.monotonic() > deadline:
                 tail = (self.state / "log").read_text(errors="replace")[-2000:]
                 self.stop()
-                raise ClassroomError(f"the hosts {', '.join(names)} did not come up within {BOOT_SECONDS} s:\n{tail}")
+                raise ClassroomError(f"the hosts {', '.join(names)} did not start within {BOOT_SECONDS} s:\n{tail}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End the fleet, if it is up, and drop its state; nothing of it stays."""
+        """Stop the fleet if it is running, and delete its state."""
         for control in self.sockets.glob("*"):
             subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={control}", "host"], capture_output=True)
         with contextlib.suppress(OSError, ValueError):
@@ -150,9 +150,9 @@ class Fleet:
                 folder.rmdir()
 
     def account(self, name: str) -> str:
-        """Return the account with all rights on a host: the image's, or the first administrator once that is locked.
+        """Return the account with sudo on a host: the image's, or the first administrator after the former is locked.
 
-        The caller is in the fleet's network.
+        The caller must be in the fleet's network.
         """
         if name not in self._locked and not _logs_in(self.ssh_config, name):
             self._locked.add(name)
@@ -160,9 +160,8 @@ class Fleet:
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
-        """Be in the hosts' network while the context lasts: this thread, and the processes that it starts."""
-        home = os.getpid()
-        before = os.open(f"/proc/{home}/ns/net", os.O_RDONLY)
+        """Move this thread, and the processes that it starts, into the hosts' network for the duration of the context."""
+        before = os.open(f"/proc/{os.getpid()}/ns/net", os.O_RDONLY)
         packages.enter_network(self.pid())
         try:
             yield
@@ -181,7 +180,7 @@ def _run(*argv: object) -> None:
 
 
 def _prepare(root: Path, host: Host, state: Path) -> None:
-    """Do what the cloud and cloud-init do on a real machine: addresses, name, the first login and its key, host key."""
+    """Configure a host as the cloud and cloud-init would: addresses, name, first login with its key, host key."""
     network = root / "etc/systemd/network/00-fleet.network"
     network.write_text(
         f"[Match]\nName=host0\n[Network]\nAddress={host.address4}/24\nAddress={host.address6}/64\nDNS={outside.DNS4}\n"
@@ -207,7 +206,7 @@ def _prepare(root: Path, host: Host, state: Path) -> None:
 
 
 def _join_cgroup(name: str, host: str) -> None:
-    """Move this process to a group of its own in every hierarchy that systemd-nspawn writes to."""
+    """Move this process into a new control group in every hierarchy that systemd-nspawn writes to."""
     for hierarchy in ("unified", "systemd", "."):
         top = CGROUPS / hierarchy
         if (top / "cgroup.procs").exists():
@@ -217,7 +216,7 @@ def _join_cgroup(name: str, host: str) -> None:
 
 
 def _inner(state: Path) -> None:
-    """Be the first process of the fleet's namespaces: mounts, bridge, hosts; then wait for their end."""
+    """Run as the first process of the fleet's namespaces: create mounts, bridge and hosts, then wait for their end."""
     spec = json.loads((state / "roots.json").read_text())
     tools, guest = Path(spec["tools"]), Path(spec["guest"])
     hosts = list(Fleet(state.name).hosts.values())
@@ -236,7 +235,7 @@ def _inner(state: Path) -> None:
         _run("mount", "--rbind", f"/{name}", tools / name)
     for name in ("run", "mnt", "tmp"):
         _run("mount", "-t", "tmpfs", "tmpfs", tools / name)
-    # systemd-nspawn makes the addresses of its cards from the machine's id.
+    # systemd-nspawn derives MAC addresses from the machine ID.
     (state / "machine-id").write_text("5" * 32 + "\n")
     _run("mount", "--bind", state / "machine-id", tools / "etc/machine-id")
     processes = []
@@ -261,7 +260,7 @@ def _inner(state: Path) -> None:
         options += ["--timezone=off", "--link-journal=no", f"--machine={host.name}", f"--directory=/mnt/{host.name}"]
         inside = 'cd "$0" && pivot_root . . && umount -l . && exec systemd-nspawn "$@"'
         process = subprocess.Popen(
-            # Not chroot: in what is made below one, the kernel refuses user namespaces, which services ask for.
+            # Not chroot: the kernel refuses user namespaces, which services need, to processes below a chroot.
             ["unshare", "--mount", "sh", "-c", inside, str(tools), *options],
             env={"PATH": SYSTEM_PROGRAMS, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             stdin=subprocess.DEVNULL,
@@ -273,8 +272,11 @@ def _inner(state: Path) -> None:
     waiting = list(hosts)
     while waiting:
         if any(p.poll() is not None for p in processes):
-            sys.exit("a host ended: " + "".join((state / f"{h.name}.log").read_text()[-500:] for h in hosts))
-        waiting = [h for h in waiting if not _answers(h.address4)]
+            sys.exit(
+                "a host stopped during its start: "
+                + "".join((state / f"{h.name}.log").read_text()[-500:] for h in hosts)
+            )
+        waiting = [h for h in waiting if not _ssh_answers(h.address4)]
         time.sleep(0.05)
     (state / "ready").touch()
     while True:
@@ -284,7 +286,7 @@ def _inner(state: Path) -> None:
             return
 
 
-def _answers(address: str) -> bool:
+def _ssh_answers(address: str) -> bool:
     try:
         with socket.create_connection((address, port_number("ssh")), timeout=0.5) as connection:
             connection.settimeout(2)
@@ -294,14 +296,14 @@ def _answers(address: str) -> bool:
 
 
 def _supervise(state: Path) -> None:
-    """Start the namespaces, serve packages to them, and end them with this process."""
+    """Start the namespaces, serve packages and DNS to them, and stop them when this process ends."""
 
-    def dying(*_: object) -> None:
+    def terminate(*_: object) -> None:
         raise SystemExit(0)
 
-    signal.signal(signal.SIGTERM, dying)
+    signal.signal(signal.SIGTERM, terminate)
     child = subprocess.Popen(
-        # The last process to hold the namespaces is the first one in them, and it dies with its parent.
+        # The first process keeps the namespaces alive, and is killed together with its parent.
         [
             *["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL"],
             *sys.orig_argv,
@@ -313,11 +315,11 @@ def _supervise(state: Path) -> None:
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
         while not (inner := children.read_text().split()) or not (state / "network").exists():
             if child.poll() is not None:
-                raise ClassroomError("the namespaces of the fleet could not be made")
+                raise ClassroomError("unshare failed to create the fleet's namespaces: see the log above")
             time.sleep(0.02)
         mirror = (outside.MIRROR4, outside.MIRROR6)
         packages.serve(int(inner[0]), mirror, outside.MIRROR_PORT, CACHE / "packages" / "roles")
-        outside.serve(int(inner[0]), state / "asked")
+        outside.serve(int(inner[0]), state / "queries")
         (state / "pid").write_text(f"{os.getpid()} {inner[0]}")
         child.wait()
     finally:

@@ -1,4 +1,4 @@
-"""One kept host on which to try a role: `python -m tests.roles.host run ROLE | down`."""
+"""Runs roles on a persistent host: `python -m tests.roles.host run ROLE | shell | down`."""
 
 import subprocess
 import sys
@@ -8,31 +8,31 @@ from classroom.common.errors import ClassroomError, WrongUseError
 from tests.roles.fleet import STATES, Fleet
 from tests.roles.play import ANSIBLE, Play
 
-KEPT = "kept"
+PERSISTENT = "persistent"
 USE = "python -m tests.roles.host run ROLE [check] | shell [COMMAND…] | down"
 
 
 def run(role: str, check: bool = False) -> int:
-    """Run `role` on the kept host, started if need be, and return Ansible's status."""
+    """Run `role` on the persistent host, start the host if needed, and return Ansible's status."""
     roles = sorted(p.name for p in (ANSIBLE / "roles").iterdir())
     if role not in [*roles, "site"]:
-        raise WrongUseError(f"ROLE: there is no role {role!r}; choose one of {', '.join(roles)}, or site for all")
+        raise WrongUseError(f"ROLE: {role!r} is unknown; choose one of {', '.join(roles)}, or site for all")
     start = time.monotonic()
-    fleet = Fleet(KEPT)
+    fleet = Fleet(PERSISTENT)
     if not fleet.pid():
         fleet.start(["class"])
-        print(f"host: up in {time.monotonic() - start:.1f} s", flush=True)
+        print(f"host: started in {time.monotonic() - start:.1f} s", flush=True)
     done = Play(fleet).run(*([] if role == "site" else [role]), check=check, show=True)
-    print(f"role {role}: {time.monotonic() - start:.0f} s; the host stays until `make role-down`; look at it with")
+    print(f"role {role}: {time.monotonic() - start:.0f} s; the host runs until `make role-down`; log in with")
     print(f"  {sys.executable} -m tests.roles.host shell")
     return done.status
 
 
 def shell(command: list[str]) -> int:
-    """Log in to the kept host, or run `command` there, and return its status."""
-    fleet = Fleet(KEPT)
+    """Log in to the persistent host, or run `command` there, and return its status."""
+    fleet = Fleet(PERSISTENT)
     if not fleet.pid():
-        raise ClassroomError("no host is kept: start one with `make role ROLE=base`")
+        raise ClassroomError("the persistent host is not running: start it with `make role ROLE=base`")
     with fleet.network():
         return subprocess.run(
             ["ssh", "-F", str(fleet.ssh_config), "-l", fleet.account("class"), "class", *command]
@@ -40,14 +40,14 @@ def shell(command: list[str]) -> int:
 
 
 def down() -> int:
-    """Remove the kept host, and hosts that killed test runs left."""
+    """Remove the persistent host, and hosts of test runs that were killed."""
     for state in sorted(STATES.iterdir()) if STATES.exists() else []:
         Fleet(state.name).stop()
     return 0
 
 
 def main(arguments: list[str]) -> int:
-    """Do what `arguments` ask."""
+    """Run the subcommand in `arguments`; WrongUseError if it is unknown."""
     match arguments:
         case ["run", role]:
             return run(role)
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
             return shell(command)
         case ["down"]:
             return down()
-    raise WrongUseError(f"use: {USE}")
+    raise WrongUseError(f"unknown arguments; use: {USE}")
 
 
 if __name__ == "__main__":

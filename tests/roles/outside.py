@@ -1,4 +1,4 @@
-"""What the hosts of a fleet find outside: a resolver and a time server, on documentation addresses."""
+"""Serves DNS and time to the hosts of a fleet, on documentation addresses."""
 
 import concurrent.futures
 import ipaddress
@@ -36,14 +36,14 @@ ENDPOINTS: list[dict[str, Any]] = [
 ]
 
 
-def dns_answer(question: bytes, asked: Callable[[str], None]) -> bytes:
-    """Return the answer to a DNS question for an address of `NAMES`, and that there is no such name for all others."""
+def dns_answer(question: bytes, record_name: Callable[[str], None]) -> bytes:
+    """Return the answer to a DNS query: the addresses in `NAMES`, NXDOMAIN for other names. Call `record_name` with the name."""
     number, place, labels = question[:2], 12, []
     while question[place]:
         labels.append(question[place + 1 : place + 1 + question[place]].decode())
         place += 1 + question[place]
     name, kind = ".".join(labels).lower(), struct.unpack("!H", question[place + 1 : place + 3])[0]
-    asked(name)
+    record_name(name)
     known = [ipaddress.ip_address(a) for a in NAMES.get(name, ())]
     found = [a.packed for a in known if (kind, a.version) in {(1, 4), (28, 6)}]
     records = b"".join(struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(data)) + data for data in found)
@@ -54,10 +54,10 @@ def dns_answer(question: bytes, asked: Callable[[str], None]) -> bytes:
 def serve(pid: int, record: Path) -> None:
     """Serve in the network namespace of process `pid`, in threads that end with this process.
 
-    Each name that the resolver is asked for becomes a line of the file `record`.
+    Each queried name is appended as a line to the file `record`.
     """
 
-    def asked(name: str) -> None:
+    def record_name(name: str) -> None:
         with record.open("a") as out:
             out.write(f"{name}\n")
 
@@ -71,11 +71,11 @@ def serve(pid: int, record: Path) -> None:
             question, client = listening.recvfrom(2048)
             listening.sendto(reply(question), client)
 
-    with concurrent.futures.ThreadPoolExecutor(1) as other:
-        other.submit(enter_network, pid).result()
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        executor.submit(enter_network, pid).result()
         for address in (DNS4, DNS6):
-            held = other.submit(listen, address, 53).result()
-            threading.Thread(target=answer, args=(held, lambda q: dns_answer(q, asked)), daemon=True).start()
+            bound = executor.submit(listen, address, 53).result()
+            threading.Thread(target=answer, args=(bound, lambda q: dns_answer(q, record_name)), daemon=True).start()
         for address in (TIME4, TIME6):
-            held = other.submit(listen, address, 123).result()
-            threading.Thread(target=answer, args=(held, lambda q: time_answer(q, time.time())), daemon=True).start()
+            bound = executor.submit(listen, address, 123).result()
+            threading.Thread(target=answer, args=(bound, lambda q: time_answer(q, time.time())), daemon=True).start()

@@ -1,8 +1,8 @@
-"""A small caching proxy for Debian packages: listens in the hosts' network, asks the mirror from the machine's.
+"""Caching proxy for Debian packages: listens in the hosts' network, fetches from the mirror in the machine's network.
 
-It answers `GET http://MIRROR/path` (as a proxy), `GET /MIRROR/path`, and as a mirror of its own `GET /debian/path` and
-`GET /debian-security/path`. A package that was fetched once is served from
-the cache; an index is asked for anew and served from the cache where the mirror cannot be reached.
+It answers `GET http://MIRROR/path` (as a proxy), `GET /MIRROR/path`, and as a mirror `GET /debian/path` and
+`GET /debian-security/path`. Packages are served from the cache once fetched; indexes are fetched each time, and served from the
+cache only if the mirror cannot be reached.
 """
 
 import concurrent.futures
@@ -24,7 +24,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def enter_network(pid: int) -> None:
-    """Move the calling thread into the network namespace of process `pid`; OSError if that is not possible."""
+    """Move the calling thread into the network namespace of process `pid`; OSError if the kernel refuses."""
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     try:
         enter_namespace(namespace)
@@ -33,7 +33,7 @@ def enter_network(pid: int) -> None:
 
 
 def enter_namespace(namespace: int) -> None:
-    """Move the calling thread into the network namespace that the file descriptor `namespace` stands for."""
+    """Move the calling thread into the network namespace of the file descriptor `namespace`; OSError if the kernel refuses."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(namespace, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
@@ -45,18 +45,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what is fetched stands in apt's own output."""
+        """Log nothing: apt prints what it fetches."""
 
     def do_GET(self) -> None:
-        """Serve one file from the cache, fetched before where it is missing or may have changed."""
+        """Serve one file from the cache; fetch it first if it is missing or may have changed."""
         archive, _, rest = self.path.removeprefix("/").partition("/")
         if archive in self.archives:
             url = f"{self.archives[archive]}/{rest}"
         else:
             url = self.path if self.path.startswith("http://") else f"http:/{self.path}"
         stored = self.cache / quote(url.partition("://")[2], safe="/._-+~")
-        lasting = url.endswith((".deb", ".udeb")) or "/by-hash/" in url
-        if ".." in url or not (lasting and stored.exists()):
+        immutable = url.endswith((".deb", ".udeb")) or "/by-hash/" in url
+        if ".." in url or not (immutable and stored.exists()):
             error = self._fetch(url, stored) if ".." not in url else 400
             if error:
                 self.send_error(error)
@@ -68,7 +68,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             shutil.copyfileobj(data, self.wfile)
 
     def _fetch(self, url: str, stored: Path) -> int:
-        """Fetch `url` to `stored`; return 0, or the status to answer with."""
+        """Fetch `url` to `stored`; return 0, or the HTTP status of the error."""
         try:
             with urllib.request.urlopen(url, timeout=60) as answer:
                 stored.parent.mkdir(parents=True, exist_ok=True)
@@ -88,12 +88,12 @@ def serve(pid: int, addresses: Sequence[str], port: int, cache: Path) -> None:
     archive, security = mirrors()
     archives = {"debian": archive, "debian-security": security}
     handler = type("Handler", (_Handler,), {"cache": cache, "archives": archives})
-    with concurrent.futures.ThreadPoolExecutor(1) as other:
-        # A socket belongs for ever to the namespace that it was made in; the threads that serve it stay out here.
-        other.submit(enter_network, pid).result()
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        # A socket stays in the namespace in which it was created; the threads that serve it need not be there.
+        executor.submit(enter_network, pid).result()
         for address in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            listening = other.submit(socket.create_server, (address, port), family=family).result()
+            listening = executor.submit(socket.create_server, (address, port), family=family).result()
             server = http.server.ThreadingHTTPServer((address, port), handler, bind_and_activate=False)
             server.socket.close()
             server.socket = listening

@@ -1,4 +1,4 @@
-"""What `pulumi up` gives to Ansible, made for hosts of a fleet: inventory, variables, artifacts; and runs."""
+"""Builds what `pulumi up` passes to Ansible, for the hosts of a fleet: inventory, variables, artifacts; runs the roles."""
 
 import datetime
 import json
@@ -34,13 +34,13 @@ ANSIBLE = REPO / "ansible"
 DOMAIN = "class.example"
 CODES = {"teacher": "ABCDEFGHJKMNP", "pupil": "ABCD2345"}
 
-# What a role alone needs on its host before it.
+# Roles that must run before a role when it is run alone.
 NEEDS = {"web": ["tls"], "access": ["base"]}
 
 
 @dataclass
 class Authority:
-    """A certificate authority of the tests' own."""
+    """A certificate authority for the tests."""
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     name: x509.Name = field(default_factory=lambda: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Role tests")]))
@@ -58,11 +58,11 @@ class Authority:
 
     @property
     def pem(self) -> str:
-        """Return the authority's own certificate."""
+        """Return the authority's certificate as PEM."""
         return self._sign(self.name, self.key, 3650, x509.BasicConstraints(ca=True, path_length=None))
 
     def issue(self, names: Sequence[str], days: int = 90) -> tuple[str, str]:
-        """Return a chain (leaf, authority) for host `names` that ends in `days`, and its private key, both PEM."""
+        """Return a chain (leaf, authority) for `names` that expires in `days`, and its private key, both PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         leaf = self._sign(subject, key, days, x509.SubjectAlternativeName([x509.DNSName(n) for n in names]))
@@ -71,7 +71,7 @@ class Authority:
 
 @dataclass
 class Run:
-    """One run of ansible-playbook: its status, its output, and the recap's numbers by host."""
+    """One run of ansible-playbook: its status, output and duration."""
 
     status: int
     output: str
@@ -79,13 +79,13 @@ class Run:
 
     @property
     def recap(self) -> dict[str, dict[str, int]]:
-        """Return `{host: {"ok": n, "changed": n, "failed": n, …}}` from the last lines."""
+        """Return the numbers of the play recap: `{host: {"ok": n, "changed": n, "failed": n, …}}`."""
         found = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.M)
         return {host: {k: int(v) for k, v in (pair.split("=") for pair in rest.split())} for host, rest in found}
 
     @property
     def changed(self) -> int:
-        """Return how many tasks changed something, over all hosts."""
+        """Return the number of changed tasks over all hosts."""
         return sum(numbers["changed"] for numbers in self.recap.values())
 
     def good(self) -> "Run":
@@ -95,20 +95,20 @@ class Run:
 
 
 class Play:
-    """A classroom on a fleet's hosts: `single` is one host `class`; `split` is `front` and the others media."""
+    """A classroom on a fleet: shape `single` has the host `class`; `split` has the host `front`, the others are media hosts."""
 
     def __init__(self, fleet: Fleet, shape: Shape = "single", hosts: Sequence[str] = ("class",)) -> None:
-        """Make inventory, certificate and secrets below the fleet's state."""
+        """Create inventory, certificate and secrets below the fleet's state."""
         self.fleet, self.shape, self.names = fleet, shape, list(hosts)
-        self.user = ""  # who logs in; without a name, whoever has all rights
+        self.user = ""  # login of the runs; if empty, the account that `Fleet.account` returns
         self.front = self.names[:1]
         self.media = self.names if shape == "single" else self.names[1:]
-        # A kept host meets the same class again: secret and certificate stay.
-        kept = fleet.state / "play.json"
-        if not kept.exists():
+        # A persistent host keeps its class: reuse secret and certificate.
+        stored = fleet.state / "play.json"
+        if not stored.exists():
             chain, private = Authority().issue([DOMAIN, *self.turn_names.values()])
-            kept.write_text(json.dumps({"secret": secrets.token_urlsafe(32), "chain": chain, "private": private}))
-        given = json.loads(kept.read_text())
+            stored.write_text(json.dumps({"secret": secrets.token_urlsafe(32), "chain": chain, "private": private}))
+        given = json.loads(stored.read_text())
         key = (fleet.state / "key.pub").read_text().strip()
         self.secret: str = given["secret"]
         (fleet.state / "authority.pem").write_text(given["chain"][given["chain"].rindex("-----BEGIN") :])
@@ -140,7 +140,7 @@ class Play:
         self.endpoints(ENDPOINTS)
 
     def endpoints(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Let these rows be the table of outside endpoints, from the next run on."""
+        """Set the table of endpoints for the following runs."""
         table = endpoints_of(rows)
         self.vars |= {
             "classroom_endpoints": rows_for(table),
@@ -156,7 +156,7 @@ class Play:
         return {name: f"turn{i}.{DOMAIN}" for i, name in enumerate(self.media, 1)}
 
     def inventory(self) -> dict[str, Any]:
-        """Return the inventory as `classroom inventory --json` gives it."""
+        """Return the inventory in the format of `classroom inventory --json`."""
         hosts = self.fleet.hosts
         variables = {
             name: {
@@ -177,7 +177,7 @@ class Play:
         }
 
     def command(self, *roles: str, check: bool = False, tags: str = "", **extra: object) -> list[str]:
-        """Write what Ansible is given, and return its command line; `run` says what the arguments are."""
+        """Write inventory and variables, and return Ansible's command line; the arguments are those of `run`."""
         state = self.fleet.state
         inventory = state / "inventory"
         inventory.write_text(f"#!/bin/sh\ncat {inventory}.json\n")
@@ -198,9 +198,9 @@ class Play:
         return [str(part) for part in (*command, *options)]
 
     def run(self, *roles: str, check: bool = False, tags: str = "", show: bool = False, **extra: object) -> Run:
-        """Run `roles` with what they need, or without any the whole site.yml, and return what happened.
+        """Run `roles` with the roles that they need, or site.yml if none is given; return the result.
 
-        `extra` are variables; with `tags` only tasks that bear one of them run; `show` prints the output as it comes instead of keeping it.
+        `extra` are variables; `tags` selects tasks; `show` prints the output instead of capturing it.
         """
         start = time.monotonic()
         with self.fleet.network():
@@ -216,7 +216,7 @@ class Play:
         return Run(process.returncode, process.stdout or "", time.monotonic() - start)
 
     def cut_off(self, task: str, **extra: object) -> str:
-        """Start the whole site.yml and kill Ansible as soon as `task` has changed something; return the output so far."""
+        """Start site.yml and kill Ansible as soon as `task` reports a change; return the output so far."""
         with self.fleet.network():
             process = subprocess.Popen(
                 self.command(**extra),
@@ -239,7 +239,7 @@ class Play:
         return output
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for Ansible: the project's configuration, the fleet's SSH settings."""
+        """Return the environment for Ansible: the project's configuration and the fleet's SSH settings."""
         own = {
             "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
             "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"),
@@ -252,16 +252,18 @@ class Play:
 
 
 def _shipped(state: Path) -> dict[str, str]:
-    """Return the variables of what is brought to the hosts; small ones in place of page and portal where they are not built."""
-    small = {"classroom_page_dir": _page, "classroom_portal_dir": _portal}
+    """Return the variables of the shipped artifacts, with placeholders for page and portal if they are not built."""
+    placeholders = {"classroom_page_dir": _page, "classroom_portal_dir": _portal}
     return {
-        name: str(small[name](state) if name in small and not artifact.path.exists() else artifact.built())
+        name: str(
+            placeholders[name](state) if name in placeholders and not artifact.path.exists() else artifact.built()
+        )
         for name, artifact in artifacts.SHIPPED.items()
     }
 
 
 def _page(state: Path) -> Path:
-    """Return a class page of a few files."""
+    """Return the folder of a placeholder for the class page, with a few files."""
     folder = state / "page"
     (folder / "assets").mkdir(parents=True, exist_ok=True)
     (folder / "index.html").write_text("<!doctype html><title>Class</title><script src=/assets/app.js></script>\n")
@@ -270,7 +272,7 @@ def _page(state: Path) -> Path:
 
 
 def _portal(state: Path) -> Path:
-    """Return a portal that only answers."""
+    """Return the folder of a placeholder for the portal, which only answers."""
     package = state / "portal" / "portal"
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").touch()

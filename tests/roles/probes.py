@@ -1,4 +1,4 @@
-"""Small questions to a class from outside, and to its hosts."""
+"""Probes of a class from outside, and of its hosts."""
 
 import json
 import socket
@@ -13,13 +13,13 @@ STUN_MAGIC = 0x2112A442
 
 
 def listening(host: Any) -> set[tuple[str, str]]:
-    """Return what a host listens on: `{(protocol, "address:port")}`."""
+    """Return the sockets on which a host listens: `{(protocol, "address:port")}`."""
     lines = [line.split() for line in host.check_output("ss -H -l -n -t -u").splitlines()]
     return {(line[0], line[4]) for line in lines}
 
 
 def served(play: Play, name: str) -> ssl.SSLSocket:
-    """Connect to the port of HTTPS of the front by TLS for `name`, with checks on."""
+    """Connect to the port of HTTPS of the front over TLS for `name`, with certificate checks; ssl.SSLError if they fail."""
     trust = ssl.create_default_context(cafile=str(play.fleet.state / "authority.pem"))
     trust.check_hostname = True
     raw = socket.create_connection((play.fleet.hosts[play.front[0]].address4, port_number("https")), timeout=5)
@@ -32,7 +32,7 @@ def stun(message_id: bytes = b"0123456789ab") -> bytes:
 
 
 def mapped_address(answer: bytes) -> str:
-    """Return the address that a STUN answer (binding success) says the question came from."""
+    """Return the mapped address of a STUN binding success response; AssertionError if there is none."""
     assert struct.unpack("!HHI", answer[:8])[0] == 0x0101 and answer[8:20] == b"0123456789ab"
     rest = answer[20:]
     while rest:
@@ -47,6 +47,6 @@ def mapped_address(answer: bytes) -> str:
 
 
 def counted(host: Any, counter: str) -> int:
-    """Return how many packets a counter of the host's firewall has counted."""
+    """Return the number of packets in a counter of the host's firewall."""
     rules = json.loads(host.check_output(f"nft -j list counter inet classroom {counter}"))["nftables"]
     return int(next(r["counter"]["packets"] for r in rules if "counter" in r))

@@ -12,6 +12,6 @@ class TcpRelay(Turn):
     transport = TCP
 
     def connect(self, address: str, port: int) -> str:
-        """Let the server connect to a peer; return an empty string, or why it does not. ClassroomError if it does not answer."""
+        """Let the server connect to a peer; return an empty string, or the error code. ClassroomError if it does not answer."""
         kind, found, _ = self.ask(CONNECT, b"", (address, port))
         return "" if kind == CONNECT | SUCCESS else code_of(found)

@@ -1,4 +1,4 @@
-"""Who has access after a run: a first run locks the image's account, a later one leaves nothing to former administrators.
+"""Access after a run: a first run locks the image's account, a later run removes all access of former administrators.
 
 The tests of this file build on each other and run in their order.
 """
@@ -20,7 +20,7 @@ from tests.roles.play import Play
 NAME = "host"
 KEYS = "/etc/ssh/authorized_keys.d"
 MARK = 71717
-"""Seconds that a process of a former administrator would sleep."""
+"""Seconds that a process of a former administrator sleeps; identifies the process."""
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,15 @@ def play(fleet: Fleet) -> Play:
     return Play(fleet, hosts=[NAME])
 
 
-def made(fleet: Fleet, name: str) -> str:
-    """Make a key pair and return its public key."""
+def new_key(fleet: Fleet, name: str) -> str:
+    """Create a key pair and return its public key."""
     path = fleet.state / f"{name}.key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True)
     return path.with_name(f"{path.name}.pub").read_text().strip()
 
 
 def argv(fleet: Fleet, account: str, *words: str, key: str = "key") -> list[str]:
-    """Return the command of a login of its own, with one key alone."""
+    """Return the command of a separate SSH connection that offers only one key."""
     config = fleet.state / "alone_config"
     lines = fleet.ssh_config.read_text().splitlines()
     config.write_text("\n".join(line for line in lines if "IdentityFile" not in line) + "\n")
@@ -53,19 +53,19 @@ def ssh(fleet: Fleet, account: str, *words: str, key: str = "key") -> "subproces
     return subprocess.run(argv(fleet, account, *words, key=key), capture_output=True, text=True, check=False)
 
 
-def gets_in(fleet: Fleet, account: str, key: str = "key") -> bool:
-    """Tell whether an account accepts a key; a server that does not answer is no refusal."""
+def accepts_login(fleet: Fleet, account: str, key: str = "key") -> bool:
+    """Return whether an account accepts a key; retry while the server does not answer."""
     for _ in range(60):
         answer = ssh(fleet, account, "true", key=key)
         if answer.returncode == 0 or "Permission denied" in answer.stderr:
             return answer.returncode == 0
-        time.sleep(1)  # after failed logins, for some seconds
+        time.sleep(1)  # the server refuses connections for some seconds after failed logins
     raise AssertionError(answer.stderr)
 
 
 @pytest.fixture
 def root(fleet: Fleet) -> Callable[[str], str]:
-    """Run a shell command as root and return what it prints."""
+    """Return a function that runs a shell command as root and returns its output."""
 
     def run(command: str) -> str:
         account, key = (IMAGE_ACCOUNT, "key") if fleet.account(NAME) == IMAGE_ACCOUNT else current(fleet)
@@ -87,7 +87,7 @@ def current(fleet: Fleet) -> tuple[str, str]:
 
 @pytest.fixture
 def session(fleet: Fleet) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
-    """Open sessions in which something runs."""
+    """Return a function that opens an SSH session in which a command runs."""
     opened = []
 
     def start(account: str, command: str, key: str = "key") -> "subprocess.Popen[bytes]":
@@ -105,7 +105,7 @@ def session(fleet: Fleet) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
 
 @pytest.fixture
 def chosen(play: Play, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., dict[str, str]]]:
-    """Let the provider choose its logins on the host, as a user with one key."""
+    """Return a function that lets the provider choose its login on the host, as a user with one key."""
     with tempfile.TemporaryDirectory(prefix="access-") as private:
         (Path(private) / "known_hosts").write_text((fleet.state / "known_hosts").read_text())
 
@@ -119,7 +119,7 @@ def chosen(play: Play, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield choose
 
 
-def numbers(root: Callable[[str], str], account: str) -> str:
+def user_id(root: Callable[[str], str], account: str) -> str:
     return root(f"id -u {account}")
 
 
@@ -127,8 +127,8 @@ def running(root: Callable[[str], str]) -> str:
     return root(f"pgrep -f 'sleep {MARK}' || true")
 
 
-def plant(account: str) -> str:
-    """Return commands that leave behind what lets somebody come back as `account`, or go on running."""
+def leave_access(account: str) -> str:
+    """Return commands that let a person log in as `account` again, or leave processes running."""
     return f"""
 install -d -m 700 -o {account} /home/{account}/.ssh
 cat {KEYS}/* /home/*/.ssh/authorized_keys 2>/dev/null > /home/{account}/.ssh/authorized_keys2 || true
@@ -139,14 +139,14 @@ mkdir -p /var/lib/systemd/linger /var/spool/cron/crontabs /var/spool/cron/atjobs
 touch /var/lib/systemd/linger/{account}
 echo '* * * * * sleep {MARK}' > /var/spool/cron/crontabs/{account}
 echo 'sleep {MARK}' > /var/spool/cron/atjobs/a0000101
-echo 'x' > /tmp/left-by-{account}
-chown -R {account} /var/spool/cron/crontabs/{account} /var/spool/cron/atjobs/a0000101 /tmp/left-by-{account} /home/{account}
+echo 'x' > /tmp/canary-of-{account}
+chown -R {account} /var/spool/cron/crontabs/{account} /var/spool/cron/atjobs/a0000101 /tmp/canary-of-{account} /home/{account}
 su {account} -c 'setsid nohup sleep {MARK} > /dev/null 2>&1 &'
 """
 
 
-def nothing_left(root: Callable[[str], str], account: str, number: str) -> None:
-    # Neither Debian's nor ours: what belongs to its number is nowhere but in the home folder of an account that is locked.
+def assert_no_access(root: Callable[[str], str], account: str, number: str) -> None:
+    # Files of its user ID exist only in the home folder of a locked account.
     assert root(f"find / /tmp /dev/shm -xdev -path /home/{account} -prune -o -uid {number} -print") == ""
     assert root(f"pgrep -U {number} || pgrep -u {number} || true") == ""
     assert root(f"loginctl list-sessions --no-legend | grep -w {number} || true") == ""
@@ -156,18 +156,18 @@ def nothing_left(root: Callable[[str], str], account: str, number: str) -> None:
     assert running(root) == ""
 
 
-def test_a_run_that_fails_before_its_end_leaves_the_images_account(
+def test_a_failed_run_does_not_lock_the_images_account(
     play: Play, fleet: Fleet, chosen: Callable[..., dict[str, str]]
 ) -> None:
-    play.vars["classroom_login"] = "nobody-yet"
+    play.vars["classroom_login"] = "not-created"
     failed = play.run("access")
     del play.vars["classroom_login"]
     assert failed.status != 0 and "An administrator logs in anew and has sudo" in failed.output, failed.output
-    assert gets_in(fleet, IMAGE_ACCOUNT) and gets_in(fleet, ADMINISTRATOR)
+    assert accepts_login(fleet, IMAGE_ACCOUNT) and accepts_login(fleet, ADMINISTRATOR)
     assert fleet.account(NAME) == IMAGE_ACCOUNT
     first = {"ansible_user": IMAGE_ACCOUNT, "classroom_login": ADMINISTRATOR}
     assert chosen("key", known=False, before=[]) == first
-    # Not by a key in its home folder.
+    # Its key is not in its home folder.
     (key,) = [ssh(fleet, IMAGE_ACCOUNT, f"cat {KEYS}/{IMAGE_ACCOUNT}").stdout.strip()]
     assert key == play.vars["classroom_admins"][0]["public_key"]
 
@@ -175,23 +175,23 @@ def test_a_run_that_fails_before_its_end_leaves_the_images_account(
 def test_check_mode_changes_nothing(play: Play, fleet: Fleet, root: Callable[[str], str]) -> None:
     checked = play.run("access", check=True).good()
     assert checked.changed == 2, checked.output
-    assert gets_in(fleet, IMAGE_ACCOUNT)
+    assert accepts_login(fleet, IMAGE_ACCOUNT)
     assert root("ls /etc/cloud/cloud.cfg.d | grep 99-classroom || true") == ""
 
 
 def test_the_first_run_locks_the_images_account(
     play: Play, fleet: Fleet, root: Callable[[str], str], session: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
-    number = numbers(root, IMAGE_ACCOUNT)
-    root(plant(IMAGE_ACCOUNT))
+    number = user_id(root, IMAGE_ACCOUNT)
+    root(leave_access(IMAGE_ACCOUNT))
     opened = [session(IMAGE_ACCOUNT, f"sleep {MARK}"), session(IMAGE_ACCOUNT, f"sudo sleep {MARK}")]
     while len(running(root).split()) < 3:
         time.sleep(0.1)
     play.run("access").good()
     assert [process.wait(30) for process in opened] == [255, 255]
-    assert not gets_in(fleet, IMAGE_ACCOUNT)
+    assert not accepts_login(fleet, IMAGE_ACCOUNT)
     assert fleet.account(NAME) == ADMINISTRATOR
-    nothing_left(root, IMAGE_ACCOUNT, number)
+    assert_no_access(root, IMAGE_ACCOUNT, number)
     assert root(f"getent passwd {IMAGE_ACCOUNT}").endswith(":/usr/sbin/nologin")
     assert root(f"passwd -S {IMAGE_ACCOUNT}").split()[1] == "L"
     assert root(f"getent shadow {IMAGE_ACCOUNT}").split(":")[7] == "1"
@@ -199,21 +199,19 @@ def test_the_first_run_locks_the_images_account(
     assert "not allowed to run sudo" in root(f"sudo -l -U {IMAGE_ACCOUNT}")
 
 
-def test_the_second_run_changes_nothing(play: Play, chosen: Callable[..., dict[str, str]]) -> None:
+def test_second_run_changes_nothing(play: Play, chosen: Callable[..., dict[str, str]]) -> None:
     now = play.vars["classroom_admins"]
     login = {"ansible_user": ADMINISTRATOR, "classroom_login": ADMINISTRATOR}
     assert chosen("key", known=True, before=now) == login
-    assert chosen("key", known=False, before=[]) == login  # as where the state was lost
-    again = play.run("access").good()
-    assert again.changed == 0, again.output
+    assert chosen("key", known=False, before=[]) == login  # as after a loss of the state
+    second = play.run("access").good()
+    assert second.changed == 0, second.output
     checked = play.run("access", check=True).good()
     assert checked.changed == 0, checked.output
 
 
-def test_cloud_init_does_not_bring_the_images_account_back(
-    play: Play, fleet: Fleet, root: Callable[[str], str]
-) -> None:
-    """As at a boot where the cloud gives the machine another name and the old key: cloud-init takes it for a first boot."""
+def test_cloud_init_does_not_unlock_the_images_account(play: Play, fleet: Fleet, root: Callable[[str], str]) -> None:
+    """Simulate a boot with a new instance name and the old key, which cloud-init treats as a first boot."""
     key = play.vars["classroom_admins"][0]["public_key"]
     root(f"""
 rm /etc/cloud/cloud-init.disabled
@@ -225,33 +223,33 @@ datasource:
     metadata: {{public-keys: ['{key}']}}
     userdata_raw: "#cloud-config\\nssh_deletekeys: false\\n"
 END
-# Its status is 2 where it warns only.
-for stage in --local ''; do cloud-init init $stage > /root/tried.log 2>&1 || test $? = 2 || {{ cat /root/tried.log >&2; exit 1; }}; done
+# Its status is 2 if it only warns.
+for stage in --local ''; do cloud-init init $stage > /root/init.log 2>&1 || test $? = 2 || {{ cat /root/init.log >&2; exit 1; }}; done
 test -e /var/lib/cloud/instance/sem/config_users_groups && test -e /var/lib/cloud/instance/sem/config_ssh
-rm /etc/cloud/cloud.cfg.d/95-test.cfg /root/tried.log; touch /etc/cloud/cloud-init.disabled
+rm /etc/cloud/cloud.cfg.d/95-test.cfg /root/init.log; touch /etc/cloud/cloud-init.disabled
 """)
-    assert not gets_in(fleet, IMAGE_ACCOUNT)
+    assert not accepts_login(fleet, IMAGE_ACCOUNT)
     assert root("ls /etc/sudoers.d").split() == ["README", "classroom-admins", "classroom-verifier"]
     assert root("cat /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys 2> /dev/null || true") == ""
     assert root(f"id -Gn {IMAGE_ACCOUNT}") == IMAGE_ACCOUNT
     play.run("access").good()
 
 
-def test_a_former_administrator_keeps_nothing(
+def test_a_removed_administrator_loses_all_access(
     play: Play, fleet: Fleet, root: Callable[[str], str], session: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
     ada = play.vars["classroom_admins"]
-    play.vars["classroom_admins"] = [*ada, {"name": "bob", "public_key": made(fleet, "bob")}]
+    play.vars["classroom_admins"] = [*ada, {"name": "bob", "public_key": new_key(fleet, "bob")}]
     play.run("access").good()
-    assert gets_in(fleet, "bob", "bob.key")
-    number = numbers(root, "bob")
+    assert accepts_login(fleet, "bob", "bob.key")
+    number = user_id(root, "bob")
     root(f"""
 useradd --create-home --groups classroom-admins mallory
 usermod --append --groups classroom-admins games
 install -d /home/{ADMINISTRATOR}/.ssh && cat {KEYS}/bob > /home/{ADMINISTRATOR}/.ssh/authorized_keys
 cp {KEYS}/bob {KEYS}/games
-printf 'Match User games\\nAuthorizedKeysFile .ssh/authorized_keys\\n' > /etc/ssh/sshd_config.d/99-more.conf
-{plant("bob")}""")
+printf 'Match User games\\nAuthorizedKeysFile .ssh/authorized_keys\\n' > /etc/ssh/sshd_config.d/99-canary.conf
+{leave_access("bob")}""")
     sudo = session("bob", f"sudo sleep {MARK}", key="bob.key")
     own = session("bob", f"sleep {MARK}", key="bob.key")
     while len(running(root).split()) < 3:
@@ -260,15 +258,15 @@ printf 'Match User games\\nAuthorizedKeysFile .ssh/authorized_keys\\n' > /etc/ss
     play.run("access").good()
     assert (sudo.wait(30), own.wait(30)) == (255, 255)
     for account in ("bob", ADMINISTRATOR, "root", IMAGE_ACCOUNT, "verifier"):
-        assert not gets_in(fleet, account, "bob.key"), account
-    nothing_left(root, "bob", number)
+        assert not accepts_login(fleet, account, "bob.key"), account
+    assert_no_access(root, "bob", number)
     assert root("getent passwd bob mallory || true") == ""
     assert root("ls /home").split() == sorted([ADMINISTRATOR, IMAGE_ACCOUNT, "verifier"])
-    # The system's own accounts stay.
+    # The accounts of the system remain.
     assert root("id -Gn games") == "games" and root("ls /etc/ssh/sshd_config.d") == "10-classroom.conf"
-    assert gets_in(fleet, ADMINISTRATOR)
-    again = play.run("access").good()
-    assert again.changed == 0, again.output
+    assert accepts_login(fleet, ADMINISTRATOR)
+    second = play.run("access").good()
+    assert second.changed == 0, second.output
 
 
 def test_the_first_administrator_is_replaced(
@@ -278,14 +276,14 @@ def test_the_first_administrator_is_replaced(
     session: Callable[..., "subprocess.Popen[bytes]"],
     chosen: Callable[..., dict[str, str]],
 ) -> None:
-    """The run begins with the login of the one who goes, and ends with that of the one who stays."""
+    """The run starts with the login of the former administrator, and ends with that of the new one."""
     (fleet.ssh_config).write_text(fleet.ssh_config.read_text() + f"  IdentityFile {fleet.state}/bob.key\n")
     (ada,) = play.vars["classroom_admins"]
     bob = {"name": "bob", "public_key": (fleet.state / "bob.key.pub").read_text().strip()}
     play.vars["classroom_admins"] = [bob, ada]
     play.run("access").good()
-    number = numbers(root, ADMINISTRATOR)
-    root(plant(ADMINISTRATOR))
+    number = user_id(root, ADMINISTRATOR)
+    root(leave_access(ADMINISTRATOR))
     opened = session(ADMINISTRATOR, f"sudo sleep {MARK}")
     while len(running(root).split()) < 2:
         time.sleep(0.1)
@@ -294,12 +292,12 @@ def test_the_first_administrator_is_replaced(
     Path(fleet.state / "first.gone").touch()
     assert opened.wait(30) == 255
     for account in (ADMINISTRATOR, "bob", "root", IMAGE_ACCOUNT, "verifier"):
-        assert not gets_in(fleet, account), account
-    nothing_left(root, ADMINISTRATOR, number)
+        assert not accepts_login(fleet, account), account
+    assert_no_access(root, ADMINISTRATOR, number)
     assert root(f"getent passwd {ADMINISTRATOR} || true") == ""
     assert root(f"ls {KEYS}").split() == ["bob", "verifier"]
     for known, before in ((True, [bob, ada]), (True, [bob]), (False, [])):
         assert chosen("bob.key", known=known, before=before) == {"ansible_user": "bob", "classroom_login": "bob"}
     play.user = "bob"
-    again = play.run("access").good()
-    assert again.changed == 0, again.output
+    second = play.run("access").good()
+    assert second.changed == 0, second.output

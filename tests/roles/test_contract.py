@@ -1,4 +1,4 @@
-"""What every role promises, read from its files: a contract, defaults, a table of contents, names."""
+"""Conventions that every role follows, checked in its files: argument specification, defaults, tasks/main.yml, names."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def tasks_of(role: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_these_are_the_roles() -> None:
+def test_exactly_these_roles_exist() -> None:
     assert ROLES == ["access", "base", "firewall", "media", "portal", "tls", "valkey", "web"]
 
 
@@ -32,7 +32,7 @@ def test_these_are_the_roles() -> None:
 def test_specification_and_defaults_agree(role: str) -> None:
     options = read(ANSIBLE / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
     defaults = read(ANSIBLE / "roles" / role / "defaults" / "main.yml")
-    # What has to be given has no default: a port's number stands in the port tables alone.
+    # A required option has no default: the numbers of ports are only in the port tables.
     assert all("default" not in option for option in options.values() if option.get("required"))
     assert {name: option["default"] for name, option in options.items() if not option.get("required")} == defaults
     assert len(defaults) < 25
@@ -41,14 +41,14 @@ def test_specification_and_defaults_agree(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_main_is_a_table_of_contents(role: str) -> None:
+def test_main_only_imports_task_files(role: str) -> None:
     for task in read(ANSIBLE / "roles" / role / "tasks" / "main.yml"):
         assert set(task) - {"when"} == {"name", "ansible.builtin.import_tasks", "tags"}
         assert role in task["tags"]
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_modules_are_ansibles_own_or_ours(role: str) -> None:
+def test_modules_are_builtin_or_the_projects(role: str) -> None:
     keywords = {
         "name",
         "register",
@@ -69,14 +69,14 @@ def test_modules_are_ansibles_own_or_ours(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_internal_names_are_the_roles_own(role: str) -> None:
+def test_internal_variables_have_the_roles_prefix(role: str) -> None:
     for path in (ANSIBLE / "roles" / role).rglob("*.yml"):
         for name in re.findall(r"\b__[a-z]\w*", path.read_text()):
             assert name.startswith(f"__{role}_"), (path.name, name)
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_templates_say_who_renders_them(role: str) -> None:
+def test_templates_name_the_role_that_renders_them(role: str) -> None:
     for path in (ANSIBLE / "roles" / role).rglob("*.j2"):
         if not path.name.endswith(".json.j2"):  # JSON has no comments
             assert any(f"Rendered by Ansible (role {role})" in line for line in path.read_text().splitlines()[:2]), (
@@ -84,25 +84,25 @@ def test_templates_say_who_renders_them(role: str) -> None:
             )
 
 
-def test_variables_that_are_mapped_exist() -> None:
+def test_mapped_variables_exist() -> None:
     specifications = [read(ANSIBLE / "roles" / role / "meta" / "argument_specs.yml") for role in ROLES]
     known = {name for found in specifications for name in found["argument_specs"]["main"]["options"]}
     mapped = {n for n in read(ANSIBLE / "group_vars" / "all.yml") if not n.startswith(("__", "ansible_"))}
     assert mapped <= known
 
 
-def test_no_secret_in_a_template() -> None:
+def test_no_template_contains_a_secret() -> None:
     for path in ANSIBLE.rglob("*.j2"):
         for expression in re.findall(r"{{.*?}}", path.read_text()):
             assert not re.search(r"_(secret|password|codes|certificate_key)\b(?!_file)", expression), path
 
 
-def test_the_verifier_only_reads() -> None:
+def test_the_verifier_has_no_wildcards_in_its_commands() -> None:
     rights = (ANSIBLE / "roles" / "base" / "files" / "verifier-sudoers").read_text()
     lines = [line for line in rights.splitlines() if not line.startswith("#")]
     commands = [c.strip(" ,\\") for c in lines if c.startswith(" ")]
     assert commands
     for command in commands:
         assert command.startswith("/"), command
-        assert not re.search(r"[*?\[!]", command), f"{command}: a pattern allows more than it shows"
-        assert " " in command, f"{command}: without arguments, any are allowed"
+        assert not re.search(r"[*?\[!]", command), f"{command}: a wildcard allows more commands than listed"
+        assert " " in command, f"{command}: sudo allows any arguments if none are listed"

@@ -1,4 +1,4 @@
-"""Each role alone on a plain host: check mode, converge, nothing to change the second time, and what it left."""
+"""Each role alone on a plain host: check mode, converge, idempotence, and the resulting state."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def fleet(fleet_of: Callable[..., Fleet]) -> Fleet:
 
 @pytest.fixture(scope="module", params=ROLES)
 def role(request: pytest.FixtureRequest, fleet: Fleet, login: Callable[..., Any]) -> tuple[str, Play, Any]:
-    """Return a role's name, its play and its host, on which the role has run."""
+    """Return a role's name, its play and its host, after the first run of the role."""
     name = request.param
     play = Play(fleet, hosts=[f"on-{name}"])
     if name == "valkey":
@@ -39,35 +39,35 @@ def test_second_run_changes_nothing(role: tuple[str, Play, Any]) -> None:
     assert second.changed == 0, second.output
 
 
-def test_what_the_role_left(role: tuple[str, Play, Any], fleet: Fleet, login: Callable[..., Any]) -> None:
+def test_the_role_reaches_its_state(role: tuple[str, Play, Any], fleet: Fleet, login: Callable[..., Any]) -> None:
     name, play, host = role
     {
-        "access": left_by_access,
-        "base": left_by_base,
-        "firewall": left_by_firewall,
-        "tls": left_by_tls,
-        "media": left_by_media,
-        "portal": left_by_portal,
-        "web": left_by_web,
-        "valkey": left_by_valkey,
+        "access": check_access,
+        "base": check_base,
+        "firewall": check_firewall,
+        "tls": check_tls,
+        "media": check_media,
+        "portal": check_portal,
+        "web": check_web,
+        "valkey": check_valkey,
     }[name](play, host)
     assert host.check_output("systemctl --failed --plain --no-legend") == ""
 
 
-def left_by_access(play: Play, host: Any) -> None:
+def check_access(play: Play, host: Any) -> None:
     assert host.check_output("ls /etc/ssh/authorized_keys.d").split() == ["ada", "verifier"]
     shells = host.check_output("getent passwd | grep -v -e nologin -e /bin/sync -e /bin/false | cut -d : -f 1 | sort")
     assert shells.split() == ["ada", "root", "verifier"]
 
 
-def left_by_base(play: Play, host: Any) -> None:
+def check_base(play: Play, host: Any) -> None:
     for account, groups in {"ada": ["ada", "classroom-admins"], "verifier": ["verifier"]}.items():
         assert sorted(host.user(account).groups) == groups
         assert host.user(account).password.startswith(("!", "*"))
         keys = host.file(f"/etc/ssh/authorized_keys.d/{account}")
         assert (keys.user, keys.group, keys.mode) == ("root", "root", 0o644)
         assert keys.content_string.strip() == play.vars["classroom_admins"][0]["public_key"]
-    # The image's account stays open until role access has tried an administrator's login.
+    # The image's account remains open until role access has verified an administrator's login.
     assert host.check_output("ls /etc/ssh/authorized_keys.d").split() == ["ada", IMAGE_ACCOUNT, "verifier"]
     settings = set(host.check_output("/usr/sbin/sshd -T").splitlines())
     assert {"authorizedkeysfile /etc/ssh/authorized_keys.d/%u", "authorizedkeyscommand none"} <= settings
@@ -88,11 +88,11 @@ def left_by_base(play: Play, host: Any) -> None:
 
 
 def starts(host: Any, unit: str) -> int:
-    """Return how often a service was started: more than once means that it first ran with its package's own settings."""
+    """Return how often a service was started; more than once means that it first ran with its package's settings."""
     return int(host.check_output("journalctl -o cat _PID=1 UNIT=%s.service | grep -c '^Started '", unit))
 
 
-def left_by_firewall(play: Play, host: Any) -> None:
+def check_firewall(play: Play, host: Any) -> None:
     rules = json.loads(host.check_output("nft -j list table inet classroom"))["nftables"]
     chains = {(r["chain"]["hook"], r["chain"]["policy"], r["chain"]["type"]) for r in rules if "chain" in r}
     assert chains == {("input", "drop", "filter"), ("output", "drop", "filter")}
@@ -104,7 +104,7 @@ def left_by_firewall(play: Play, host: Any) -> None:
     assert host.service("nftables").is_enabled
 
 
-def left_by_tls(play: Play, host: Any) -> None:
+def check_tls(play: Play, host: Any) -> None:
     assert host.file("/etc/classroom/tls/fullchain.pem").content_string == play.vars["classroom_certificate"]
     key = host.file("/etc/classroom/secrets/tls.key")
     assert (key.user, key.group, key.mode) == ("root", "root", 0o640)
@@ -115,7 +115,7 @@ def login_can_read(host: Any, path: str) -> bool:
     return bool(host.run(f"su -s /bin/sh nobody -c 'cat {path}'").rc == 0)
 
 
-def left_by_media(play: Play, host: Any) -> None:
+def check_media(play: Play, host: Any) -> None:
     assert host.service("livekit").is_enabled
     listening = listens(host, "livekit-server")
     address4, address6 = (getattr(play.fleet.hosts["on-media"], f"address{v}") for v in (4, 6))
@@ -137,7 +137,7 @@ def listens(host: Any, program: str) -> set[tuple[str, str]]:
     return {(line[0], line[4]) for line in lines if f'"{program}"' in line[-1]}
 
 
-def left_by_portal(play: Play, host: Any) -> None:
+def check_portal(play: Play, host: Any) -> None:
     assert host.service("portal").is_enabled
     assert listens(host, "python3") == {("tcp", f"127.0.0.1:{port_number('portal')}")}
     secrets = host.file("/etc/classroom/secrets/portal.json")
@@ -150,10 +150,12 @@ def left_by_portal(play: Play, host: Any) -> None:
     assert host.file("/usr/local/lib/classroom-portal").is_symlink
 
 
-def left_by_web(play: Play, host: Any) -> None:
+def check_web(play: Play, host: Any) -> None:
     assert NEEDS["web"] == ["tls"]
-    world = {("tcp", f"{address}:{port_number(port)}") for address in ("0.0.0.0", "[::]") for port in ("http", "https")}
-    assert listens(host, "nginx") == world | {("tcp", f"127.0.0.1:{port}") for port in local_tls(1)}
+    public = {
+        ("tcp", f"{address}:{port_number(port)}") for address in ("0.0.0.0", "[::]") for port in ("http", "https")
+    }
+    assert listens(host, "nginx") == public | {("tcp", f"127.0.0.1:{port}") for port in local_tls(1)}
     here = " ".join(f"--resolve {DOMAIN}:{port_number(port)}:127.0.0.1" for port in ("http", "https"))
     fetch = f"curl -s -i --cacert /etc/classroom/tls/fullchain.pem {here}"
     page = host.check_output(f"{fetch} https://{DOMAIN}/").replace("\r", "")
@@ -174,10 +176,10 @@ def left_by_web(play: Play, host: Any) -> None:
         ).rc
         == 35
     )
-    assert host.file("/var/log/nginx/access.log").size == 0  # its package makes it
+    assert host.file("/var/log/nginx/access.log").size == 0  # the package creates it
 
 
-def left_by_valkey(play: Play, host: Any) -> None:
+def check_valkey(play: Play, host: Any) -> None:
     assert host.service("valkey-server").is_enabled
     address = play.fleet.hosts["on-valkey"].address4
     assert listens(host, "valkey-server") == {("tcp", f"{address}:{port_number('valkey')}")}
@@ -190,7 +192,7 @@ def left_by_valkey(play: Play, host: Any) -> None:
     assert host.check_output(f"valkey-cli -h {address} --no-auth-warning -a {password} config get save").split() == [
         "save"
     ]
-    # Where one media host is left, it ends.
+    # With a single media host, Valkey is stopped.
     assert play.run("valkey", valkey_wanted=False).good().changed
     assert listens(host, "valkey-server") == set()
     assert not secret.exists

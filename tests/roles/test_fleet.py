@@ -1,4 +1,4 @@
-"""Hosts for role tests come in seconds and leave nothing behind, whatever ends them."""
+"""Hosts for role tests start in seconds and leave nothing behind, stopped or killed."""
 
 import contextlib
 import glob
@@ -19,9 +19,9 @@ NAME = "leftovers"
 
 
 def namespaces(processes: str) -> set[str]:
-    """Return the namespaces that processes hold, by /proc's names of them ("self", or a pattern)."""
+    """Return the namespaces of processes; `processes` is a name below /proc ("self") or a pattern."""
     found = set()
-    # Neither lsns nor pathlib: both fail where a process ends while they look.
+    # Not lsns or pathlib: both fail if a process ends meanwhile.
     for path in glob.glob(f"/proc/{processes}/ns/*"):  # noqa: PTH207
         with contextlib.suppress(OSError):
             found.add(str(Path(path).readlink()))
@@ -29,7 +29,7 @@ def namespaces(processes: str) -> set[str]:
 
 
 def traces() -> dict[str, set[str]]:
-    """Return what of a fleet could be left on the machine."""
+    """Return what a fleet could leave on the machine, by kind."""
     return {
         "mounts": {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"roles/{NAME}" in line},
         "groups": {str(group) for group in control_groups(GROUP + NAME)},
@@ -40,7 +40,7 @@ def traces() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_nothing_is_left(end: str) -> None:
+def test_a_fleet_leaves_nothing_behind(end: str) -> None:
     before = traces()
     assert before["processes"] == before["groups"] == before["files"] == set()
     fleet = Fleet(NAME)
@@ -50,11 +50,11 @@ def test_nothing_is_left(end: str) -> None:
         own = namespaces(str(fleet.pid())) - namespaces("self")
         assert {name.partition(":")[0] for name in own} >= {"mnt", "net", "pid", "ipc", "uts"}
         with fleet.network():
-            said = subprocess.run(
+            answer = subprocess.run(
                 ["ssh", "-F", str(fleet.ssh_config), "one", "sudo systemctl is-system-running --wait"],
                 capture_output=True,
             )
-            assert said.stdout.strip() == b"running"
+            assert answer.stdout.strip() == b"running"
         if end == "killed":
             supervisor = int((fleet.state / "pid").read_text().split()[0])
             os.kill(supervisor, signal.SIGKILL)
@@ -65,7 +65,7 @@ def test_nothing_is_left(end: str) -> None:
     finally:
         fleet.stop()
     after = traces()
-    # Processes that were told to end may take a moment to be gone.
+    # Killed processes may need a moment to exit.
     deadline = time.monotonic() + 5
     while (after != before or own & namespaces("[0-9]*")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -74,6 +74,6 @@ def test_nothing_is_left(end: str) -> None:
     assert not own & namespaces("[0-9]*")
 
 
-def test_a_wrong_role_is_named() -> None:
-    with pytest.raises(WrongUseError, match="there is no role 'webb'; choose one of base, firewall"):
+def test_an_unknown_role_is_refused() -> None:
+    with pytest.raises(WrongUseError, match=r"ROLE: 'webb' .*base, firewall"):
         host.main(["run", "webb"])

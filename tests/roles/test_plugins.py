@@ -1,4 +1,4 @@
-"""The roles' filters and their lookup, on their own."""
+"""Tests the filter and lookup plugins of the roles without Ansible."""
 
 import importlib.util
 import ipaddress
@@ -25,7 +25,7 @@ def load(path: Path) -> ModuleType:
 filters = load(ANSIBLE / "filter_plugins" / "classroom.py")
 
 
-def test_address_in() -> None:
+def test_address_in_matches_networks_of_both_families() -> None:
     assert filters.address_in("198.51.100.7", ["2001:db8::/32", "198.51.100.0/24"])
     assert filters.address_in("2001:db8::1", ["2001:db8::/32"])
     assert not filters.address_in("198.51.101.7", ["198.51.100.0/24", "::/0"])
@@ -33,7 +33,7 @@ def test_address_in() -> None:
         filters.address_in("198.51.100.7", ["198.51.100.0/33"])
 
 
-def test_all_but() -> None:
+def test_all_but_covers_every_other_address() -> None:
     networks = [ipaddress.ip_network(n) for n in filters.all_but(["203.0.113.7", "", "2001:db8::7"])]
     for address, inside in {
         "203.0.113.7": False,
@@ -50,7 +50,7 @@ def test_all_but() -> None:
     assert sizes == {4: 2**32 - 1, 6: 2**128 - 1}
 
 
-def test_a_good_certificate() -> None:
+def test_a_valid_certificate_has_no_faults() -> None:
     chain, key = Authority().issue(["class.example", "*.class.example"], days=90)
     found = filters.certificate_check(chain, key, ["class.example", "turn1.class.example"])
     assert found["faults"] == []
@@ -69,7 +69,9 @@ def test_a_good_certificate() -> None:
         (["class.example"], 90, {"issuer": Authority().pem}, "is not issued by"),
     ],
 )
-def test_a_bad_certificate(names: list[str], days: int, change: dict[str, str], fault: str) -> None:
+def test_a_bad_certificate_is_named_with_its_fault(
+    names: list[str], days: int, change: dict[str, str], fault: str
+) -> None:
     chain, key = Authority().issue(names, days=days)
     if "issuer" in change:
         leaf = chain.split("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n"
@@ -78,7 +80,7 @@ def test_a_bad_certificate(names: list[str], days: int, change: dict[str, str], 
     assert any(fault in sentence for sentence in found["faults"]), found
 
 
-def test_tree_is_named_by_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_is_named_by_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
     lookup_loader.add_directory(str(ANSIBLE / "lookup_plugins"))
     folder = tmp_path / "page"

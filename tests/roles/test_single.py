@@ -1,4 +1,4 @@
-"""The whole site.yml on one host: an open class, and what later runs do to it while it is live."""
+"""The whole site.yml on one host: an open class, and later runs while a class is live."""
 
 import json
 import re
@@ -23,7 +23,7 @@ TURN = f"turn.{DOMAIN}"
 
 @pytest.fixture(scope="module")
 def play(fleet_of: Callable[..., Fleet]) -> Play:
-    """Return the play of one host, on which check mode was tried first and the class then opened."""
+    """Return the play of one host after a run in check mode and a run that opened the class."""
     play = Play(fleet_of("class"))
     play.run(check=True).good()
     opened = play.run().good()
@@ -36,14 +36,14 @@ def host(play: Play, login: Callable[..., Any]) -> Any:
     return login(play.fleet, "class")
 
 
-def test_nothing_to_change(play: Play) -> None:
+def test_second_run_changes_nothing(play: Play) -> None:
     again = play.run().good()
     assert again.changed == 0, again.output
     check = play.run(check=True).good()
     assert check.changed == 0, check.output
 
 
-def test_check_by_hand_needs_no_secret(play: Play) -> None:
+def test_a_check_by_hand_needs_no_secret(play: Play) -> None:
     given, play.extra = play.extra, {}
     check = play.run(check=True)
     play.extra = given
@@ -54,14 +54,14 @@ def test_exactly_these_ports_listen(play: Play, host: Any) -> None:
     address4, address6 = play.fleet.hosts["class"].address4, f"[{play.fleet.hosts['class'].address6}]"
     own = {("tcp", f"127.0.0.1:{port}") for port in (port_number("signal"), port_number("portal"), *local_tls(1))}
     resolver = {(protocol, a) for protocol in ("tcp", "udp") for a in (f"127.0.0.1:{port_number('resolver')}",)}
-    world = {("tcp", f"{a}:{port_number(port)}") for a in ("0.0.0.0", "[::]") for port in ("ssh", "http", "https")}
-    world |= {("tcp", f"*:{port_number('ice-tcp')}")}
+    public = {("tcp", f"{a}:{port_number(port)}") for a in ("0.0.0.0", "[::]") for port in ("ssh", "http", "https")}
+    public |= {("tcp", f"*:{port_number('ice-tcp')}")}
     media = {
         (kind, f"{a}:{port_number(port)}")
         for a in (address4, address6)
         for kind, port in (("udp", "turn-udp"), ("udp", "ice-udp"), ("tcp", "turn-tls"))
     }
-    assert listening(host) == own | resolver | world | media
+    assert listening(host) == own | resolver | public | media
 
 
 def test_the_firewall_counts_what_it_drops(play: Play, host: Any) -> None:
@@ -76,11 +76,11 @@ def test_the_firewall_counts_what_it_drops(play: Play, host: Any) -> None:
 def test_stun_answers_by_udp(play: Play, source: str) -> None:
     host = play.fleet.hosts["class"]
     six = ":" in source
-    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(5)
-        asking.bind((source, 0))
-        asking.sendto(stun(), (host.address6 if six else host.address4, port_number("turn-udp")))
-        assert mapped_address(asking.recv(1500)) == source
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.bind((source, 0))
+        client.sendto(stun(), (host.address6 if six else host.address4, port_number("turn-udp")))
+        assert mapped_address(client.recv(1500)) == source
 
 
 def test_turn_shares_port_443_by_name(play: Play) -> None:
@@ -105,7 +105,7 @@ def test_a_class_meets(play: Play) -> None:
 
 
 @pytest.mark.parametrize("family", ["address4", "address6"])
-def test_a_pupil_s_relay_reaches_the_media_port_alone(play: Play, host: Any, family: str) -> None:
+def test_a_pupils_relay_reaches_only_the_media_port(play: Play, host: Any, family: str) -> None:
     own = getattr(play.fleet.hosts["class"], family)
     with pupil(play.fleet, "class") as attending:
         tcp, udp = (turn(own, port_number("turn-udp"), attending["turn"]) for turn in (TcpRelay, Turn))
@@ -115,7 +115,7 @@ def test_a_pupil_s_relay_reaches_the_media_port_alone(play: Play, host: Any, fam
             udp.allocate()
             tcp_ports = ("ssh", "http", "https", "turn-tls", "signal", "ice-tcp")
             for port in (*map(port_number, tcp_ports), own_relay):
-                # Answered at once, and other clients of this TURN server too.
+                # The server answers at once, also to other clients.
                 assert (port, tcp.connect(own, port), udp.permit(own, port)) == (port, "error 447", "")
             assert counted(host, "media_dropped") >= before + 7
             before, relays = counted(host, "media_dropped"), counted(host, "media_relay")
@@ -129,8 +129,8 @@ def test_a_pupil_s_relay_reaches_the_media_port_alone(play: Play, host: Any, fam
     assert attending["lost"] == []
 
 
-def test_a_repeated_connection_request_blocks_no_other_client(play: Play, host: Any) -> None:
-    """Were the firewall open to relay sockets, the media server's own TURN library would still answer everybody."""
+def test_a_repeated_connect_request_blocks_no_other_client(play: Play, host: Any) -> None:
+    """Open the firewall to relay sockets: the media server's TURN library must still answer all clients."""
     own = play.fleet.hosts["class"].address6
     for chain in ("ingress", "egress"):
         host.check_output(f"nft insert rule inet classroom {chain} tcp sport {RELAY[0]}-{RELAY[1]} accept")
@@ -148,33 +148,33 @@ def test_a_repeated_connection_request_blocks_no_other_client(play: Play, host: 
         host.check_output("systemctl reload nftables")
 
 
-def test_no_log_knows_who_was_there(play: Play, host: Any) -> None:
-    """After the class above, neither a participant's address nor a pseudonym stands in any log."""
+def test_no_log_names_a_participant(play: Play, host: Any) -> None:
+    """After the class of the test above, no log contains a participant's address or pseudonym."""
     everything = "{ journalctl --no-pager --output=verbose --all; tar -c -f - /var/log --exclude=/var/log/journal; }"
-    host.check_output(f"logger 'planted: {CLIENT4} Nebuchadnezzar'")
+    host.check_output(f"logger 'canary: {CLIENT4} Nebuchadnezzar'")
     assert int(host.check_output(f"{everything} 2>/dev/null | grep --text --count -e Nebuchadnezzar")) >= 1
     for trace in (CLIENT4, CLIENT6, "Zebulon", "Xanthippe"):
         found = host.run(
-            f"{everything} 2>/dev/null | grep --text -e '{trace}' | grep --text --invert-match -e planted: -e COMMAND= -e Invoked"
+            f"{everything} 2>/dev/null | grep --text -e '{trace}' | grep --text --invert-match -e canary: -e COMMAND= -e Invoked"
         )
         assert found.stdout == "", trace
 
 
 def test_livekit_cannot_log_an_address(host: Any) -> None:
     patterns = host.check_output("systemctl cat livekit | grep ^LogFilterPatterns=").splitlines()
-    said = ["plain words", f"from {CLIENT4}:50000", f"from [{CLIENT6}]:50000", "from fe80::1%eth0"]
+    messages = ["plain words", f"from {CLIENT4}:50000", f"from [{CLIENT6}]:50000", "from fe80::1%eth0"]
     options = " ".join(f"-p '{pattern}'" for pattern in patterns)
-    script = "; ".join(f"echo {line!r}" for line in said)
+    script = "; ".join(f"echo {line!r}" for line in messages)
     host.check_output(f"systemd-run --wait --unit=filter-check {options} sh -c {json.dumps(script)}")
-    kept = host.check_output(
+    logged = host.check_output(
         "journalctl --sync; journalctl --no-pager --output=cat --unit=filter-check _TRANSPORT=stdout"
     )
-    assert kept.splitlines() == ["plain words"]
+    assert logged.splitlines() == ["plain words"]
 
 
-def test_secrets_are_read_by_their_services_alone(play: Play, host: Any) -> None:
+def test_only_their_services_read_secrets(play: Play, host: Any) -> None:
     places = "/etc /home /opt /root /run /srv /tmp /usr/local /var"
-    # The secret is no argument of a command here: sudo writes those to its log.
+    # The secret must not be an argument of a command: sudo logs arguments.
     host.check_output("sed 's/.*: //' /etc/classroom/secrets/livekit-keys | install -m 644 /dev/stdin /run/sought")
     assert host.file("/run/sought").content_string.strip() == play.secret
     search = f"grep -r --files-with-matches --devices=skip -f /run/sought {places} --exclude=sought 2>/dev/null"
@@ -182,8 +182,8 @@ def test_secrets_are_read_by_their_services_alone(play: Play, host: Any) -> None
         "/etc/classroom/secrets/livekit-keys",
         "/etc/classroom/secrets/portal.json",
     ]
-    as_nobody = f"setpriv --reuid=nobody --regid=nogroup --clear-groups {search}"
-    assert host.run(as_nobody).stdout == ""
+    unprivileged = f"setpriv --reuid=nobody --regid=nogroup --clear-groups {search}"
+    assert host.run(unprivileged).stdout == ""
     for source in ("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ", "journalctl --no-pager --all --output=verbose"):
         assert host.run(f"{source} 2>/dev/null | grep --text --count -f /run/sought").stdout.strip() == "0"
     host.check_output("rm /run/sought")
@@ -200,8 +200,8 @@ def test_a_live_class_is_not_interrupted(play: Play, host: Any) -> None:
         assert play.run("media").good().changed == 0
         refused = play.run("media", media_relay_last=31000)
         assert refused.status == 2
-        assert "class serves cm2 now (" in refused.output
-        assert "wait until it is over, or force it" in refused.output
+        assert re.search(r"\bclass\b.*\bcm2\b", refused.output), refused.output
+        assert re.search(r"wait .*force", refused.output), refused.output
         assert state() == before
     assert attending["lost"] == []
     with pupil(play.fleet, "class") as attending:
@@ -211,7 +211,7 @@ def test_a_live_class_is_not_interrupted(play: Play, host: Any) -> None:
     play.run("media").good()
 
 
-def test_a_new_certificate_drops_nobody(play: Play, host: Any) -> None:
+def test_a_new_certificate_disconnects_no_participant(play: Play, host: Any) -> None:
     def number(name: str) -> str:
         with served(play, name) as connection:
             certificate = connection.getpeercert()
@@ -227,7 +227,7 @@ def test_a_new_certificate_drops_nobody(play: Play, host: Any) -> None:
     with pupil(play.fleet, "class") as attending, served(play, TURN) as relayed:
         play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = chain, key
         changed = play.run("tls").good()
-        assert re.search(r"TASK \[tls : Certificate WARNING: it ends on \d{4}-\d\d-\d\d, in 20 days", changed.output)
+        assert re.search(r"TASK \[tls : Certificate WARNING: .*\d{4}-\d\d-\d\d.*\b20 days", changed.output)
         (play.fleet.state / "authority.pem").write_text(authority.pem)
         assert number(DOMAIN) != before
         assert number(TURN) == number(DOMAIN)
@@ -241,33 +241,32 @@ def test_a_new_certificate_drops_nobody(play: Play, host: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "days", "sentence"),
+    ("names", "days", "message"),
     [
         ([DOMAIN], 90, f"certificate: it is for {DOMAIN} and not for {TURN}"),
         ([DOMAIN, TURN], -2, "expired on"),
     ],
 )
-def test_a_bad_certificate_is_refused_first(play: Play, host: Any, names: list[str], days: int, sentence: str) -> None:
+def test_a_bad_certificate_is_refused_before_any_change(
+    play: Play, host: Any, names: list[str], days: int, message: str
+) -> None:
     good = play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"]
     play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = Authority().issue(names, days)
     refused = play.run("tls")
     play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = good
-    assert refused.status == 2 and sentence in refused.output, refused.output
+    assert refused.status == 2 and re.search(message, refused.output), refused.output
     assert host.file("/etc/classroom/tls/fullchain.pem").content_string == good[0]
 
 
-def test_nobody_locks_themselves_out(play: Play, host: Any) -> None:
+def test_a_rule_that_locks_out_the_administrator_is_refused(play: Play, host: Any) -> None:
     before = host.check_output("nft list ruleset | grep -v packets")
     refused = play.run("firewall", firewall_ssh_from=["198.51.100.0/24"])
     assert refused.status == 2
-    assert (
-        "ssh_from (198.51.100.0/24) leaves out 203.0.113.1, the address from which this very login comes"
-        in refused.output
-    )
+    assert re.search(r"ssh_from.*198\.51\.100\.0/24.* 203\.0\.113\.1\b", refused.output), refused.output
     assert host.check_output("nft list ruleset | grep -v packets") == before
 
 
-def test_ssh_only_from_where_it_may(play: Play, host: Any) -> None:
+def test_ssh_is_reachable_only_from_ssh_from(play: Play, host: Any) -> None:
     play.run("firewall", firewall_ssh_from=["203.0.113.0/24", "2001:db8:30::/64"]).good()
     for source, target in (
         (CLIENT4, play.fleet.hosts["class"].address4),
@@ -283,7 +282,7 @@ def test_ssh_only_from_where_it_may(play: Play, host: Any) -> None:
     play.run("firewall").good()
 
 
-def test_the_verifier_may_do_exactly_this(play: Play, login: Callable[..., Any]) -> None:
+def test_the_verifier_has_exactly_its_rights(play: Play, login: Callable[..., Any]) -> None:
     verifier = login(play.fleet, "class", user="verifier")
     listed = (ANSIBLE / "roles" / "base" / "files" / "verifier-sudoers").read_text()
     commands = re.findall(r"^    (/.*?),? ?\\?$", listed, re.M)
@@ -305,7 +304,7 @@ def test_the_verifier_may_do_exactly_this(play: Play, login: Callable[..., Any])
         assert verifier.run(f"cat {path}").rc != 0, path
 
 
-def test_a_former_administrator_is_out(play: Play, host: Any, tmp_path: Path) -> None:
+def test_a_removed_administrator_loses_access(play: Play, host: Any, tmp_path: Path) -> None:
     ada = play.vars["classroom_admins"]
     play.vars["classroom_admins"] = [*ada, {"name": "bob", "public_key": ada[0]["public_key"]}]
     play.run("access").good()
@@ -317,8 +316,8 @@ def test_a_former_administrator_is_out(play: Play, host: Any, tmp_path: Path) ->
     assert host.file("/etc/ssh/authorized_keys.d/ada").exists
 
 
-def test_a_run_that_was_cut_off_is_finished(play: Play, host: Any) -> None:
-    """Ansible dies after it wrote the portal's unit and before the portal was started anew: the next run does it."""
+def test_the_next_run_completes_an_interrupted_run(play: Play, host: Any) -> None:
+    """Ansible is killed after it wrote the portal's unit and before it restarted the portal: the next run restarts it."""
     play.cut_off("portal : Program, settings, secrets and unit", portal_port=8095)
     assert ("tcp", "127.0.0.1:8095") not in listening(host)
     play.run(portal_port=8095, web_portal="127.0.0.1:8095").good()
@@ -326,7 +325,7 @@ def test_a_run_that_was_cut_off_is_finished(play: Play, host: Any) -> None:
     play.run().good()
 
 
-def test_livekit_is_started_anew_after_a_run_that_was_cut_off(play: Play, host: Any) -> None:
+def test_livekit_is_restarted_after_an_interrupted_run(play: Play, host: Any) -> None:
     play.cut_off("media : Settings, secrets and unit", media_relay_last=31000)
     before = host.check_output("systemctl show --value -p MainPID livekit")
     play.run("media", media_relay_last=31000).good()

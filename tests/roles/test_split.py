@@ -1,4 +1,4 @@
-"""The whole site.yml on a front and two media hosts: one address for 443, TURN behind it, classes spread over hosts."""
+"""The whole site.yml on a front and two media hosts: port 443 shared with TURN, classes distributed over the hosts."""
 
 import socket
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def hosts(play: Play, login: Callable[..., Any]) -> dict[str, Any]:
     return {name: login(play.fleet, name) for name in ("front", *MEDIA)}
 
 
-def test_nothing_to_change(play: Play) -> None:
+def test_second_run_changes_nothing(play: Play) -> None:
     again = play.run().good()
     assert again.changed == 0, again.output
     check = play.run(check=True).good()
@@ -52,7 +52,7 @@ def test_exactly_these_ports_listen(play: Play, hosts: dict[str, Any]) -> None:
         assert listening(hosts[name]) == ssh | resolver | media
 
 
-def test_each_host_has_what_it_needs_and_no_more(play: Play, hosts: dict[str, Any]) -> None:
+def test_each_host_has_only_the_secrets_and_programs_it_needs(play: Play, hosts: dict[str, Any]) -> None:
     secrets = {name: set(host.check_output("ls /etc/classroom/secrets").split()) for name, host in hosts.items()}
     assert secrets["front"] == {"portal.json", "tls.key", "valkey.conf"}
     for name in MEDIA:
@@ -62,7 +62,7 @@ def test_each_host_has_what_it_needs_and_no_more(play: Play, hosts: dict[str, An
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_turn_by_name_reaches_its_host(play: Play, hosts: dict[str, Any], number: int) -> None:
+def test_each_turn_name_reaches_its_media_host(play: Play, hosts: dict[str, Any], number: int) -> None:
     before = {name: counted(hosts[name], "turn_tls") for name in MEDIA}
     with served(play, f"turn{number}.{DOMAIN}") as connection:
         connection.sendall(stun())
@@ -73,7 +73,7 @@ def test_turn_by_name_reaches_its_host(play: Play, hosts: dict[str, Any], number
 
 @pytest.mark.parametrize("name", MEDIA)
 @pytest.mark.parametrize("port", ["signal", "turn-tls"])
-def test_media_hosts_answer_only_the_front(play: Play, name: str, port: str) -> None:
+def test_media_hosts_drop_internal_ports_from_outside(play: Play, name: str, port: str) -> None:
     with pytest.raises(TimeoutError):
         socket.create_connection(
             (play.fleet.hosts[name].address4, port_number(port)), timeout=0.5, source_address=(CLIENT4, 0)
@@ -91,7 +91,7 @@ def test_valkey_answers_only_media_hosts(play: Play, hosts: dict[str, Any]) -> N
     assert (int(count), int(known) > 0) == (2, True)
 
 
-def test_a_class_meets_and_is_guarded_on_each_host(play: Play) -> None:
+def test_a_class_meets_and_its_host_refuses_an_interruption(play: Play) -> None:
     with pupil(play.fleet, "front", "Zebulon") as first, pupil(play.fleet, "front", "Xanthippe", "teacher") as second:
         assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
         https = port_number("https")

@@ -14,7 +14,7 @@ from classroom.config.settings import RESERVED_ACCOUNTS, Settings
 from classroom.configure.host_tables import roles
 from classroom.verify.controls.control_catalogue import load_controls
 from tests.planted.injectors import OnHost
-from tests.planted.plants import PLANTS, VALUES
+from tests.planted.plants import PLANTED_VIOLATIONS, VALUES
 
 ANSIBLE = REPO / "ansible"
 ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir() if path.is_dir())
@@ -90,7 +90,7 @@ def test_every_port_is_expected_by_the_test_of_what_listens(port: Port) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_is_run_alone_by_a_test(role: str) -> None:
     tree = ast.parse(text_of("tests/roles/test_each_role.py"))
-    assert f"left_by_{role}" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert f"check_{role}" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     lists = [
         ast.literal_eval(n.value)
         for n in tree.body
@@ -139,11 +139,11 @@ def test_every_judge_has_a_unit_test(one) -> None:
 
 
 def scripts() -> Iterator[tuple[str, str]]:
-    for plant in PLANTS:
-        for action in plant.actions:
-            for name, value in vars(action).items():
+    for violation in PLANTED_VIOLATIONS:
+        for injector in violation.injectors:
+            for name, value in vars(injector).items():
                 if isinstance(value, str):
-                    yield f"{plant.name}: {name}", value
+                    yield f"{violation.name}: {name}", value
 
 
 def test_every_value_of_a_planted_violation_is_known() -> None:
@@ -153,11 +153,13 @@ def test_every_value_of_a_planted_violation_is_known() -> None:
     assert {(where, name) for where, name in wanted if name not in VALUES.keys() | made_by_the_run} == set()
 
 
-def test_every_planted_violation_on_a_host_is_taken_back() -> None:
-    on_hosts = [(plant.name, action) for plant in PLANTS for action in plant.actions if isinstance(action, OnHost)]
+def test_every_planted_violation_on_a_host_is_reverted() -> None:
+    on_hosts = [
+        (one.name, injector) for one in PLANTED_VIOLATIONS for injector in one.injectors if isinstance(injector, OnHost)
+    ]
     assert on_hosts
     assert [
-        name for name, action in on_hosts if not action.back.strip() or action.back.strip() == action.script.strip()
+        name for name, injector in on_hosts if injector.revert_script.strip() in {"", injector.script.strip()}
     ] == []
 
 

@@ -1,4 +1,4 @@
-"""A small server that keeps objects as S3 does and encrypts nothing as KMS does: what Pulumi's engine needs of either."""
+"""A minimal S3 and KMS server for Pulumi's engine: keeps objects in memory, and marks data instead of encrypting it."""
 
 import base64
 import hashlib
@@ -15,14 +15,14 @@ WHEN = "2026-01-01T00:00:00.000Z"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Objects by `bucket/key` in memory; requests stand in `asked`."""
+    """Serves objects by `bucket/key` from memory; records requests in `requests`."""
 
     protocol_version = "HTTP/1.1"
     objects: dict[str, bytes]
-    asked: list[tuple[str, str]]
+    requests: list[tuple[str, str]]
 
     def log_message(self, *_: Any) -> None:
-        """Stay silent."""
+        """Log nothing."""
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -51,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         return found
 
     def do_GET(self) -> None:
-        self.asked.append((self.command, self.path))
+        self.requests.append((self.command, self.path))
         query = parse_qs(urlsplit(self.path).query)
         if "list-type" in query:
             self.list(query)
@@ -83,11 +83,13 @@ class Handler(BaseHTTPRequestHandler):
             for key in keys
         ]
         rows += [f"<CommonPrefixes><Prefix>{escape(one)}</Prefix></CommonPrefixes>" for one in sorted(folders)]
-        told = f"<IsTruncated>false</IsTruncated><Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix>{''.join(rows)}"
-        self.answer(200, f"<ListBucketResult>{told}</ListBucketResult>".encode(), Content_Type="application/xml")
+        content = (
+            f"<IsTruncated>false</IsTruncated><Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix>{''.join(rows)}"
+        )
+        self.answer(200, f"<ListBucketResult>{content}</ListBucketResult>".encode(), Content_Type="application/xml")
 
     def do_PUT(self) -> None:
-        self.asked.append((self.command, self.path))
+        self.requests.append((self.command, self.path))
         source = self.headers.get("x-amz-copy-source")
         data = self.body()
         self.objects[self.key] = self.objects[unquote(source).lstrip("/")] if source else data
@@ -95,12 +97,12 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, copied.encode() if source else b"", ETag='"x"')
 
     def do_DELETE(self) -> None:
-        self.asked.append((self.command, self.path))
+        self.requests.append((self.command, self.path))
         self.objects.pop(self.key, None)
         self.answer(204)
 
     def do_POST(self) -> None:
-        self.asked.append((self.command, self.headers.get("X-Amz-Target") or self.path))
+        self.requests.append((self.command, self.headers.get("X-Amz-Target") or self.path))
         body = json.loads(self.body())
         mark = b"wrapped:"
         if "Plaintext" in body:
@@ -114,19 +116,19 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def amazon() -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Give the server's address and the list of what it was asked."""
-    asked: list[tuple[str, str]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), {"objects": {}, "asked": asked}))
+    """Run the server; yield its URL and the list of its requests (method, path or target)."""
+    requests: list[tuple[str, str]] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), {"objects": {}, "requests": requests}))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
     finally:
         server.shutdown()
         server.server_close()
 
 
 def variables(url: str) -> dict[str, str]:
-    """Return what makes Pulumi's engine take the server for Amazon's."""
+    """Return variables that make Pulumi's engine use this server instead of Amazon's."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "k",

@@ -1,4 +1,4 @@
-"""The whole program as it is, with the real engine, before a Keystone that takes down what it is asked."""
+"""A project with the product's program and the real engine, against a Keystone that records its requests."""
 
 import json
 import shutil
@@ -25,30 +25,30 @@ DECLARED: dict[str, Any] = {
 
 
 class GateProject(Project):
-    """A stack `t` of the product's own program; `keystone` is its cloud's, and the proxy to all the world."""
+    """A stack `t` of the product's program; the server of its Keystone also acts as HTTP proxy for all other hosts."""
 
     @classmethod
     def prepare(cls, root: Path, keystone: str, **changes: Any) -> "GateProject":
-        """Make the stack, its settings being the smallest ones with `changes`; the cloud is declared for `keystone`."""
-        made = cls.create(root, "unused")
-        assert isinstance(made, cls)
+        """Create the stack with minimal settings and `changes`, and a declared cloud whose Keystone is `keystone`."""
+        project = cls.create(root, "unused")
+        assert isinstance(project, cls)
         shutil.copytree(REPO / "classroom/sovereignty/data", root / "classroom/sovereignty/data")
         shutil.copy(REPO / "__main__.py", root)
         shutil.copytree(REPO / "templates", root / "templates")
         server = keystone.removesuffix("/identity/v3")
-        made.more = {
+        project.more = {
             "OS_AUTH_URL": keystone,
             "OS_USERNAME": "ada",
             "OS_PASSWORD": PASSWORD,
             "OS_PROJECT_NAME": "classes",
             "OS_USER_DOMAIN_ID": "default",
             "OS_PROJECT_DOMAIN_ID": "default",
-            # Whatever is asked of the world goes to the recorder, which lets nothing through.
+            # Requests to other hosts go to the recording proxy, which forwards nothing.
             **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), server),
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
         }
-        made.write(
+        project.write(
             region="north",
             image="debian-13",
             flavor_front="small",
@@ -60,22 +60,22 @@ class GateProject(Project):
             declared_cloud=DECLARED | {"keystone": [keystone]},
             **issued("class.example", "turn.class.example"),
         )
-        made.write(**changes)
-        return made
+        project.write(**changes)
+        return project
 
     @property
     def file(self) -> Path:
         return self.root / "Pulumi.t.yaml"
 
     def write(self, **settings: Any) -> None:
-        """Change settings in the stack's file; what Pulumi keeps there stays, and None takes a key out."""
-        there = (yaml.safe_load(self.file.read_text()) or {}) if self.file.exists() else {}
-        config = there.get("config", {}) | {f"classroom:{key}": value for key, value in settings.items()}
-        there["config"] = {key: value for key, value in config.items() if value is not None}
-        self.file.write_text(yaml.safe_dump(there, allow_unicode=True))
+        """Change settings in the stack's file; None removes a key, and Pulumi's own keys are preserved."""
+        content = (yaml.safe_load(self.file.read_text()) or {}) if self.file.exists() else {}
+        config = content.get("config", {}) | {f"classroom:{key}": value for key, value in settings.items()}
+        content["config"] = {key: value for key, value in config.items() if value is not None}
+        self.file.write_text(yaml.safe_dump(content, allow_unicode=True))
 
     def resources(self, stack: str) -> list[str]:
-        """Return the kinds of resources in the state, the stack itself apart."""
+        """Return the types of the resources in the state, without the stack itself."""
         answer = self.pulumi("stack", "export", "--stack", stack)
         assert answer.returncode == 0, answer.stderr
         found = json.loads(answer.stdout)["deployment"].get("resources", [])

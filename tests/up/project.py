@@ -1,4 +1,4 @@
-"""A project with the real engine and our real provider, but with a play of the test's own, on this machine alone."""
+"""A project with the real engine and the product's provider, but with a playbook of the test, on this machine."""
 
 import json
 import os
@@ -23,8 +23,8 @@ from classroom.provision.pulumi_program import quiet
 quiet()
 opts = pulumi.ResourceOptions(provider=pulumi.ProviderResource("classroom", "classroom", {}))
 wanted = json.loads(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "wanted.json")).read())
-made = Secret("made", length=wanted["length"], alphabet="01", opts=opts)
-secrets = {"planted": pulumi.Output.secret(wanted["secret"]), "made": made.value}
+generated = Secret("generated", length=wanted["length"], alphabet="01", opts=opts)
+secrets = {"canary": pulumi.Output.secret(wanted["secret"]), "generated": generated.value}
 configure = Configure(
     "configure",
     cloud=None,
@@ -36,7 +36,7 @@ configure = Configure(
     secrets=secrets,
     opts=opts,
 )
-pulumi.export("made", made.value)
+pulumi.export("generated", generated.value)
 """
 PLAY = """
 - name: Test
@@ -45,14 +45,14 @@ PLAY = """
   tasks:
     - name: First {{ note | default("") }}
       ansible.builtin.debug: {msg: first}
-    - name: Write the secret where only its owner reads it
-      ansible.builtin.copy: {content: "{{ planted }}", dest: "{{ target }}", mode: "0600"}
+    - name: Write the secret to a file that only its owner can read
+      ansible.builtin.copy: {content: "{{ canary }}", dest: "{{ target }}", mode: "0600"}
       no_log: true
     - name: Long
       ansible.builtin.command: sh -c "sleep {{ seconds }}; true" {{ word | default("") }}
       changed_when: false
     - name: May fail
-      ansible.builtin.shell: test ! -e {{ target }}.broken || { echo "the door is stuck ({{ planted }})" >&2; exit 3; }
+      ansible.builtin.shell: test ! -e {{ target }}.broken || { echo "disk failure ({{ canary }})" >&2; exit 3; }
       changed_when: false
     - name: Last
       ansible.builtin.debug: {msg: last}
@@ -61,7 +61,7 @@ PLAY = """
 
 @dataclass
 class Project:
-    """A stack `t` below `root`; `wanted` are the program's inputs."""
+    """A stack `t` below `root`; `wanted` are the inputs of the program, `more` further variables of its environment."""
 
     root: Path
     wanted: dict[str, Any]
@@ -70,9 +70,9 @@ class Project:
 
     @classmethod
     def create(cls, root: Path, secret: str) -> "Project":
-        """Copy the product's package, so that it takes `root` for the clone, and make the stack."""
-        leave_out = shutil.ignore_patterns("__pycache__", "data", "verify")
-        shutil.copytree(REPO / "classroom", root / "classroom", ignore=leave_out)
+        """Copy the product's package, so that it treats `root` as the clone, and create the stack."""
+        ignored = shutil.ignore_patterns("__pycache__", "data", "verify")
+        shutil.copytree(REPO / "classroom", root / "classroom", ignore=ignored)
         for name in ("engine", "portal", "web", ".venv"):
             (root / name).symlink_to(REPO / name)
         shutil.copy(REPO / "Pulumi.yaml", root)
@@ -100,11 +100,11 @@ class Project:
         return project
 
     def save(self) -> None:
-        """Hand the inputs to the program."""
+        """Write the inputs of the program."""
         (self.root / "wanted.json").write_text(json.dumps(self.wanted))
 
     def set(self, **variables: Any) -> None:
-        """Change the play's variables."""
+        """Change variables of the playbook."""
         self.wanted["inventory"]["all"]["vars"] |= variables
         self.save()
 
@@ -116,7 +116,7 @@ class Project:
             "PULUMI_BACKEND_URL": f"file://{self.root}/state",
             "PULUMI_HOME": str(self.root / "home"),
             "PULUMI_CONFIG_PASSPHRASE": self.passphrase,
-            # It reaches every process below, so that none is overlooked.
+            # All child processes inherit this variable, by which `processes` finds them.
             "XDG_TEST_PROJECT": str(self.root),
         }
         return os.environ | own | self.more
@@ -125,7 +125,7 @@ class Project:
         return ["pulumi", "--non-interactive", *words]
 
     def pulumi(self, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        """Run Pulumi to its end."""
+        """Run Pulumi and wait for its end."""
         environment = self.environment | more
         return subprocess.run(
             self.argv(*words), cwd=self.root, env=environment, capture_output=True, text=True, check=False, timeout=180
@@ -135,18 +135,18 @@ class Project:
         return self.pulumi("up", "--yes", "--skip-preview", "--stack", "t", *words, **more)
 
     def start(self) -> "subprocess.Popen[str]":
-        """Start an `up` and return while it runs."""
+        """Start `pulumi up` and return without waiting for it."""
         argv = self.argv("up", "--yes", "--skip-preview", "--stack", "t")
         return subprocess.Popen(
             argv, cwd=self.root, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def state(self) -> str:
-        """Return every file of the state, backups too."""
+        """Return the content of every file of the state, including backups."""
         return "\n".join(p.read_text(errors="replace") for p in sorted((self.root / "state").rglob("*")) if p.is_file())
 
     def processes(self) -> dict[int, str]:
-        """Return the processes that run for this project, with their command lines."""
+        """Return the command lines of this project's processes by PID."""
         found = {}
         mark = f"XDG_TEST_PROJECT={self.root}".encode()
         for path in Path("/proc").glob("[0-9]*"):
@@ -161,24 +161,24 @@ class Project:
 
 
 def lines(process: "subprocess.Popen[str]") -> Iterator[tuple[float, str]]:
-    """Give each line of a running process with the time at which it came."""
+    """Yield each line of a running process with the time at which it arrived."""
     assert process.stdout
     for line in process.stdout:
         yield time.monotonic(), line.rstrip()
 
 
 def wait_for(process: "subprocess.Popen[str]", text: str) -> list[str]:
-    """Read until a line holds `text`, and return all lines until then."""
+    """Read until a line contains `text`; return all lines so far. AssertionError if the process ends before."""
     seen = []
     for _, line in lines(process):
         seen.append(line)
         if text in line:
             return seen
-    raise AssertionError(f"'{text}' never came:\n" + "\n".join(seen))
+    raise AssertionError(f"no line contains '{text}':\n" + "\n".join(seen))
 
 
-def gone(project: Project, seconds: float = 20) -> Mapping[int, str]:
-    """Return what still runs for the project after at most `seconds`."""
+def remaining_processes(project: Project, seconds: float = 20) -> Mapping[int, str]:
+    """Wait until no process of the project runs; return those that still run after `seconds`."""
     end = time.monotonic() + seconds
     while (left := project.processes()) and time.monotonic() < end:
         time.sleep(0.1)
@@ -186,7 +186,7 @@ def gone(project: Project, seconds: float = 20) -> Mapping[int, str]:
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
-    """End the engine as a power cut would, and nothing beside it."""
+    """Kill only the engine with SIGKILL, as a power failure would."""
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert process.stdout

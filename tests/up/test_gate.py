@@ -1,9 +1,10 @@
-"""The gate, in the real engine: what is refused asks nothing, or for a token at most, and leaves a state without resources.
+"""The gate in the real engine: a refused plan sends no request, or only for a token, and creates no resource.
 
-A refusal leaves nothing behind, so all tests share one stack and one recorder; each begins with the first settings.
+A refusal leaves nothing behind, so all tests share one stack and one recording Keystone; each starts with the initial settings.
 """
 
 import datetime
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,66 +19,69 @@ OVH = "https://auth.cloud.ovh.net/v3"
 CLEURA = "https://kna1.citycloud.com:5000/v3"
 INFOMANIAK = "https://api.pub1.infomaniak.cloud/identity/v3"
 TOKEN = [("GET", "/identity/v3"), ("POST", "/identity/v3/auth/tokens")]
-Asked = list[tuple[str, str]]
+Requests = list[tuple[str, str]]
 
 
 UP = ("up", "--yes", "--skip-preview")
 BOTH = (("preview",), UP)
 
 
-class Way(NamedTuple):
-    """The stack, what its cloud and proxy was asked, and the services that the cloud's catalogue places elsewhere."""
+class Gate(NamedTuple):
+    """The stack, the requests to its cloud and proxy, and overridden endpoints of the cloud's service catalogue."""
 
     project: GateProject
-    asked: Asked
-    elsewhere: dict[str, str]
+    requests: Requests
+    overrides: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
-    elsewhere: dict[str, str] = {}
-    with serving(elsewhere) as (url, asked):
-        yield Way(GateProject.prepare(tmp_path_factory.mktemp("gate"), url), asked, elsewhere)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    overrides: dict[str, str] = {}
+    with serving(overrides) as (url, requests):
+        yield Gate(GateProject.prepare(tmp_path_factory.mktemp("gate"), url), requests, overrides)
 
 
 @pytest.fixture
-def way(first: Way) -> Iterator[Way]:
-    file, more = first.project.file.read_text(), dict(first.project.more)
-    first.asked.clear()
-    yield first
-    first.project.file.write_text(file)
-    first.project.more = more
-    first.elsewhere.clear()
+def gate(shared: Gate) -> Iterator[Gate]:
+    file, more = shared.project.file.read_text(), dict(shared.project.more)
+    shared.requests.clear()
+    yield shared
+    shared.project.file.write_text(file)
+    shared.project.more = more
+    shared.overrides.clear()
 
 
 @pytest.fixture(scope="module")
-def keyed(first: Way) -> str:
-    """A second stack: one keeps the name of its key in its state."""
-    assert first.project.pulumi("stack", "init", "keyed").returncode == 0
+def second_stack(shared: Gate) -> str:
+    """Create a second stack, as a stack stores the name of its key in its state."""
+    assert shared.project.pulumi("stack", "init", "keyed").returncode == 0
     return "keyed"
 
 
 def refused(
-    way: Way,
+    gate: Gate,
     words: list[str],
-    requests: Asked,
+    requests: Requests,
     commands: tuple[tuple[str, ...], ...] = (UP,),
     stack: str = "t",
     options: tuple[str, ...] = (),
 ) -> str:
-    """Run `commands`; each ends with status 3 in its message, has asked just `requests`, and made nothing."""
-    project, asked, said = way.project, way.asked, ""
+    """Assert that each command fails with status 3 and `words` in its message, sends exactly `requests`, and creates nothing.
+
+    Returns the output of the last command.
+    """
+    project, output = gate.project, ""
     for command in commands:
-        asked.clear()
+        gate.requests.clear()
         answer = project.pulumi(*command, "--stack", stack, *options)
-        said = answer.stdout + answer.stderr
-        assert answer.returncode != 0, said
-        assert "nothing was created (status 3)" in said, said
-        assert [word for word in words if word not in said] == [], said
-        assert "Traceback" not in said
-        assert asked == requests
+        output = answer.stdout + answer.stderr
+        assert answer.returncode != 0, output
+        assert "nothing was created" in output and "status 3" in output, output
+        assert [word for word in words if word not in output] == [], output
+        assert "Traceback" not in output
+        assert gate.requests == requests
         assert project.resources(stack) == []
-    return said
+    return output
 
 
 class Plan(NamedTuple):
@@ -95,11 +99,11 @@ class Plan(NamedTuple):
         ),
         pytest.param(
             Plan(OVH, {"region": "eu-west-eri"}, ["region: 'eu-west-eri'", "Erith, United Kingdom", "source:"]),
-            id="a region whose name lies",
+            id="a region outside the EU despite its name",
         ),
         pytest.param(
-            Plan(OVH, {"region": "eu-west-nowhere"}, ["has no region 'eu-west-nowhere'", "GRA (Gravelines, France)"]),
-            id="a region that nobody knows",
+            Plan(OVH, {"region": "eu-west-nowhere"}, ["region", "'eu-west-nowhere'", "GRA (Gravelines, France)"]),
+            id="a region that is not in the catalogue",
         ),
         pytest.param(
             Plan(
@@ -109,7 +113,7 @@ class Plan(NamedTuple):
                     "policy": {"soil": "eu"},
                     "endpoints": [{"use": "dns", "name": "one.example", "operator": "Cloudflare, Inc."}],
                 },
-                ["endpoints: dns 'one.example' of 'Cloudflare, Inc.'", "third country", "no policy admits it"],
+                ["endpoints: dns 'one.example' of 'Cloudflare, Inc.'", "third country", "no policy"],
             ),
             id="a resolver of a US operator",
         ),
@@ -118,16 +122,16 @@ class Plan(NamedTuple):
             id="a region outside the policy",
         ),
         pytest.param(
-            Plan(None, {"declared_cloud": None}, ["is no Keystone of the catalogue", "classroom:declared_cloud"]),
-            id="a cloud that nobody knows",
+            Plan(None, {"declared_cloud": None}, ["Keystone", "catalogue", "classroom:declared_cloud"]),
+            id="a cloud that is neither in the catalogue nor declared",
         ),
         pytest.param(
             Plan(
                 None,
-                {"endpoints": [{"use": "ntp", "name": "time.example", "operator": "Nobody"}]},
-                ["endpoints: ntp 'time.example': its operator 'Nobody' is neither in the catalogue nor declared"],
+                {"endpoints": [{"use": "ntp", "name": "time.example", "operator": "Unknown"}]},
+                ["endpoints: ntp 'time.example'", "operator 'Unknown'", "neither in the catalogue nor declared"],
             ),
-            id="a time source of an operator that nobody knows",
+            id="a time source of an unknown operator",
         ),
         pytest.param(
             Plan(
@@ -137,133 +141,146 @@ class Plan(NamedTuple):
                         {"use": "packages", "name": "m.example", "operator": "OVHcloud", "addresses": ["158.69.10.1"]}
                     ],
                     "exceptions": [
-                        {"name": "OVHcloud", "reason": "it was meant so", "until": datetime.date(2026, 1, 31)}
+                        {"name": "OVHcloud", "reason": "contract of 2025", "until": datetime.date(2026, 1, 31)}
                     ],
                 },
                 [
-                    "its soil is not allowed",
+                    "soil",
                     "158.69.10.1 (Canada, CA)",
-                    "the exception for OVHcloud ended on 2026-01-31",
+                    "exception for OVHcloud",
+                    "2026-01-31",
                 ],
             ),
-            id="a mirror in Canada, and an exception past its end",
+            id="a mirror in Canada with an expired exception",
         ),
     ],
 )
-def test_what_settings_alone_decide_asks_nothing(way: Way, plan: Plan) -> None:
-    way.project.write(**plan.settings)
+def test_settings_that_violate_the_policy_are_refused_without_a_request(gate: Gate, plan: Plan) -> None:
+    gate.project.write(**plan.settings)
     if plan.auth_url:
-        way.project.more["OS_AUTH_URL"] = plan.auth_url
-    refused(way, plan.words, [])
+        gate.project.more["OS_AUTH_URL"] = plan.auth_url
+    refused(gate, plan.words, [])
 
 
-def test_a_plan_that_passes_goes_on_to_the_cloud(way: Way) -> None:
-    answer = way.project.pulumi("preview", "--stack", "t")
+def test_a_valid_plan_reaches_the_cloud(gate: Gate) -> None:
+    answer = gate.project.pulumi("preview", "--stack", "t")
     assert "status 3" not in answer.stdout + answer.stderr
-    assert [path for _, path in way.asked if path.startswith("/compute")], answer.stdout
+    assert [path for _, path in gate.requests if path.startswith("/compute")], answer.stdout
 
 
-def test_a_swiss_cloud_by_the_line_that_the_message_tells(way: Way) -> None:
-    way.project.more["OS_AUTH_URL"] = INFOMANIAK
-    way.project.write(region="dc3-a")
-    said = refused(way, ["Infomaniak SA, Switzerland", "source:"], [], BOTH)
-    line = next(line for line in said.splitlines() if "the line of the stack file that would admit it: " in line)
-    key, _, value = line.rpartition("it: ")[2].partition(": ")
-    assert key == "classroom:policy"
-    way.project.write(policy=yaml.safe_load(value))
-    answer = way.project.pulumi("preview", "--stack", "t")
-    # It is asked for a token now, which the recorder does not let through.
+def test_a_swiss_cloud_passes_with_the_policy_line_of_the_message(gate: Gate) -> None:
+    gate.project.more["OS_AUTH_URL"] = INFOMANIAK
+    gate.project.write(region="dc3-a")
+    output = refused(gate, ["Infomaniak SA, Switzerland", "source:"], [], BOTH)
+    proposed = re.search(r"classroom:policy: (\{.*\})", output)
+    assert proposed, output
+    gate.project.write(policy=yaml.safe_load(proposed[1]))
+    answer = gate.project.pulumi("preview", "--stack", "t")
+    # Now the plan requests a token, which the recording proxy does not forward.
     assert "status 3" not in answer.stdout + answer.stderr
-    assert way.asked
-    assert set(way.asked) == {("CONNECT", "api.pub1.infomaniak.cloud:443")}
+    assert gate.requests
+    assert set(gate.requests) == {("CONNECT", "api.pub1.infomaniak.cloud:443")}
 
 
 @pytest.mark.parametrize(
-    ("leads", "commands"),
-    [("https://compute.elsewhere.example/v2.1", BOTH), ("http://127.0.0.2:9/compute/v2.1", (UP,))],
+    ("endpoint", "commands"),
+    [("https://compute.other.example/v2.1", BOTH), ("http://127.0.0.2:9/compute/v2.1", (UP,))],
 )
-def test_a_catalogue_that_leads_elsewhere(way: Way, leads: str, commands: tuple[tuple[str, ...], ...]) -> None:
-    way.elsewhere["compute"] = leads
-    words = ["region: 'north'", f"leads to '{leads}' for compute", "allowed: hosts in 127.0.0.1"]
-    refused(way, words, TOKEN, commands)
+def test_an_endpoint_of_the_catalogue_outside_the_cloud_is_refused(
+    gate: Gate, endpoint: str, commands: tuple[tuple[str, ...], ...]
+) -> None:
+    gate.overrides["compute"] = endpoint
+    words = ["region: 'north'", f"'{endpoint}'", "compute", "allowed: ", "127.0.0.1"]
+    refused(gate, words, TOKEN, commands)
 
 
 @pytest.mark.parametrize("last", [TOKEN[:1], TOKEN])
-def test_a_keystone_that_redirects_elsewhere(way: Way, last: Asked) -> None:
-    there = way.project.more["OS_AUTH_URL"].removesuffix("/identity/v3").replace("127.0.0.1", "localhost")
-    with serving(moved={last[-1]: f"{there}{last[-1][1]}"}) as (url, asked):
-        way.project.more["OS_AUTH_URL"] = url
-        way.project.write(declared_cloud=DECLARED | {"keystone": [url]})
-        refused(way._replace(asked=asked), [f"leads from '{url}", "to the host 'localhost'"], last)
-        assert way.asked == []
+def test_a_keystone_that_redirects_to_another_host_is_refused(gate: Gate, last: Requests) -> None:
+    target = gate.project.more["OS_AUTH_URL"].removesuffix("/identity/v3").replace("127.0.0.1", "localhost")
+    with serving(moved={last[-1]: f"{target}{last[-1][1]}"}) as (url, requests):
+        gate.project.more["OS_AUTH_URL"] = url
+        gate.project.write(declared_cloud=DECLARED | {"keystone": [url]})
+        refused(gate._replace(requests=requests), [f"'{url}", "'localhost'"], last)
+        assert gate.requests == []
 
 
-def test_a_state_backend_in_the_united_states(way: Way) -> None:
-    with amazon() as (url, kept):
-        way.project.more |= variables(url) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
-        assert way.project.pulumi("stack", "init", "t").returncode == 0
-        words = ["backend: 's3://states?region=us-east-1'", "Amazon.com, Inc.", "source:", "allowed: a folder"]
-        refused(way, words, [])
-        assert [path for method, path in kept if method == "PUT"], "the state was really there"
+def test_a_state_backend_in_the_united_states_is_refused(gate: Gate) -> None:
+    with amazon() as (url, requests):
+        gate.project.more |= variables(url) | {"PULUMI_BACKEND_URL": "s3://states?region=us-east-1"}
+        assert gate.project.pulumi("stack", "init", "t").returncode == 0
+        words = ["backend: 's3://states?region=us-east-1'", "Amazon.com, Inc.", "source:", "allowed: "]
+        refused(gate, words, [])
+        assert [path for method, path in requests if method == "PUT"], "the state must be in the S3 store"
 
 
-def test_a_state_store_of_a_declared_operator_passes(way: Way) -> None:
+def test_a_state_store_of_a_declared_operator_passes(gate: Gate) -> None:
     with amazon() as (url, _):
-        here = url.replace("127.0.0.1", "localhost")
-        there = f"s3://states?endpoint={here}&region=north&s3ForcePathStyle=true"
-        way.project.more |= variables(url) | {"PULUMI_BACKEND_URL": there}
-        assert way.project.pulumi("stack", "init", "t").returncode == 0
-        refused(way, [f"backend: '{there}', host 'localhost'", "not known", "classroom:endpoints"], [])
-        way.project.write(endpoints=[{"use": "backups", "name": "localhost", "operator": "Cloud of the Academy"}])
-        answer = way.project.pulumi("preview", "--stack", "t")
+        endpoint = url.replace("127.0.0.1", "localhost")
+        backend = f"s3://states?endpoint={endpoint}&region=north&s3ForcePathStyle=true"
+        gate.project.more |= variables(url) | {"PULUMI_BACKEND_URL": backend}
+        assert gate.project.pulumi("stack", "init", "t").returncode == 0
+        refused(gate, [f"backend: '{backend}'", "'localhost'", "classroom:endpoints"], [])
+        gate.project.write(endpoints=[{"use": "backups", "name": "localhost", "operator": "Cloud of the Academy"}])
+        answer = gate.project.pulumi("preview", "--stack", "t")
         assert "status 3" not in answer.stdout + answer.stderr
-        assert [path for _, path in way.asked if path.startswith("/compute")], answer.stdout
+        assert [path for _, path in gate.requests if path.startswith("/compute")], answer.stdout
 
 
-def test_a_key_that_amazon_holds(way: Way, keyed: str) -> None:
-    with amazon() as (url, kept):
-        way.project.more |= variables(url)
+def test_a_key_in_amazon_kms_is_refused(gate: Gate, second_stack: str) -> None:
+    with amazon() as (url, requests):
+        gate.project.more |= variables(url)
         provider = "awskms://alias/classroom?region=us-east-1"
-        there = yaml.safe_load(way.project.file.read_text())
-        there.pop("encryptionsalt")
-        other = way.project.root / f"Pulumi.{keyed}.yaml"
-        other.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
-        refused(way, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"], [], stack=keyed)
-        assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
+        content = yaml.safe_load(gate.project.file.read_text())
+        content.pop("encryptionsalt")
+        other = gate.project.root / f"Pulumi.{second_stack}.yaml"
+        other.write_text(yaml.safe_dump(content | {"secretsprovider": provider}, allow_unicode=True))
+        refused(
+            gate,
+            [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"],
+            [],
+            stack=second_stack,
+        )
+        assert "TrentService.Encrypt" in [target for _, target in requests], "the KMS key must be in use"
 
 
 @pytest.mark.parametrize(
     ("options", "more"),
     [
-        (("--config-file", "elsewhere/its own.yaml"), {}),
-        (("--config-file=elsewhere/its own.yaml",), {}),
-        # The last one counts, and a flag comes before the variable.
+        (("--config-file", "other/own settings.yaml"), {}),
+        (("--config-file=other/own settings.yaml",), {}),
+        # The last option wins, and options override the variable.
         (
-            ("--config-file", "Pulumi.t.yaml", "--config-file=elsewhere/its own.yaml"),
+            ("--config-file", "Pulumi.t.yaml", "--config-file=other/own settings.yaml"),
             {"PULUMI_OPTION_CONFIG_FILE": "Pulumi.t.yaml"},
         ),
-        ((), {"PULUMI_OPTION_CONFIG_FILE": "elsewhere/its own.yaml"}),
+        ((), {"PULUMI_OPTION_CONFIG_FILE": "other/own settings.yaml"}),
     ],
 )
-def test_a_key_that_another_file_names(way: Way, keyed: str, options: tuple[str, ...], more: dict[str, str]) -> None:
-    there = yaml.safe_load(way.project.file.read_text())
-    there.pop("encryptionsalt")
+def test_a_key_in_a_file_given_by_config_file_is_refused(
+    gate: Gate, second_stack: str, options: tuple[str, ...], more: dict[str, str]
+) -> None:
+    content = yaml.safe_load(gate.project.file.read_text())
+    content.pop("encryptionsalt")
     provider = "awskms://alias/classroom?region=us-east-1"
-    other = way.project.root / "elsewhere" / "its own.yaml"
+    other = gate.project.root / "other" / "own settings.yaml"
     other.parent.mkdir(exist_ok=True)
-    other.write_text(yaml.safe_dump(there | {"secretsprovider": provider}, allow_unicode=True))
-    with amazon() as (url, kept):
-        way.project.more |= variables(url) | more
+    other.write_text(yaml.safe_dump(content | {"secretsprovider": provider}, allow_unicode=True))
+    with amazon() as (url, requests):
+        gate.project.more |= variables(url) | more
         refused(
-            way, [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:"], [], stack=keyed, options=options
+            gate,
+            [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:"],
+            [],
+            stack=second_stack,
+            options=options,
         )
-        assert "TrentService.Encrypt" in [target for _, target in kept], "the key was really there"
+        assert "TrentService.Encrypt" in [target for _, target in requests], "the KMS key must be in use"
 
 
-def test_a_file_of_its_own_that_passes(way: Way) -> None:
-    other = way.project.root / "its own.yaml"
-    other.write_text(way.project.file.read_text())
-    way.project.file.unlink()
-    answer = way.project.pulumi("preview", "--stack", "t", "--config-file", other.name)
+def test_a_valid_file_given_by_config_file_passes(gate: Gate) -> None:
+    other = gate.project.root / "own settings.yaml"
+    other.write_text(gate.project.file.read_text())
+    gate.project.file.unlink()
+    answer = gate.project.pulumi("preview", "--stack", "t", "--config-file", other.name)
     assert "cannot be read" not in answer.stdout + answer.stderr
-    assert [path for _, path in way.asked if path.startswith("/compute")], answer.stdout
+    assert [path for _, path in gate.requests if path.startswith("/compute")], answer.stdout

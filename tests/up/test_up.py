@@ -1,11 +1,12 @@
-"""Ansible inside `pulumi up`: the real engine and our provider, with a play of the test's own on this machine.
+"""Ansible inside `pulumi up`: the real engine and the product's provider, with a playbook of the test on this machine.
 
-The tests of this file build on each other and run in their order.
+The tests of this file build on each other and run in order.
 """
 
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import stat
@@ -19,17 +20,17 @@ import pytest
 
 from classroom.common.tmpfs import memory_folder
 from classroom.configure.provider.ansible_process import PREFIX
-from tests.up.project import Project, gone, kill, lines, wait_for
+from tests.up.project import Project, kill, lines, remaining_processes, wait_for
 
-HIDDEN, OPEN = f"hidden-{secrets.token_hex(12)}", f"open-{secrets.token_hex(12)}"
-"""Two canaries: a secret, and a word that is none, to prove that each place is really searched."""
+SECRET, PUBLIC = f"hidden-{secrets.token_hex(12)}", f"open-{secrets.token_hex(12)}"
+"""Two canaries: a secret, and a public word that proves that each place is really searched."""
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    made = Project.create(tmp_path_factory.mktemp("project"), HIDDEN)
-    yield made
-    left = gone(made, 5)
+    created = Project.create(tmp_path_factory.mktemp("project"), SECRET)
+    yield created
+    left = remaining_processes(created, 5)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left
@@ -39,8 +40,8 @@ def folders() -> set[Path]:
     return set(memory_folder().glob(f"{PREFIX}*"))
 
 
-def where(words: list[str], project: Project, mine: set[Path]) -> dict[str, set[str]]:
-    """Return in which places each word is found right now: process lists, environments, and memory."""
+def places_of(words: list[str], project: Project, mine: set[Path]) -> dict[str, set[str]]:
+    """Return the places in which each word is found now: process list, environments, files in `mine` (memory)."""
     found: dict[str, set[str]] = defaultdict(set)
     for pid, command in project.processes().items():
         try:
@@ -51,7 +52,7 @@ def where(words: list[str], project: Project, mine: set[Path]) -> dict[str, set[
             found[word] |= {"process list"} if word in command else set()
             if "ansible-playbook" in command and word in environ:
                 found[word].add("environment of Ansible")
-    # Files and folders go while they are read.
+    # Files and folders may be deleted meanwhile.
     for path in (Path(here, name) for folder in mine for here, _, names in os.walk(folder) for name in names):
         try:
             text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
@@ -63,82 +64,82 @@ def where(words: list[str], project: Project, mine: set[Path]) -> dict[str, set[
     return found
 
 
-def test_lines_come_as_they_happen_and_secrets_do_not(project: Project) -> None:
+def test_lines_appear_immediately_and_contain_no_secret(project: Project) -> None:
     before = folders()
-    project.set(seconds=3, word=OPEN, note=OPEN)
+    project.set(seconds=3, word=PUBLIC, note=PUBLIC)
     process = project.start()
     begin = time.monotonic()
-    said: list[tuple[float, str]] = []
+    output_lines: list[tuple[float, str]] = []
     found: dict[str, set[str]] = defaultdict(set)
     modes: set[tuple[int, int]] = set()
     searched = 0
-    reader = threading.Thread(target=lambda: said.extend(lines(process)))
+    reader = threading.Thread(target=lambda: output_lines.extend(lines(process)))
     reader.start()
     while process.poll() is None:
         mine = folders() - before
         for folder in mine:
             with contextlib.suppress(FileNotFoundError):
-                told = folder.stat()
-                modes.add((stat.S_IMODE(told.st_mode), told.st_uid))
-        for word, places in where([HIDDEN, OPEN], project, mine).items():
+                status = folder.stat()
+                modes.add((stat.S_IMODE(status.st_mode), status.st_uid))
+        for word, places in places_of([SECRET, PUBLIC], project, mine).items():
             found[word] |= places
         searched += 1
         time.sleep(0.1)
     reader.join()
-    output = "\n".join(line for _, line in said)
+    output = "\n".join(line for _, line in output_lines)
     assert process.returncode == 0, output
     assert time.monotonic() - begin < 120 and searched > 20
-    # As it happens: the first task's line comes long before the last task ends.
-    first = next(when for when, line in said if "ok here: First" in line)
-    last = next(when for when, line in said if "ok here: Last" in line)
+    # Immediately: the first task's line appears long before the last task ends.
+    first = next(when for when, line in output_lines if "ok here: First" in line)
+    last = next(when for when, line in output_lines if "ok here: Last" in line)
     assert last - first > 2, output
-    # What is no secret is found in every place that is searched, so that the search can be believed.
+    # The public word is found in every place, which proves that the search works.
     state = project.state()
-    assert OPEN in output and OPEN in state and found[OPEN] == {"process list", "memory"}, found
-    assert (project.root / "written").read_text() == HIDDEN, "the secret arrived"
-    # The secret is found in memory alone, where its owner alone can read.
-    assert HIDDEN not in output and HIDDEN not in state
-    assert found[HIDDEN] == {"memory"}, found
+    assert PUBLIC in output and PUBLIC in state and found[PUBLIC] == {"process list", "memory"}, found
+    assert (project.root / "written").read_text() == SECRET, "Ansible must receive the secret"
+    # The secret is found only in memory, in a folder that only its owner can read.
+    assert SECRET not in output and SECRET not in state
+    assert found[SECRET] == {"memory"}, found
     assert modes == {(0o700, os.getuid())}
     assert folders() == before
 
 
-def test_the_secret_is_made_once_and_encrypted(project: Project) -> None:
-    answer = project.pulumi("stack", "output", "--stack", "t", "--show-secrets", "--json", "made")
-    made = json.loads(answer.stdout)
-    assert len(made) == 40 and set(made) == {"0", "1"}
-    assert made not in project.state()
-    again = project.pulumi("stack", "output", "--stack", "t", "made")
-    assert made not in again.stdout
+def test_the_secret_is_generated_once_and_encrypted(project: Project) -> None:
+    answer = project.pulumi("stack", "output", "--stack", "t", "--show-secrets", "--json", "generated")
+    generated = json.loads(answer.stdout)
+    assert len(generated) == 40 and set(generated) == {"0", "1"}
+    assert generated not in project.state()
+    again = project.pulumi("stack", "output", "--stack", "t", "generated")
+    assert generated not in again.stdout
 
 
-def test_unchanged_is_left_alone(project: Project) -> None:
+def test_unchanged_inputs_do_not_run_ansible(project: Project) -> None:
     written = (project.root / "written").stat().st_mtime_ns
-    (project.root / "written").write_text("a run would put this right")
+    (project.root / "written").write_text("a run would overwrite this")
     answer = project.up("--expect-no-changes")
     assert answer.returncode == 0, answer.stdout
-    assert (project.root / "written").read_text() == "a run would put this right"
+    assert (project.root / "written").read_text() == "a run would overwrite this"
     assert (project.root / "written").stat().st_mtime_ns != written
 
 
-def test_a_preview_never_runs_it(project: Project) -> None:
+def test_a_preview_never_runs_ansible(project: Project) -> None:
     project.set(seconds=0, more="changed")
     answer = project.pulumi("preview", "--stack", "t")
     assert answer.returncode == 0, answer.stdout
     assert "1 to update" in answer.stdout and "~inventory" in answer.stdout
-    assert (project.root / "written").read_text() == "a run would put this right"
+    assert (project.root / "written").read_text() == "a run would overwrite this"
     assert "ok here" not in answer.stdout
 
 
-def test_a_failure_names_host_task_reason_and_what_to_do(project: Project) -> None:
+def test_a_failure_names_host_task_reason_and_fix(project: Project) -> None:
     broken = project.root / "written.broken"
     broken.touch()
     answer = project.up()
     assert answer.returncode != 0
-    assert "here: task 'May fail': the door is stuck ((secret)); then run `pulumi up` again" in answer.stdout
-    assert HIDDEN not in answer.stdout + answer.stderr + project.state()
+    assert re.search(r"here: .*'May fail'.*disk failure \(\(secret\)\).*`pulumi up`", answer.stdout), answer.stdout
+    assert SECRET not in answer.stdout + answer.stderr + project.state()
     assert "Traceback" not in answer.stdout + answer.stderr
-    # The inputs go back to those of the last success: the machine is half-way all the same, so the roles run again.
+    # With the inputs of the last success, the roles must still run again, as the failed run changed the machine.
     project.wanted["inventory"]["all"]["vars"].pop("more")
     project.set(seconds=3)
     broken.unlink()
@@ -158,9 +159,9 @@ def test_replacing_all_administrators_at_once_is_refused_before_anything_changes
     project.wanted["admins"] = before
     project.save()
     assert answer.returncode != 0, answer.stdout
-    said = answer.stdout + answer.stderr
-    assert "on the machines ('ada')" in said and "in two steps: add the new ones" in said, said
-    assert "Traceback" not in said and "ok here" not in said and "rpc error" not in said, said
+    output = answer.stdout + answer.stderr
+    assert "on the machines ('ada')" in output and "in two steps: add the new ones" in output, output
+    assert "Traceback" not in output and "ok here" not in output and "rpc error" not in output, output
     assert "AAAAother" not in project.state()
     assert state == project.state() or command[0] == "up"
 
@@ -184,7 +185,7 @@ def test_a_forced_run_leaves_no_difference(project: Project) -> None:
     assert project.up("--expect-no-changes").returncode == 0
 
 
-def test_another_up_at_the_same_time_is_told_of_the_first(project: Project) -> None:
+def test_a_concurrent_up_is_refused_and_names_the_first(project: Project) -> None:
     before = folders()
     project.set(seconds=600)
     process = project.start()
@@ -193,23 +194,23 @@ def test_another_up_at_the_same_time_is_told_of_the_first(project: Project) -> N
     assert second.returncode != 0
     assert "the stack is currently locked" in second.stderr and "`pulumi cancel`" in second.stderr
     assert f"pid {process.pid}" in second.stderr, second.stderr
-    # Ctrl-C ends the first one, with everything that it started.
+    # Ctrl-C ends the first one with all its child processes.
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     rest = [line for _, line in lines(process)]
     assert process.wait() != 0
     assert time.monotonic() - begin < 30
-    assert any("cancelled while Ansible ran" in line for line in rest), rest
-    assert not gone(project)
+    assert any("cancelled" in line and "Ansible" in line for line in rest), rest
+    assert not remaining_processes(project)
     assert folders() == before
-    # No lock and nothing pending is left: the next one goes on at once.
+    # No lock and no pending operation is left: the next `up` succeeds.
     project.set(seconds=0)
     answer = project.up()
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "pending" not in answer.stdout + answer.stderr
 
 
-def test_killed_while_ansible_runs(project: Project) -> None:
+def test_up_works_again_after_the_engine_was_killed(project: Project) -> None:
     before = folders()
     project.set(seconds=601)
     process = project.start()
@@ -218,7 +219,7 @@ def test_killed_while_ansible_runs(project: Project) -> None:
     while not any("sleep 601" in command for command in project.processes().values()):
         assert time.monotonic() < end
     kill(process)
-    assert not gone(project, 30)
+    assert not remaining_processes(project, 30)
     assert folders() == before
     project.set(seconds=0)
     answer = project.up()
@@ -229,19 +230,19 @@ def test_killed_while_ansible_runs(project: Project) -> None:
     assert project.up("--expect-no-changes").returncode == 0
 
 
-def test_another_length_makes_another_secret(project: Project) -> None:
+def test_another_length_generates_another_secret(project: Project) -> None:
     project.wanted["length"] = 20
     project.save()
     assert project.up().returncode == 0
-    answer = project.pulumi("stack", "output", "--stack", "t", "--show-secrets", "--json", "made")
+    answer = project.pulumi("stack", "output", "--stack", "t", "--show-secrets", "--json", "generated")
     assert len(json.loads(answer.stdout)) == 20
     project.wanted["length"] = 0
     project.save()
     answer = project.up()
     assert answer.returncode != 0
-    assert "length: 0 will not do" in answer.stdout
+    assert re.search(r"length: .*\b0\b", answer.stdout), answer.stdout
 
 
-def test_destroy_forgets_it(project: Project) -> None:
+def test_destroy_succeeds(project: Project) -> None:
     answer = project.pulumi("destroy", "--yes", "--skip-preview", "--stack", "t")
     assert answer.returncode == 0, answer.stdout

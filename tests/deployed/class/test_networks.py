@@ -1,4 +1,4 @@
-"""Real browsers with less network in the class: by TCP 443 alone, by IPv6 alone, they see and hear the teacher."""
+"""Real browsers on restricted networks, with only TCP port 443 or only IPv6, see and hear the teacher."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Verification
 
-# Clients with less network: each a namespace of its own, with what is left to it. The held class has one with IPv6 alone.
+# Clients on restricted networks, each in its own namespace. The background class has a client with only IPv6.
 CLIENTS = {
     "tcp-443": {"v4": True, "v6": False, "only_443": True},
     "ipv6-tcp-443": {"v4": False, "v6": True, "only_443": True},
@@ -25,35 +25,35 @@ PARTS = {"tcp-443": ["udp-drop"], "ipv6-tcp-443": ["ipv6", "udp-drop"]}
 def restricted(
     verification: Verification,
     meeting: Meeting,
-    held: BackgroundClass,
+    background_class: BackgroundClass,
     codes: dict[str, str],
     target: Target,
     with_ipv6: bool,
 ) -> Iterator[dict[str, Pair]]:
-    """Pupils with less network, all at once, meet the held class's teacher; its pupil with all of it has left."""
-    teacher = held.teacher
-    six = held.pupils[1] if with_ipv6 else None
-    # A browser stays with the way that answered first, which may be the relay where it came in beside all that began then.
-    kept = [six] if six and not relayed(six) else []
-    meeting.dismiss(*(pupil for pupil in held.pupils if pupil not in kept))
-    # Pictures would only take the machine's time from those who come in.
-    held.hide(teacher)
-    left_out = verification.without if target.ipv6 else verification.without | {"ipv6"}
-    wanted = {name: options for name, options in CLIENTS.items() if not left_out & set(PARTS[name])}
+    """Let pupils on restricted networks meet the background class's teacher, all at once; the unrestricted pupil leaves."""
+    teacher = background_class.teacher
+    six = background_class.pupils[1] if with_ipv6 else None
+    # ICE keeps the candidate pair that answered first, which may be the relay if the browser joined under load.
+    direct = [six] if six and not relayed(six) else []
+    meeting.dismiss(*(pupil for pupil in background_class.pupils if pupil not in direct))
+    # Video would only slow down the browsers that join.
+    background_class.hide(teacher)
+    skipped = verification.without if target.ipv6 else verification.without | {"ipv6"}
+    wanted = {name: options for name, options in CLIENTS.items() if not skipped & set(PARTS[name])}
     with contextlib.ExitStack() as stack:
         clients = {name: stack.enter_context(Client(names=target.names, **o)) for name, o in wanted.items()}
         verification.step(f"browsers of {', '.join(clients)} start and join")
         pupils = {name: meeting.enter(codes["pupil_code"], client) for name, client in clients.items()}
         if six:
-            pupils["ipv6"] = six if kept else meeting.enter(codes["pupil_code"], six.client)
-        held.show(teacher, *kept)
+            pupils["ipv6"] = six if direct else meeting.enter(codes["pupil_code"], six.client)
+        background_class.show(teacher, *direct)
         pairs = {}
         for name, pupil in pupils.items():
             first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
             pairs[name] = Pair(teacher, pupil, first, {})
         verification.step(f"all watch each other for {SHORT} s")
-        everybody = [teacher, *pupils.values()]
-        seen = meeting.watch(everybody, SHORT, of=everybody)
+        people = [teacher, *pupils.values()]
+        seen = meeting.watch(people, SHORT, of=people)
         for (name, pupil), by_pupil in zip(pupils.items(), seen[1:], strict=True):
             pairs[name].seen = {teacher.name: seen[0], pupil.name: by_pupil}
             pairs[name].connections = {pupil.name: pupil.connections()}
@@ -64,38 +64,40 @@ def restricted(
 
 
 def relayed(person: Participant) -> bool:
-    """Whether any media of somebody goes over TURN by TLS."""
-    return any(way["relay"] == "tls" for way in person.connections()["pairs"])
+    """Return whether any media of a participant uses TURN over TLS."""
+    return any(candidates["relay"] == "tls" for candidates in person.connections()["pairs"])
 
 
 def over_own_turn(pair: Pair, target: Target) -> None:
-    """Assert that UDP was really dropped, and that media went over TLS to the deployment's own TURN."""
+    """Assert that UDP packets were dropped, and that media used TLS to the deployment's own TURN servers."""
     assert pair.dropped["dropped_udp"] > 0, pair.dropped
-    for way in pair.connections[pair.pupil.name]["pairs"]:
-        assert way["relay"] == "tls", way
-        assert any(way["url"].startswith(f"turns:{name}:{port_number('https')}") for name in target.turn_names), way
+    for candidates in pair.connections[pair.pupil.name]["pairs"]:
+        assert candidates["relay"] == "tls", candidates
+        assert any(
+            candidates["url"].startswith(f"turns:{name}:{port_number('https')}") for name in target.turn_names
+        ), candidates
     assert pair.connections[pair.pupil.name]["pairs"]
 
 
 @pytest.mark.part("udp-drop")
-def test_tcp_443_alone_suffices(restricted: dict[str, Pair], target: Target) -> None:
+def test_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
     both_ways(restricted["tcp-443"], SHORT, ENOUGH_SHORT)
     over_own_turn(restricted["tcp-443"], target)
 
 
 @pytest.mark.part("ipv6")
-def test_ipv6_alone_suffices(restricted: dict[str, Pair], target: Target) -> None:
+def test_ipv6_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
     pair = restricted["ipv6"]
     both_ways(pair, SHORT, ENOUGH_SHORT)
-    ways = pair.connections[pair.pupil.name]["pairs"]
-    assert ways
-    for way in ways:
-        assert way["protocol"] == "udp" and way["relay"] in {None, "udp"}, way
-        assert way["remote"] in {m.public6 for m in target.group("media")}, way
+    found = pair.connections[pair.pupil.name]["pairs"]
+    assert found
+    for candidates in found:
+        assert candidates["protocol"] == "udp" and candidates["relay"] in {None, "udp"}, candidates
+        assert candidates["remote"] in {m.public6 for m in target.group("media")}, candidates
 
 
 @pytest.mark.part("ipv6")
 @pytest.mark.part("udp-drop")
-def test_ipv6_with_tcp_443_alone_suffices(restricted: dict[str, Pair], target: Target) -> None:
+def test_ipv6_with_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
     both_ways(restricted["ipv6-tcp-443"], SHORT, ENOUGH_SHORT)
     over_own_turn(restricted["ipv6-tcp-443"], target)

@@ -1,4 +1,4 @@
-"""What listens, to the last port."""
+"""Exactly the declared programs listen on each machine."""
 
 import re
 
@@ -9,16 +9,16 @@ from classroom.verify.text_diff import same
 
 
 def test_exactly_these_ports_listen(every: Remote, target: Target) -> None:
-    """Nothing missing and nothing extra, with address and program; ports of TURN's relay are there during classes alone."""
+    """Compare address, port and program; ports of the TURN relay are ignored, as they are open only during classes."""
     first, last = relay_ports(every) if "media" in every.machine.groups else (1, 0)
     found = {
         listener
         for listener in every.listening()
         if not (listener[0] == "udp" and listener[3] == "livekit-server" and first <= listener[2] <= last)
-        # Addresses come by DHCP, which listens while it waits for an answer.
+        # The DHCP client listens while it waits for an answer.
         and not (listener[0] == "udp" and listener[3] == "systemd-network" and listener[2] in {68, 546})
     }
-    same(_lines(wanted(every, target)), _lines(found), f"what listens on {every.machine.name}")
+    same(_lines(wanted(every, target)), _lines(found), f"listening ports of {every.machine.name}")
 
 
 def relay_ports(every: Remote) -> tuple[int, int]:
@@ -33,7 +33,7 @@ def wanted(every: Remote, target: Target) -> set[Listener]:
     found |= {(p, "127.0.0.1", port_number("resolver"), "unbound") for p in ("tcp", "udp")}
     if "front" in machine.groups:
         found |= {("tcp", "*", port_number(name), "nginx") for name in ("http", "https")}
-        # The page, and TURN over TLS for each media machine, behind the port that they share.
+        # The page, and TURN over TLS of each media machine, which share the port of HTTPS.
         found |= {("tcp", "127.0.0.1", port, "nginx") for port in local_tls(len(target.turn_names))}
         found.add(("tcp", "127.0.0.1", port_number("portal"), "python3"))
         if len(target.group("media")) > 1:

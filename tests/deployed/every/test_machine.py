@@ -1,4 +1,4 @@
-"""What holds on every machine."""
+"""Tests for every machine: system, services, accounts, rights, firewall and secrets."""
 
 import re
 
@@ -24,7 +24,7 @@ def test_the_deployment_has_its_machines(target: Target) -> None:
     assert len(target.turn_names) == len(media)
 
 
-def test_the_right_machine_answers(every: Remote) -> None:
+def test_the_hostname_is_that_of_the_inventory(every: Remote) -> None:
     assert every.host.check_output("hostname") in {every.machine.name, f"{_stack(every)}-{every.machine.name}"}
 
 
@@ -32,7 +32,7 @@ def _stack(every: Remote) -> str:
     return every.host.check_output("hostname").rpartition(f"-{every.machine.name}")[0]
 
 
-def test_the_system_is_the_guest_s(every: Remote) -> None:
+def test_system_is_the_declared_guest(every: Remote) -> None:
     assert every.host.system_info.distribution == guest.DISTRIBUTION.lower()
     assert every.host.system_info.release.split(".")[0] == guest.VERSION
 
@@ -43,8 +43,8 @@ def test_no_unit_has_failed(every: Remote) -> None:
 
 @pytest.mark.parametrize("name", ["ssh", "nftables", "unbound", "chrony", "ulogd2"])
 def test_service_of_every_machine_runs(every: Remote, name: str) -> None:
-    assert every.host.service(name).is_running, f"{name} does not run"
-    assert every.host.service(name).is_enabled, f"{name} would not come back after a restart"
+    assert every.host.service(name).is_running, f"{name} is not running"
+    assert every.host.service(name).is_enabled, f"{name} is not enabled: it would not start after a reboot"
 
 
 @pytest.mark.parametrize("name", ["nftables", "ulogd2", "unbound", "chrony", "sudo", "unattended-upgrades"])
@@ -52,7 +52,7 @@ def test_package_of_every_machine_is_installed(every: Remote, name: str) -> None
     assert every.host.package(name).is_installed
 
 
-def test_security_updates_come_by_themselves(every: Remote) -> None:
+def test_security_updates_are_installed_automatically(every: Remote) -> None:
     for timer in ("apt-daily.timer", "apt-daily-upgrade.timer"):
         assert every.host.service(timer).is_running, timer
         assert every.host.service(timer).is_enabled, timer
@@ -63,7 +63,7 @@ def test_security_updates_come_by_themselves(every: Remote) -> None:
     assert len(origins) == 1 and "label=Debian-Security" in origins[0], origins
 
 
-def test_ssh_takes_keys_only(every: Remote) -> None:
+def test_ssh_accepts_only_keys(every: Remote) -> None:
     settings = every.sshd()
     wanted = {
         "port": {str(port_number("ssh"))},
@@ -88,8 +88,8 @@ def test_ssh_takes_keys_only(every: Remote) -> None:
     assert {key: settings.get(key) for key in wanted} == wanted
 
 
-def test_accounts_that_can_log_in(every: Remote, target: Target) -> None:
-    """Exactly the administrators and the verifier have a shell, the image's account is locked; no account has a password."""
+def test_only_declared_accounts_can_log_in(every: Remote, target: Target) -> None:
+    """Only the administrators and the verifier have a shell, the image's account is locked; no account has a password."""
     accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
     shells = {a[0] for a in accounts if not a[6].endswith(("/nologin", "/false", "/sync"))}
     admins = {admin["name"] for admin in target.vars["classroom_admins"]}
@@ -100,8 +100,8 @@ def test_accounts_that_can_log_in(every: Remote, target: Target) -> None:
     assert [words[0] for words in passwords if words[1] != "L"] == []
 
 
-def test_accounts_with_an_ordinary_number(every: Remote, target: Target) -> None:
-    """No other than the administrators', the verifier's and the image's is left; the image's may not log in."""
+def test_ordinary_accounts_are_only_the_declared_ones(every: Remote, target: Target) -> None:
+    """Only the administrators, the verifier and the image's account have ordinary user ids; the last has no shell."""
     accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
     admins = {admin["name"] for admin in target.vars["classroom_admins"]}
     ordinary = {a[0]: a[6] for a in accounts if 1000 <= int(a[2]) < 60000}
@@ -109,8 +109,8 @@ def test_accounts_with_an_ordinary_number(every: Remote, target: Target) -> None
     assert ordinary.get(IMAGE_ACCOUNT, "/usr/sbin/nologin").endswith("/nologin")
 
 
-def test_groups_that_give_rights(every: Remote, target: Target) -> None:
-    """The administrators' group has exactly these; neither the image's account nor a former one is in another."""
+def test_only_administrators_are_in_privileged_groups(every: Remote, target: Target) -> None:
+    """Only the administrators are in their group; `sudo` is empty, and the image's account is in no extra group."""
     groups = {
         a: b.split(",") if b else []
         for a, _, _, b in map(_fields, every.host.check_output("cat /etc/group").splitlines())
@@ -125,8 +125,8 @@ def _fields(line: str) -> list[str]:
     return line.split(":")
 
 
-def test_keys_that_open_accounts(every: Remote, target: Target) -> None:
-    """Exactly the administrators' keys, in files that only root writes."""
+def test_only_administrators_keys_open_accounts(every: Remote, target: Target) -> None:
+    """Compare the authorised keys with those of the administrators; only root can write the files."""
     folder = "/etc/ssh/authorized_keys.d"
     wanted = {admin["name"]: {_key(admin["public_key"])} for admin in target.vars["classroom_admins"]}
     wanted[ACCOUNT] = set().union(*wanted.values())
@@ -140,7 +140,7 @@ def test_keys_that_open_accounts(every: Remote, target: Target) -> None:
 
 
 def test_no_home_folder_has_keys(every: Remote) -> None:
-    """The SSH server reads none there; one that is there was put there by hand."""
+    """The SSH server does not read such files; any that exists was added by hand."""
     found = every.listed(
         "/usr/bin/find", "/", "-xdev", "-name", "authorized_keys", "-ls", "-o", "-name", "authorized_keys2", "-ls"
     )
@@ -151,20 +151,20 @@ def _key(line: str) -> str:
     return " ".join(line.split()[:2])
 
 
-def test_host_keys_are_roots_alone(every: Remote) -> None:
+def test_only_root_reads_host_keys(every: Remote) -> None:
     files = {path: every.host.file(path) for path in sorted(every.sshd()["hostkey"])}
-    there = {path: (file.user, oct(file.mode)) for path, file in files.items() if file.exists}
-    assert there
-    assert there == dict.fromkeys(there, ("root", "0o600"))
+    found = {path: (file.user, oct(file.mode)) for path, file in files.items() if file.exists}
+    assert found
+    assert found == dict.fromkeys(found, ("root", "0o600"))
     own = every.host.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string
     assert _key(own) in {_key(key) for key in every.machine.host_keys}
 
 
-def test_the_verifier_may_do_exactly_what_is_listed(every: Remote) -> None:
-    """What sudo itself says the verifier may do is what stands in the project's file, and no more."""
-    said = every.host.check_output("sudo -n -l -l").replace("\\=", "=")
+def test_the_verifier_has_exactly_the_listed_rights(every: Remote) -> None:
+    """Compare the verifier's rights as sudo reports them with the project's file."""
+    output = every.host.check_output("sudo -n -l -l").replace("\\=", "=")
     found, user = set(), ""
-    for line in said.splitlines():
+    for line in output.splitlines():
         if line.strip().startswith("RunAsUsers:"):
             user = line.partition(":")[2].strip()
         elif line.startswith("\t"):
@@ -173,31 +173,31 @@ def test_the_verifier_may_do_exactly_what_is_listed(every: Remote) -> None:
 
 
 def test_sudo_rights_are_exactly_these(every: Remote) -> None:
-    """Nobody else was given a right: all of sudo's own files together hold Debian's rules and the project's."""
+    """All sudo files together contain only Debian's rules and the project's, so that no other account has rights."""
     lines = every.listed("/usr/bin/grep", "-r", "-h", ".", "/etc/sudoers", "/etc/sudoers.d")
     found = rules(lines)
     own = SUDO_OF_DEBIAN | SUDO_OF_ADMINS | rules(SUDOERS.read_text())
-    same(sorted(own), sorted(found), f"sudo's rules on {every.machine.name}")
+    same(sorted(own), sorted(found), f"sudo rules on {every.machine.name}")
 
 
 def rules(text: str) -> set[str]:
-    """Return the rules of sudo files, without comments and defaults."""
+    """Return the rules of sudo files, without comments and `Defaults`."""
     lines = (re.sub(r"\s+", " ", line).strip() for line in text.replace("\\\n", " ").splitlines())
     return {line for line in lines if line and not line.startswith(("#", "Defaults"))}
 
 
-def test_the_firewall_is_exactly_the_tables(every: Remote, target: Target) -> None:
+def test_the_firewall_has_exactly_the_declared_rules(every: Remote, target: Target) -> None:
     same(expected(target, every.machine), effective(every.nft()), f"the firewall of {every.machine.name}")
 
 
-def test_nothing_is_writable_for_everybody(every: Remote) -> None:
+def test_no_file_is_world_writable_or_setuid(every: Remote) -> None:
     for path, (mode, _, _) in every.files().items():
-        assert mode[8] != "w" or mode[0] == "l", f"{path} is {mode}: everybody may write it"
-        assert mode[3] not in "sS" and mode[6] not in "sS", f"{path} is {mode}: it runs with another's rights"
+        assert mode[8] != "w" or mode[0] == "l", f"{path}: mode {mode} is world-writable"
+        assert mode[3] not in "sS" and mode[6] not in "sS", f"{path}: mode {mode} has setuid or setgid"
 
 
 def test_secrets_are_exactly_these(every: Remote, target: Target) -> None:
-    """Nothing missing, nothing extra, each readable by its own service alone."""
+    """Compare paths, modes and owners: each secret is readable only by its own service."""
     root = ("-rw-r-----", "root", "root")
     wanted = {
         "/etc/classroom": ("drwxr-xr-x", "root", "root"),
@@ -223,7 +223,7 @@ def _lines(files: dict) -> list[str]:
 
 
 @pytest.mark.own_kernel
-def test_the_kernel_has_the_values_that_were_set(every: Remote) -> None:
+def test_sysctl_values_are_in_effect(every: Remote) -> None:
     own = every.host.check_output("cat /etc/sysctl.d/*classroom*.conf 2>/dev/null || true")
     wanted = dict(re.findall(r"^(\S+)\s*=\s*(.+?)\s*$", own, re.M))
     assert wanted or "media" not in every.machine.groups

@@ -1,4 +1,4 @@
-"""The machine that serves the page."""
+"""Tests for the machine that serves the page."""
 
 import datetime
 
@@ -11,8 +11,8 @@ from classroom.verify.ssh import Remote
 
 @pytest.mark.parametrize("name", ["nginx", "portal"])
 def test_service_of_the_front_runs(front: Remote, name: str) -> None:
-    assert front.host.service(name).is_running, f"{name} does not run"
-    assert front.host.service(name).is_enabled, f"{name} would not come back after a restart"
+    assert front.host.service(name).is_running, f"{name} is not running"
+    assert front.host.service(name).is_enabled, f"{name} is not enabled: it would not start after a reboot"
 
 
 @pytest.mark.parametrize("name", ["nginx", "libnginx-mod-stream"])
@@ -20,19 +20,19 @@ def test_package_of_the_front_is_installed(front: Remote, name: str) -> None:
     assert front.host.package(name).is_installed
 
 
-def test_valkey_runs_where_classes_are_spread(front: Remote, target: Target) -> None:
+def test_valkey_runs_only_with_several_media_machines(front: Remote, target: Target) -> None:
     assert front.host.service("valkey-server").is_running == (len(target.group("media")) > 1)
 
 
-def test_services_of_the_front_are_no_root(front: Remote) -> None:
+def test_services_of_the_front_do_not_run_as_root(front: Remote) -> None:
     main = "$(systemctl show --value --property=MainPID {})"
     assert front.host.check_output(f"ps -o user= -p {main.format('portal')}") == "portal"
-    # nginx's first process opens the ports below 1024 and reads the key; the others serve.
+    # nginx's master process opens the ports below 1024 and reads the key; its workers serve requests.
     serving = front.host.check_output(f"ps -o user= --ppid {main.format('nginx')}").split()
     assert set(serving) == {"www-data"}
 
 
-def test_certificate_is_the_given_one_and_in_date(front: Remote, target: Target) -> None:
+def test_the_certificate_is_the_configured_one_and_valid(front: Remote, target: Target) -> None:
     pem = front.host.file("/etc/classroom/tls/fullchain.pem").content_string
     assert pem.strip() == target.vars["classroom_certificate"].strip()
     leaf = x509.load_pem_x509_certificates(pem.encode())[0]

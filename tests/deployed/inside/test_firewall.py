@@ -1,4 +1,4 @@
-"""The hosts' own firewall, tried from their private network while the cloud's is open to the probe there."""
+"""The hosts' own firewall, tested from their private network, where the security groups are open to the probe."""
 
 import pytest
 
@@ -12,20 +12,24 @@ pytestmark = [pytest.mark.rehearsal, pytest.mark.part("inside"), pytest.mark.par
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_the_host_itself_opens_what_is_declared(
-    every: Remote, target: Target, tried: ProbeAnswers, family: int
+def test_the_host_firewall_opens_only_declared_ports(
+    every: Remote, target: Target, probe_results: ProbeAnswers, family: int
 ) -> None:
-    """Of all TCP ports only those that are open to the world, and to administrators, answer the probe."""
+    """Of all TCP ports, only the public ones and those for administrators answer the probe."""
     machine = every.machine
-    address, source = (machine.private4, tried.source4) if family == 4 else (machine.public6, tried.source6)
-    assert tried.answers[address] == dict.fromkeys(declared_tcp(target, machine, source), "open")
+    address, source = (
+        (machine.private4, probe_results.source4) if family == 4 else (machine.public6, probe_results.source6)
+    )
+    assert probe_results.answers[address] == dict.fromkeys(declared_tcp(target, machine, source), "open")
 
 
-def test_the_host_itself_dropped_the_rest(every: Remote, target: Target, tried: ProbeAnswers) -> None:
-    """All that was not declared did come to the host, and its own firewall dropped it."""
+def test_the_host_firewall_drops_all_other_packets(every: Remote, target: Target, probe_results: ProbeAnswers) -> None:
+    """Packets to undeclared ports reached the host, and its own firewall dropped them."""
     name = every.machine.name
-    grown = {key: tried.after[name][key] - tried.before[name][key] for key in tried.before[name]}
-    tries = 2 * 65535 - 2 * len(declared_tcp(target, every.machine, "192.0.2.1"))
-    assert grown["dropped"] >= 0.98 * tries, grown
+    grown = {
+        key: probe_results.after[name][key] - probe_results.before[name][key] for key in probe_results.before[name]
+    }
+    attempts = 2 * 65535 - 2 * len(declared_tcp(target, every.machine, "192.0.2.1"))
+    assert grown["dropped"] >= 0.98 * attempts, grown
     for port in declared_udp(target, every.machine):
         assert grown[port.name.replace("-", "_")] >= 2, f"UDP port {port.first}: {grown}"

@@ -1,9 +1,9 @@
-"""After all was tried from inside: the probe is gone, and with it the rules that opened the machines to it."""
+"""After the tests from the private network: the probe and the rules that opened the machines to it are removed."""
 
 import pytest
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.part("inside"), pytest.mark.part("ipv6")]
 
 
-def test_nothing_is_left_of_the_probe(left: list[str]) -> None:
-    assert left == []
+def test_the_probe_is_removed_completely(probe_leftovers: list[str]) -> None:
+    assert probe_leftovers == []

@@ -1,4 +1,4 @@
-"""The machines that carry picture and sound."""
+"""Tests for the machines that carry video and sound."""
 
 import re
 
@@ -18,16 +18,16 @@ def test_livekit_runs(media: Remote) -> None:
 def test_livekit_is_the_pinned_version(media: Remote) -> None:
     pinned = re.search(r"livekit-server v(\S+)", (REPO / "engine" / "livekit" / "go.mod").read_text())
     assert pinned
-    said = media.host.check_output("/usr/local/bin/livekit-server --version")
-    assert said.split()[-1] == pinned.group(1)
+    output = media.host.check_output("/usr/local/bin/livekit-server --version")
+    assert output.split()[-1] == pinned.group(1)
 
 
-def test_media_has_no_web_server_of_its_own(media: Remote, target: Target) -> None:
+def test_a_media_machine_has_no_web_server(media: Remote, target: Target) -> None:
     assert media.host.package("nginx").is_installed == ("front" in media.machine.groups)
 
 
-def test_no_third_party_is_named(media: Remote) -> None:
-    """Without these lines LiveKit would send every browser to its vendors' servers, or ask them itself."""
+def test_livekit_names_no_third_party(media: Remote) -> None:
+    """Without these settings LiveKit would give browsers its vendor's servers, or contact them itself."""
     settings = media.host.file("/etc/classroom/livekit.yaml").content_string
     assert re.search(r"^  use_external_ip: false$", settings, re.M)
     assert re.search(r"^turn:\n  enabled: true$", settings, re.M)
@@ -35,7 +35,7 @@ def test_no_third_party_is_named(media: Remote) -> None:
     assert "stun_servers" not in settings
 
 
-def test_livekit_says_nothing_of_participants(media: Remote) -> None:
+def test_livekit_logs_no_participant(media: Remote) -> None:
     settings = media.host.file("/etc/classroom/livekit.yaml").content_string
     assert re.search(r"^logging:\n  level: error\n  pion_level: error$", settings, re.M)
     unit = media.host.check_output("systemctl show --property=LogFilterPatterns livekit")

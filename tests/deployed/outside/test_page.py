@@ -1,4 +1,4 @@
-"""What a browser gets before it shows anything."""
+"""What browsers get before a class: DNS, certificate, page, redirects and the join service."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def _front(target: Target, family: int) -> str:
     return machine.public6 if family == 6 else machine.public4
 
 
-def test_names_lead_to_the_front(target: Target, with_ipv6: bool) -> None:
+def test_dns_names_resolve_to_the_front(target: Target, with_ipv6: bool) -> None:
     machine = target.group("front")[0]
     for name in target.names:
         found = {
@@ -36,8 +36,8 @@ def test_names_lead_to_the_front(target: Target, with_ipv6: bool) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_certificate_that_is_served_is_the_given_one(target: Target, trust: ssl.SSLContext, family: int) -> None:
-    """For the page and for TURN, with all checks on: authority, name, date."""
+def test_the_served_certificate_is_the_configured_one(target: Target, trust: ssl.SSLContext, family: int) -> None:
+    """Connect for the page and for TURN, with all checks: authority, name, date."""
     given = x509.load_pem_x509_certificates(target.vars["classroom_certificate"].encode())[0]
     for name in target.names:
         with (
@@ -59,7 +59,7 @@ def test_the_page_is_served_with_a_strict_policy(target: Target, trust: ssl.SSLC
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_plain_http_sends_on(target: Target, family: int) -> None:
+def test_plain_http_redirects_to_https(target: Target, family: int) -> None:
     address = _front(target, family)
     host = f"[{address}]" if family == 6 else address
     answer = httpx.get(f"http://{host}/", headers={"host": target.domain}, timeout=10)
@@ -79,7 +79,7 @@ def test_the_portal_answers(target: Target, trust: ssl.SSLContext) -> None:
     assert httpx.get(f"https://{target.domain}/api/health", verify=trust, timeout=10).status_code == 200
 
 
-def test_a_wrong_code_opens_nothing(target: Target, trust: ssl.SSLContext) -> None:
+def test_a_wrong_code_is_refused(target: Target, trust: ssl.SSLContext) -> None:
     answer = httpx.post(f"https://{target.domain}/api/join", json={"code": "NOSUCHCODE", "name": "x"}, verify=trust)
     assert answer.status_code == 403
     assert "token" not in answer.text

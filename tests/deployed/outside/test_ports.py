@@ -1,4 +1,4 @@
-"""What answers from outside: every TCP port, STUN, and the other UDP ports."""
+"""Ports as seen from outside: all TCP ports, STUN, and the other UDP ports."""
 
 import pytest
 
@@ -12,12 +12,12 @@ from classroom.verify.ssh import Remote
 def test_all_tcp_ports_answer_as_declared(
     every: Remote, target: Target, scans: dict[str, dict[int, str]], family: int
 ) -> None:
-    """The declared ports of all 65,535 are open, and not one other answers, not even by refusing."""
+    """Of 65,535 TCP ports, the declared ones are open and all others stay silent, without even a reset."""
     address = every.machine.public6 if family == 6 else every.machine.public4
     wanted = dict.fromkeys(declared_tcp(target, every.machine, own_address(address)), "open")
     answers = scans[address]
     wrong = [
-        f"{port} is {answers.get(port, 'silent')} and should be {wanted.get(port, 'silent')}"
+        f"{port} is {answers.get(port, 'silent')}, expected {wanted.get(port, 'silent')}"
         for port in sorted(answers.keys() | wanted.keys())
         if answers.get(port) != wanted.get(port)
     ]
@@ -34,7 +34,7 @@ def test_stun_answers_by_udp(media: Remote, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, pytest.param(6, marks=pytest.mark.part("ipv6"))])
 def test_declared_udp_ports_reach_the_host(media: Remote, target: Target, family: int) -> None:
-    """A datagram to each declared UDP port raises the host's own counter of that port."""
+    """A datagram to each declared UDP port increments the host's counter of that port."""
     address = media.machine.public6 if family == 6 else media.machine.public4
     ports = declared_udp(target, media.machine)
     assert ports
@@ -43,4 +43,4 @@ def test_declared_udp_ports_reach_the_host(media: Remote, target: Target, family
     after = media.counters()
     for port in ports:
         name = port.name.replace("-", "_")
-        assert after[name] > before[name], f"nothing that was sent to {address} UDP port {port.first} got to the host"
+        assert after[name] > before[name], f"{address} UDP port {port.first}: no datagram reached the host"

@@ -1,4 +1,4 @@
-"""What the controls look at: the held class once it is over, and the way in which they tell what they found."""
+"""Fixtures of the controls: observations of the finished background class, and the function that records a proof."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ from classroom.verify.pytest_plugin import Verification
 
 @pytest.fixture(scope="session")
 def observed(request: pytest.FixtureRequest, verification: Verification) -> Observed:
-    """What was seen of the held class; what is tried after it stands in no window."""
+    """End the background class and return its observations; later traffic is not in their time window."""
     if verification.observed is None:
-        held: BackgroundClass = request.getfixturevalue("held")
-        verification.step("the class is held")
-        verification.observed = held.close(verification.hold)
+        background_class: BackgroundClass = request.getfixturevalue("background_class")
+        verification.step("the background class runs")
+        verification.observed = background_class.close(verification.hold)
     verification.held_for = verification.observed.seconds
     return verification.observed
 
@@ -33,5 +33,5 @@ def prove(verification: Verification) -> Callable[[Proof], None]:
 
 @pytest.fixture(scope="session")
 def own(target: Target) -> list[str]:
-    """Every address of the stack's machines."""
+    """Return every address of the stack's machines."""
     return [a for m in target.machines for a in (m.public4, m.public6, m.private4) if a]

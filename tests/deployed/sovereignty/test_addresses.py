@@ -11,7 +11,7 @@ from classroom.verify.ssh import Remote
 def test_addresses(
     target: Target, remotes: dict[str, Remote], with_ipv6: bool, eye: Eye, prove: Callable[[Proof], None]
 ) -> None:
-    """Those that machines have, their floating ones that the cloud translates, and those that DNS gives."""
+    """Judge the machines' own addresses, their floating IPs, and those in DNS."""
     machines = {
         m.name: sorted({*collectors.own_addresses(remotes[m.name]), *target.addresses(m), m.private4})
         for m in target.machines

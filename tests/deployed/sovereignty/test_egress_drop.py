@@ -19,7 +19,7 @@ def test_egress_drop(
     eye: Eye,
     prove: Callable[[Proof], None],
 ) -> None:
-    """After the class: what is tried here stands in no window."""
+    """Run after the class, so that its attempts are not in the class's time window."""
     found = collectors.each(remotes, lambda remote: collectors.barrier(remote, eye, ipv6=target.ipv6))
     groups = None if "cloud" in verification.without else collectors.security_groups(target)
     prove(egress_drop.judge(found, groups, own, eye))

@@ -17,6 +17,6 @@ def test_ice(
     eye: Eye,
     prove: Callable[[Proof], None],
 ) -> None:
-    """After the class TURN is asked, with a participant's credentials, to relay to this machine: that is a stranger."""
+    """After the class, request a TURN relay to this machine, an unknown host, with a participant's credentials."""
     relays = collectors.relays(target, remotes, observed.credentials)
     prove(ice.judge(observed.connections, target.names, own, relays or None, eye))

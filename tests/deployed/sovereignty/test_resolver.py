@@ -12,6 +12,6 @@ from classroom.verify.ssh import Remote
 def test_resolver(
     observed: Observed, target: Target, remotes: dict[str, Remote], eye: Eye, prove: Callable[[Proof], None]
 ) -> None:
-    """After the class: what is tried here stands in no window."""
+    """Run after the class, so that its queries are not in the class's time window."""
     found = collectors.each(remotes, lambda remote: collectors.resolver(remote, target))
     prove(resolver.judge(found, eye))

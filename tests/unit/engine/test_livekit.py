@@ -7,7 +7,7 @@ from classroom.common.paths import CACHE
 from classroom.configure.artifacts import ENGINE, LIVEKIT
 
 TURN = "github.com/pion/turn/v5"
-MENDED = (5, 0, 13)
+FIXED = (5, 0, 13)
 """From this version on the lock is released when a second Connect to the same peer is refused (pion/turn #587)."""
 
 
@@ -17,15 +17,15 @@ def versions(text: str, pattern: str) -> list[tuple[int, ...]]:
     return [tuple(map(int, version)) for version in found]
 
 
-def test_the_pinned_turn_library_is_mended() -> None:
+def test_the_pinned_turn_library_is_fixed() -> None:
     required = versions((ENGINE / "livekit" / "go.mod").read_text(), r"^\s*(?:require\s+)?VERSION\b")
-    assert len(required) == 1 and required[0] >= MENDED, required
-    # Only source code that has a hash here can be built.
+    assert len(required) == 1 and required[0] >= FIXED, required
+    # Go builds only modules whose hash is here.
     assert versions((ENGINE / "livekit" / "go.sum").read_text(), r"^VERSION\s+h1:") == required
 
 
 def test_the_built_media_server_has_the_pinned_turn_library() -> None:
     required = versions((ENGINE / "livekit" / "go.mod").read_text(), r"^\s*(?:require\s+)?VERSION\b")
-    asked = [CACHE / "toolchain" / "bin" / "go", "version", "-m", LIVEKIT.built()]
-    listed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    command = [CACHE / "toolchain" / "bin" / "go", "version", "-m", LIVEKIT.built()]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert versions(listed, r"^\tdep\tVERSION\b") == required

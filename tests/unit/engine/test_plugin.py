@@ -1,4 +1,4 @@
-"""What the program asks of OpenStack's resources is what both the published SDK and the built plugin know."""
+"""Tests that every resource property the program uses exists in both the published SDK and the built plugin."""
 
 import asyncio
 import inspect
@@ -23,7 +23,7 @@ DNS = {"use": "dns", "name": "dns.example", "operator": "Example", "addresses": 
 
 
 class Recorder(pulumi.runtime.Mocks):
-    """Takes down every resource that the program declares, and every output that it reads."""
+    """Records every resource that the program declares, and rejects calls to the provider."""
 
     def __init__(self) -> None:
         self.declared: list[tuple[str, dict[str, Any]]] = []
@@ -33,7 +33,7 @@ class Recorder(pulumi.runtime.Mocks):
         return f"{args.name}-id", {**args.inputs, "address": "203.0.113.9", "allFixedIps": ["10.20.0.5", "2001:db8::5"]}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[Any, Any]:
-        raise AssertionError(f"the program asks the provider {args.token}, which the plugin does not serve")
+        raise AssertionError(f"the program calls {args.token}, which the plugin does not serve")
 
 
 def camel(name: str) -> str:
@@ -41,7 +41,7 @@ def camel(name: str) -> str:
 
 
 def sdk(token: str) -> set[str]:
-    """Return the inputs that the published SDK's class for a type token takes."""
+    """Return the inputs of the published SDK's class for a type token."""
     module, _, rest = token.split(":")[1].partition("/")
     arguments = getattr(getattr(pulumi_openstack, module), f"{token.split(':')[2]}Args")
     assert rest
@@ -94,25 +94,25 @@ def plugin() -> dict[str, Any]:
     return found
 
 
-def test_the_program_declares_every_kind(declared: list[tuple[str, dict[str, Any]]]) -> None:
+def test_the_program_declares_every_kind_of_resource(declared: list[tuple[str, dict[str, Any]]]) -> None:
     kinds = {kind for kind, _ in declared}
     assert len(kinds) == 12, kinds
     assert sum(kind.endswith(":Instance") for kind, _ in declared) == 3
 
 
-def test_both_know_every_argument(declared: list[tuple[str, dict[str, Any]]], plugin: dict[str, Any]) -> None:
+def test_sdk_and_plugin_know_every_argument(declared: list[tuple[str, dict[str, Any]]], plugin: dict[str, Any]) -> None:
     for kind, inputs in declared:
         served = plugin[kind]
         for name, value in inputs.items():
-            assert name in sdk(kind), f"{kind}: the published SDK has no {name}"
-            assert served.get(name, {}).get("input"), f"{kind}: the built plugin takes no {name}"
+            assert name in sdk(kind), f"{kind}: the published SDK lacks {name}"
+            assert served.get(name, {}).get("input"), f"{kind}: the built plugin lacks input {name}"
             if isinstance(value, list):
                 assert served[name]["type"] in {"List", "Set"}, f"{kind}.{name}"
         required = {name for name, field in served.items() if field["required"]}
         assert required <= set(inputs), f"{kind} lacks {required - set(inputs)}"
 
 
-def test_the_plugin_gives_every_output_that_is_read(plugin: dict[str, Any]) -> None:
+def test_the_plugin_serves_every_output_that_is_read(plugin: dict[str, Any]) -> None:
     for kind, name in (
         ("openstack:networking/port:Port", "allFixedIps"),
         ("openstack:networking/floatingIp:FloatingIp", "address"),

@@ -1,4 +1,4 @@
-"""The comparison of plants with what controls found, and what is written of it."""
+"""Tests the comparison of planted violations with the results of controls, and its table and file."""
 
 import io
 import json
@@ -7,30 +7,30 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.planted.record import Row, per_cent, red, renewed, table, write
+from tests.planted.record import Row, not_passed, per_cent, table, updated, write
 
 GREEN = {"time": "passed", "ice": "passed", "resolver": "passed"}
 
 
 def row(expected: str = "time", caught: str = "time", clean: bool = True) -> Row:
-    return Row("a plant", frozenset(expected.split()), frozenset(caught.split()), clean)
+    return Row("a violation", frozenset(expected.split()), frozenset(caught.split()), clean)
 
 
-def test_what_is_not_proven_is_not_green() -> None:
-    assert red(GREEN) == frozenset()
-    assert red(GREEN | {"ice": "not proven", "time": "failed"}) == {"ice", "time"}
+def test_a_control_that_is_not_proven_counts_as_not_passed() -> None:
+    assert not_passed(GREEN) == frozenset()
+    assert not_passed(GREEN | {"ice": "not proven", "time": "failed"}) == {"ice", "time"}
 
 
-def test_what_was_not_collected_again_keeps_its_state() -> None:
-    assert renewed(GREEN | {"ice": "failed"}, {"time": "failed"}, frozenset({"time"})) == {
+def test_controls_that_were_not_run_again_keep_their_state() -> None:
+    assert updated(GREEN | {"ice": "failed"}, {"time": "failed"}, frozenset({"time"})) == {
         "time": "failed",
         "ice": "failed",
         "resolver": "passed",
     }
-    with pytest.raises(ValueError, match="not the wanted controls: ice"):
-        renewed(GREEN, {"time": "passed"}, frozenset({"time", "ice"}))
-    with pytest.raises(ValueError, match="there is no control colour"):
-        renewed(GREEN, {"colour": "passed"}, frozenset({"colour"}))
+    with pytest.raises(ValueError, match="differ: ice"):
+        updated(GREEN, {"time": "passed"}, frozenset({"time", "ice"}))
+    with pytest.raises(ValueError, match="unknown control: colour"):
+        updated(GREEN, {"colour": "passed"}, frozenset({"colour"}))
 
 
 @pytest.mark.parametrize(
@@ -45,25 +45,25 @@ def test_what_was_not_collected_again_keeps_its_state() -> None:
         (row("", ""), False),
     ],
 )
-def test_a_row_is_good_only_if_exactly_its_controls_turned_red(one: Row, good: bool) -> None:
+def test_a_row_is_good_only_if_exactly_the_expected_controls_failed(one: Row, good: bool) -> None:
     assert one.good is good
     assert per_cent([one]) == (100 if good else 0)
 
 
-def test_nothing_planted_is_no_success() -> None:
+def test_a_run_without_violations_is_not_a_success() -> None:
     assert per_cent([]) == 0
     assert per_cent([row(), row(clean=False)]) == 50
 
 
-def test_the_table_and_the_file(tmp_path: Path) -> None:
+def test_the_table_and_the_file_hold_every_row(tmp_path: Path) -> None:
     rows = [row("time ice", "ice time"), row(caught="", clean=False)]
     out = io.StringIO()
-    Console(file=out, width=120).print(table(rows, {"a plant": "host"}))
-    assert "planted: 50 % caught" in out.getvalue()
+    Console(file=out, width=120).print(table(rows, {"a violation": "host"}))
+    assert "50 % detected" in out.getvalue()
     assert "none" in out.getvalue()
     write(rows, tmp_path / "deep" / "planted.json")
     assert json.loads((tmp_path / "deep" / "planted.json").read_text()) == [
-        {"plant": "a plant", "expected": ["ice", "time"], "caught": ["ice", "time"], "clean_after": True},
-        {"plant": "a plant", "expected": ["time"], "caught": [], "clean_after": False},
+        {"plant": "a violation", "expected": ["ice", "time"], "caught": ["ice", "time"], "clean_after": True},
+        {"plant": "a violation", "expected": ["time"], "caught": [], "clean_after": False},
     ]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["planted.json"]

@@ -1,4 +1,4 @@
-"""The guests' package proxy without a network: it goes on with the lists that it has."""
+"""Tests the guests' package proxy without a network: it continues with cached package lists."""
 
 import socket
 from pathlib import Path
@@ -8,22 +8,22 @@ import pytest
 from rehearsal import outside_network
 
 
-def test_a_mirror_answers_or_does_not() -> None:
+def test_a_mirror_is_reachable_only_while_it_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         mirror = f"http://127.0.0.1:{listening.getsockname()[1]}/debian"
-        assert outside_network._answers(mirror)
-    assert not outside_network._answers(mirror)
-    assert not outside_network._answers("http://mirror.invalid/debian")
+        assert outside_network._is_reachable(mirror)
+    assert not outside_network._is_reachable(mirror)
+    assert not outside_network._is_reachable("http://mirror.invalid/debian")
 
 
-def test_the_newest_list_that_was_laid_aside_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_renamed_package_list_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside_network, "PACKAGES", tmp_path)
-    lost, there = (tmp_path / "archive" / "dists" / suite for suite in ("trixie", "trixie-updates"))
-    for folder in (lost, there):
+    missing, present = (tmp_path / "archive" / "dists" / suite for suite in ("trixie", "trixie-updates"))
+    for folder in (missing, present):
         folder.mkdir(parents=True)
         for name in ("InRelease.1795546724", "InRelease.1795556184", "InRelease.head"):
             (folder / name).write_text(name)
-    (there / "InRelease").write_text("of today")
-    outside_network._take_up_lists()
-    assert (lost / "InRelease").read_text() == "InRelease.1795556184"
-    assert (there / "InRelease").read_text() == "of today"
+    (present / "InRelease").write_text("of today")
+    outside_network._restore_package_lists()
+    assert (missing / "InRelease").read_text() == "InRelease.1795556184"
+    assert (present / "InRelease").read_text() == "of today"
