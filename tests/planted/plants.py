@@ -1,6 +1,6 @@
 """The planted violations: what is injected where, which controls must detect it, and which evidence it affects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,10 @@ RESTART_LIVEKIT = f"""
 systemctl restart livekit
 for n in $(seq 100); do ss -Hltn sport = :{port_number("turn-tls")} | grep -q . && exit 0; sleep 0.2; done; exit 1
 """
-BACK_UP_LIVEKIT = "mkdir -p /root/planted && cp -p /etc/classroom/livekit.yaml /root/planted/\n"
+BACK_UP_LIVEKIT = "mkdir -p /root/planted-livekit && cp -p /etc/classroom/livekit.yaml /root/planted-livekit/\n"
 RESTORE_LIVEKIT = (
-    "cat /root/planted/livekit.yaml > /etc/classroom/livekit.yaml && rm -r /root/planted\n" + RESTART_LIVEKIT
+    "cat /root/planted-livekit/livekit.yaml > /etc/classroom/livekit.yaml && rm -r /root/planted-livekit\n"
+    + RESTART_LIVEKIT
 )
 RESTORE_FIREWALL = "systemctl reload nftables\n"
 
@@ -67,7 +68,7 @@ for rule in list(c.network.security_group_rules(direction='egress')):
         c.network.delete_security_group_rule(rule)
 """
 DNS_TUNNEL = """
-mkdir -p /root/planted && cp -p /etc/unbound/unbound.conf /root/planted/
+mkdir -p /root/planted-dns && cp -p /etc/unbound/unbound.conf /root/planted-dns/
 sed -i -e '/^rpz:/,/zonefile/d' -e 's/local-zone: "." refuse/local-zone: "." transparent/' \
   -e 's/module-config: .*/module-config: "iterator"/' /etc/unbound/unbound.conf
 unbound-checkconf >/dev/null && systemctl restart unbound
@@ -75,22 +76,22 @@ secret=$(head -c 12 /etc/hostname | od -An -tx1 | tr -d ' \\n')
 getent ahosts "$secret.{zone}" >/dev/null || true
 """
 DNS_TUNNEL_REVERT = """
-cat /root/planted/unbound.conf > /etc/unbound/unbound.conf && rm -r /root/planted && systemctl restart unbound
+cat /root/planted-dns/unbound.conf > /etc/unbound/unbound.conf && rm -r /root/planted-dns && systemctl restart unbound
 """
 FONT = """
-mkdir -p /root/planted && cp -p /srv/classroom/index.html /etc/nginx/nginx.conf /root/planted/
+mkdir -p /root/planted-page && cp -p /srv/classroom/index.html /etc/nginx/nginx.conf /root/planted-page/
 sed -i 's#</head>#<link rel="stylesheet" href="https://{cdn}/font.css" /></head>#' /srv/classroom/index.html
 sed -i -e "s#style-src 'self'#style-src 'self' https://{cdn}#" -e "s#font-src 'self'#font-src 'self' https://{cdn}#" \
   /etc/nginx/nginx.conf
 grep -q {cdn} /srv/classroom/index.html && nginx -t -q && systemctl reload nginx
 """
 FONT_REVERT = """
-cat /root/planted/index.html > /srv/classroom/index.html
-cat /root/planted/nginx.conf > /etc/nginx/nginx.conf
-rm -r /root/planted && systemctl reload nginx
+cat /root/planted-page/index.html > /srv/classroom/index.html
+cat /root/planted-page/nginx.conf > /etc/nginx/nginx.conf
+rm -r /root/planted-page && systemctl reload nginx
 """
 CERTIFICATE = """
-mkdir -p /root/planted && cp -p /etc/classroom/tls/fullchain.pem /etc/classroom/secrets/tls.key /root/planted/
+mkdir -p /root/planted-tls && cp -p /etc/classroom/tls/fullchain.pem /etc/classroom/secrets/tls.key /root/planted-tls/
 cat > /etc/classroom/tls/fullchain.pem <<'END'
 {us_certificate}
 END
@@ -100,18 +101,18 @@ END
 systemctl reload nginx && sleep 1
 """
 CERTIFICATE_REVERT = """
-cat /root/planted/fullchain.pem > /etc/classroom/tls/fullchain.pem
-cat /root/planted/tls.key > /etc/classroom/secrets/tls.key
-rm -r /root/planted && systemctl reload nginx && sleep 1
+cat /root/planted-tls/fullchain.pem > /etc/classroom/tls/fullchain.pem
+cat /root/planted-tls/tls.key > /etc/classroom/secrets/tls.key
+rm -r /root/planted-tls && systemctl reload nginx && sleep 1
 """
 TELEMETRY = """
-mkdir -p /root/planted/popularity-contest/DEBIAN && cd /root/planted
+mkdir -p /root/planted-package/popularity-contest/DEBIAN && cd /root/planted-package
 printf 'Package: popularity-contest\\nVersion: 1.77\\nArchitecture: all\\nMaintainer: example <example@{zone}>\\n' \
   > popularity-contest/DEBIAN/control
 echo 'Description: reports which packages are used' >> popularity-contest/DEBIAN/control
 dpkg-deb --build popularity-contest planted.deb >/dev/null && dpkg --install planted.deb >/dev/null
 """
-TELEMETRY_REVERT = "dpkg --purge popularity-contest >/dev/null; rm -r /root/planted"
+TELEMETRY_REVERT = "dpkg --purge popularity-contest >/dev/null; rm -r /root/planted-package"
 US_MIRROR = """
 cat > /etc/apt/sources.list.d/planted.sources <<'END'
 Types: deb
@@ -346,6 +347,34 @@ PLANTED_VIOLATIONS = (
         failing="pulumi",
     ),
 )
+
+
+def violation_groups(violations: Sequence[PlantedViolation]) -> list[tuple[PlantedViolation, ...]]:
+    """Return the violations in groups that share a run of their controls, each group where its first one is in the list.
+
+    The evidence of two violations of a group is apart, so that each control proves one of them. What changes the stack's file, the
+    operator's machine or its environment is alone.
+    """
+    found: list[list[PlantedViolation]] = []
+    for violation in violations:
+        group = next((group for group in found if all(_apart(violation, other) for other in group)), None)
+        if group is None:
+            found.append([violation])
+        else:
+            group.append(violation)
+    return [tuple(group) for group in found]
+
+
+def _apart(one: PlantedViolation, other: PlantedViolation) -> bool:
+    return (
+        not one.collected & other.collected
+        and one.new_class == other.new_class
+        and all(isinstance(injector, OnHost | InCloud) for injector in (*one.injectors, *other.injectors))
+        and not (one.gate or other.gate)
+        and sum(isinstance(injector, InCloud) for injector in (*one.injectors, *other.injectors)) <= 1
+    )
+
+
 VALUES = {
     "cdn": CDN,
     "cdn4": CDN4,

@@ -1,5 +1,7 @@
 """Faults injected on the hosts of an open class: each makes exactly its own tests fail."""
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,25 +187,52 @@ ALWAYS = frozenset(
         "the verifier has more sudo rights",
     }
 )
-"""The other faults are drills: each takes half a minute, as the quick check runs twice."""
+"""The other faults are drills: each group takes half a minute, as the quick check runs twice."""
+
+
+def groups(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the names in groups that share one run: no test fails for two faults of a group, so each proves its own."""
+    found: list[list[str]] = []
+    for name in names:
+        free = (group for group in found if all(apart(FAULTS[name], FAULTS[other]) for other in group))
+        group = next(free, None)
+        if group is None:
+            found.append([name])
+        else:
+            group.append(name)
+    return [tuple(group) for group in found]
+
+
+def apart(one: Fault, other: Fault) -> bool:
+    """Return whether the tests of two faults are different ones, on any machine."""
+    return not one.failing & other.failing
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.drill) for name in FAULTS]
+    "names",
+    [
+        *(pytest.param(group, id="; ".join(group)) for group in groups(n for n in FAULTS if n in ALWAYS)),
+        *(
+            pytest.param(group, id="; ".join(group), marks=pytest.mark.drill)
+            for group in groups(n for n in FAULTS if n not in ALWAYS)
+        ),
+    ],
 )
-def test_a_fault_makes_exactly_its_tests_fail(name: str, inventory: Path, quick_check: QuickCheck) -> None:
-    fault, target = FAULTS[name], Target.read(inventory)
-    machine = target.group(fault.group)[0].name
-    expected = {test.format(m=machine) for test in fault.failing}
+def test_faults_make_exactly_their_tests_fail(names: tuple[str, ...], inventory: Path, quick_check: QuickCheck) -> None:
+    target = Target.read(inventory)
+    machines = {name: target.group(FAULTS[name].group)[0].name for name in names}
+    expected = {name: {test.format(m=machines[name]) for test in FAULTS[name].failing} for name in names}
     before = quick_check.last or quick_check.run()
     assert failed(before) == set()
-    assert expected <= before.keys()
-    run_as_admin(inventory, machine, fault.inject.format(domain=target.domain))
-    try:
-        during = quick_check.run()
-    finally:
-        run_as_admin(inventory, machine, fault.revert)
-    assert failed(during) == expected
+    assert set().union(*expected.values()) <= before.keys()
+    with contextlib.ExitStack() as reverts:
+        for name in names:
+            reverts.callback(run_as_admin, inventory, machines[name], FAULTS[name].revert)
+            run_as_admin(inventory, machines[name], FAULTS[name].inject.format(domain=target.domain))
+        during = failed(quick_check.run())
+    missed = {name: sorted(tests - during) for name, tests in expected.items() if tests - during}
+    assert missed == {}, "faults that were not detected"
+    assert during == set().union(*expected.values())
     after = quick_check.run()
     assert failed(after) == set()
     assert after.keys() == before.keys()

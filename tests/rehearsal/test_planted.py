@@ -4,7 +4,7 @@ Use `--keep` (as `make planted` does) to run on the class that is open. The run 
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ from rehearsal import authority, outside_network, stack
 from rehearsal.outside_hosts import US_AUTHORITY
 from tests.planted.control_runner import ALL, ControlResults, ControlRunner
 from tests.planted.injectors import InjectionContext
-from tests.planted.plants import PLANTED_VIOLATIONS, VALUES, PlantedViolation
+from tests.planted.plants import PLANTED_VIOLATIONS, VALUES, PlantedViolation, violation_groups
 from tests.planted.record import Row, not_passed, per_cent, table, updated, write
 
+GROUPS = violation_groups(PLANTED_VIOLATIONS)
 APPLIED = {violation.name: violation.where for violation in PLANTED_VIOLATIONS}
 
 
@@ -30,30 +31,35 @@ class ViolationRun:
         self.states = dict.fromkeys(ALL, "not proven")
         self.rows: list[Row] = []
 
-    def run_controls(self, violation: PlantedViolation | None) -> ControlResults:
-        """Run the controls whose evidence the violation affects, or all without one; update the states of all controls."""
-        wanted = violation.collected if violation else ALL
-        new_class = not violation or violation.new_class
+    def run_controls(self, violations: Sequence[PlantedViolation] = ()) -> ControlResults:
+        """Run the controls whose evidence the violations affect, or all without any; update the states of all controls."""
+        wanted = frozenset().union(*(violation.collected for violation in violations)) or ALL
+        new_class = all(violation.new_class for violation in violations)
         found = self.context.runner.run(wanted, new_class=new_class, environment=self.context.environment)
         self.states = updated(self.states, found.states, wanted)
         return found
 
-    def execute(self, violation: PlantedViolation) -> tuple[Row, ControlResults | None]:
-        """Inject a violation, run its controls, revert it, run them again; record the row and return it with the results."""
+    def execute(self, group: Sequence[PlantedViolation]) -> tuple[list[Row], ControlResults | None]:
+        """Inject violations, run their controls, revert them, run these again; record the rows and return them with the results.
+
+        A control that no violation of the group affects and that fails counts against each of them.
+        """
         during: ControlResults | None = None
         caught: frozenset[str] = frozenset()
         try:
             with contextlib.ExitStack() as reverts:
-                for injector in violation.injectors:
+                for injector in (injector for violation in group for injector in violation.injectors):
                     reverts.callback(injector.revert, self.context)
                     injector.inject(self.context)
-                during = self.run_controls(violation)
+                during = self.run_controls(group)
                 caught = not_passed(self.states)
-            self.run_controls(violation)
+            self.run_controls(group)
         finally:
-            row = Row(violation.name, violation.failing, caught, clean_after=not not_passed(self.states))
-            self.rows.append(row)
-        return row, during
+            affected = frozenset().union(*(violation.collected for violation in group))
+            clean = not not_passed(self.states)
+            rows = [Row(v.name, v.failing, caught & v.collected | caught - affected, clean_after=clean) for v in group]
+            self.rows += rows
+        return rows, during
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +74,7 @@ def violation_run(inventory: Path, request: pytest.FixtureRequest) -> Iterator[V
     given: Path | None = request.config.getoption("--planted")
     with ControlRunner(inventory) as runner:
         run = ViolationRun(InjectionContext(target, runner, values))
-        first = run.run_controls(None)
+        first = run.run_controls()
         assert not_passed(run.states) == frozenset(), first.faults
         try:
             yield run
@@ -80,20 +86,23 @@ def violation_run(inventory: Path, request: pytest.FixtureRequest) -> Iterator[V
             console.print(f"written to {path}")
 
 
-@pytest.mark.parametrize("violation", PLANTED_VIOLATIONS, ids=[violation.name for violation in PLANTED_VIOLATIONS])
-def test_a_violation_makes_exactly_its_controls_fail(violation: PlantedViolation, violation_run: ViolationRun) -> None:
+@pytest.mark.parametrize("group", GROUPS, ids=["; ".join(violation.name for violation in group) for group in GROUPS])
+def test_violations_make_exactly_their_controls_fail(
+    group: Sequence[PlantedViolation], violation_run: ViolationRun
+) -> None:
     if not_passed(violation_run.states):
-        violation_run.run_controls(None)  # an earlier violation has already failed for what it left behind
+        violation_run.run_controls()  # an earlier violation has already failed for what it left behind
     assert not_passed(violation_run.states) == frozenset(), "all controls must pass before the violation"
-    if violation.gate:
-        violation.gate.check()
-    row, during = violation_run.execute(violation)
+    for violation in group:
+        if violation.gate:
+            violation.gate.check()
+    rows, during = violation_run.execute(group)
     assert during is not None
     for name, lines in during.faults.items():
         print(name, *lines[:4], sep="\n  ")
-    assert row.caught == row.expected, during.faults
-    assert row.clean_after, violation_run.states
-    for control, sides in (violation.sides or {}).items():
+    assert {row.violation: row.caught for row in rows} == {row.violation: row.expected for row in rows}, during.faults
+    assert all(row.clean_after for row in rows), violation_run.states
+    for control, sides in (item for violation in group for item in (violation.sides or {}).items()):
         assert during.sides[control], "no destination was judged"
         assert all(one == dict(sides) for one in during.sides[control]), during.sides[control]
 

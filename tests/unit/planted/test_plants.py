@@ -14,7 +14,7 @@ from rehearsal.outside_hosts import EU, JURISDICTIONS, KINDS, US
 from rehearsal.stack import DECLARED
 from tests.planted.control_runner import ALL
 from tests.planted.injectors import InStackFile
-from tests.planted.plants import PLANTED_VIOLATIONS, VALUES, PlantedViolation
+from tests.planted.plants import PLANTED_VIOLATIONS, VALUES, PlantedViolation, violation_groups
 
 REQUIRED = (
     "LiveKit with TURN/TLS only",
@@ -101,3 +101,16 @@ def test_the_jurisdictions_do_not_overlap_and_contain_all_their_hosts() -> None:
     for row in ENDPOINTS:
         for address in row["addresses"]:  # type: ignore[attr-defined]
             assert any(ipaddress.ip_address(address) in net for net in nets[EU])
+
+
+def test_every_violation_is_in_one_group_that_proves_each_control_once() -> None:
+    groups = violation_groups(PLANTED_VIOLATIONS)
+    assert sorted(v.name for group in groups for v in group) == sorted(v.name for v in PLANTED_VIOLATIONS)
+    for group in groups:
+        assert sum(len(violation.collected) for violation in group) == len(
+            frozenset().union(*(v.collected for v in group))
+        )
+        assert len({violation.new_class for violation in group}) == 1
+        assert len(group) == 1 or not any(violation.gate for violation in group)
+    assert max(map(len, groups)) > 1, "no violations share a run"
+    assert groups[-1] == (PLANTED_VIOLATIONS[-1],), "it changes what the next runs would see"
