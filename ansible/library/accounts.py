@@ -42,7 +42,8 @@ SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/var/spool", "/var/mail")  # noqa: S1
 SUDO = Path("/etc/sudoers.d")
 LINGER = Path("/var/lib/systemd/linger")
 NOLOGIN = "/usr/sbin/nologin"
-END_SECONDS = 20.0
+GRACE_SECONDS, END_SECONDS = 5.0, 20.0
+"""After how long processes that were asked to end are killed, and after how long that has failed."""
 
 
 class Host:
@@ -128,14 +129,17 @@ class Host:
         group = Path(f"/sys/fs/cgroup/user.slice/user-{uid}.slice")
         if (processes(uid) or inside(group)) and self.act(f"processes of {name} are ended"):
             self.module.run_command(["loginctl", "terminate-user", str(uid)])
-            end = time.monotonic() + END_SECONDS
+            start = time.monotonic()
             while left := processes(uid) | inside(group):
-                if time.monotonic() > end:
+                if time.monotonic() > start + END_SECONDS:
                     self.module.fail_json(msg=f"{name}: processes cannot be ended: {', '.join(map(str, sorted(left)))}")
-                for pid in left:
+                for pid in left if time.monotonic() > start + GRACE_SECONDS else ():
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 time.sleep(0.1)
+            # A manager that had to be killed would be left as a failed unit; stopping it waits until systemd knows its end.
+            for verb in ("stop", "reset-failed"):
+                self.module.run_command(["systemctl", verb, f"user@{uid}.service"])
 
     def sweep(self, uid: int) -> None:
         """Remove what an account has left in folders that are everybody's, its jobs of cron and at among it."""

@@ -154,6 +154,7 @@ def assert_no_access(root: Callable[[str], str], account: str, number: str) -> N
     assert root(f"ls {KEYS} /var/lib/systemd/linger | grep -x {account} || true") == ""
     assert root("ls /etc/sudoers.d").split() == ["README", "classroom-admins", "classroom-verifier"]
     assert running(root) == ""
+    assert root("systemctl --failed --plain --no-legend") == ""
 
 
 def test_a_failed_run_does_not_lock_the_images_account(
