@@ -1,4 +1,4 @@
-"""Settings, then the gate, then plan checks, then the classroom, then what it hands out."""
+"""Run the Pulumi program: read the settings, apply the policy, check the cloud, declare the classroom, export its outputs."""
 
 import pulumi
 

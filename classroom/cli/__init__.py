@@ -1,1 +1,1 @@
-"""The commands of `classroom`."""
+"""Commands of the `classroom` command line."""

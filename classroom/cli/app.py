@@ -1,4 +1,4 @@
-"""The `classroom` command: one module registers the commands of each area."""
+"""Define the `classroom` command line: each command is a module, registered here."""
 
 import functools
 import sys
@@ -29,10 +29,10 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 
 @app.callback()
 def root() -> None:
-    """Opens virtual classes on European clouds, and proves where they run and in whose hands."""
+    """Deploy virtual classes on European clouds, and verify where they run and who operates them."""
 
 
-# In the order in which `--help` lists them.
+# `--help` lists them in this order.
 app.command("settings")(settings.command)
 app.command("inventory")(inventory.command)
 app.command("configure")(configure.command)
@@ -49,13 +49,13 @@ app.command("report")(report.command)
 
 @functools.cache
 def add_others() -> None:
-    """Add the commands that other packages of this project register as entry points of the group `classroom.commands`."""
+    """Add the commands that other packages register as entry points in the group `classroom.commands`."""
     for entry in distribution("sovereign-classroom").entry_points.select(group="classroom.commands"):
         app.add_typer(entry.load(), name=entry.name)
 
 
 def main() -> None:
-    """Run the command line; a ClassroomError becomes its sentence on standard error and its exit status."""
+    """Run the command line; print a ClassroomError's message on standard error and exit with its status."""
     add_others()
     try:
         app()

@@ -1,4 +1,4 @@
-"""`classroom capture`: whom a command asks, seen from a network of its own."""
+"""`classroom capture`: record the network connections of a command, in a network namespace of its own."""
 
 import datetime
 import json
@@ -21,11 +21,11 @@ def command(
     context: typer.Context,
     stack: Annotated[str, typer.Option("--stack", envvar="CLASSROOM_STACK", help="Name of the stack.")],
 ) -> None:
-    """Run `pulumi up`, or another command after `--`, in a network of its own, and keep for `verify` whom it asks."""
+    """Run the command after `--`, such as `pulumi up`, and record its network connections for `classroom verify`."""
     if not context.args:
-        raise WrongUseError(f"name the command: classroom capture --stack {stack} -- pulumi up --stack {stack}")
+        raise WrongUseError(f"no command given; run: classroom capture --stack {stack} -- pulumi up --stack {stack}")
     if os.geteuid() != 0:
-        raise ClassroomError("a network of its own takes root: run it with `sudo -E`")
+        raise ClassroomError("creating a network namespace requires root; run the command with `sudo -E`")
     find_administrators_programs()
     began = datetime.datetime.now(datetime.UTC)
     routes = subprocess.run(["ip", "-6", "route", "show", "default"], capture_output=True, text=True, check=False)

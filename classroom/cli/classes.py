@@ -1,4 +1,4 @@
-"""`classroom classes`: the classes of a stack, with their codes."""
+"""`classroom classes`: list the classes of a stack with their codes."""
 
 import json
 
@@ -10,7 +10,7 @@ from classroom.clients.pulumi_cli import output
 
 
 def command(stack: Stack, as_json: Json = False) -> None:
-    """Show the classes with their address and codes; keep them like passwords."""
+    """List the classes with their URL and class codes; treat the codes like passwords."""
     found = output(stack, "classes", secret=True)
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))

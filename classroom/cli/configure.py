@@ -1,4 +1,4 @@
-"""`classroom configure`: another run of the roles."""
+"""`classroom configure`: run the Ansible roles again."""
 
 import subprocess
 from typing import Annotated
@@ -13,16 +13,18 @@ from classroom.common.paths import REPO
 
 def command(
     stack: Stack,
-    force: Annotated[bool, typer.Option("--force", help="Also if nothing changed or a class is live.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run even if nothing has changed or a class is in session.")
+    ] = False,
 ) -> None:
-    """Run Ansible on the machines as they are: what `pulumi up` does after provisioning."""
-    output(stack, "class_url")  # there is such a stack, and an `up` has ended
+    """Run the Ansible roles on the existing machines, as `pulumi up` does after provisioning."""
+    output(stack, "class_url")  # fails unless the stack exists and an `up` has completed
     forced = {"CLASSROOM_FORCE": "1"} if force else {}
     argv = pulumi(
         "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", stack, "--target", configure_urn(stack)
     )
     if subprocess.run(argv, cwd=REPO, env=environment() | forced, check=False).returncode:
         raise ClassroomError(
-            f"the machines of '{stack}' are not configured: the message above tells why; if it speaks of other changes, run"
+            f"the machines of stack '{stack}' are not configured; the reason is above. If it mentions other changes, run"
             f" `pulumi up --stack {stack}`"
         )

@@ -1,4 +1,4 @@
-"""`classroom controls`: what is proven on the running class, by which law, how, and what to do where it fails."""
+"""`classroom controls`: list the sovereignty controls, with the laws they rest on and the remediation if one fails."""
 
 import json
 from typing import Annotated
@@ -12,9 +12,9 @@ from classroom.verify.controls.control_catalogue import DOCS, load_controls, pag
 
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole catalogue as JSON.")] = False,
-    docs: Annotated[bool, typer.Option("--docs", help="Write docs/controls.md anew.")] = False,
+    docs: Annotated[bool, typer.Option("--docs", help="Regenerate docs/controls.md.")] = False,
 ) -> None:
-    """List the controls of sovereignty that `classroom verify` carries out."""
+    """List the sovereignty controls that `classroom verify` runs."""
     controls = load_controls()
     if docs:
         DOCS.parent.mkdir(exist_ok=True)

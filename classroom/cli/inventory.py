@@ -1,4 +1,4 @@
-"""`classroom inventory`: the machines of a stack."""
+"""`classroom inventory`: list the machines of a stack."""
 
 import json
 
@@ -11,7 +11,7 @@ from classroom.config.ports import GROUPS
 
 
 def command(stack: Stack, as_json: Json = False) -> None:
-    """Show the machines; with --json in the form of an Ansible inventory, host keys included, secrets not."""
+    """List the machines; with --json, print an Ansible inventory with host keys and without secrets."""
     found = output(stack, "inventory")
     if as_json:
         print(json.dumps(found, indent=2))

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their words are read."""
+"""Options that several commands share, and their parsing."""
 
 import datetime
 from typing import Annotated
@@ -12,10 +12,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def day(text: str | None) -> datetime.date:
-    """Return the day that `--as-of` names, today if None; WrongUseError naming it if it is none."""
+    """Return the date given by `--as-of`, today if None; WrongUseError if it is not a date."""
     if text is None:
         return datetime.date.today()
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        raise WrongUseError(f"as-of: '{text}' is no date; write one as YYYY-MM-DD, such as 2026-11-24") from None
+        raise WrongUseError(f"as-of: '{text}' is not a date; use YYYY-MM-DD, such as 2026-11-24") from None

@@ -1,4 +1,4 @@
-"""`classroom ports`: which ports are open on which hosts, and to whom."""
+"""`classroom ports`: list the open ports of the hosts with their allowed sources."""
 
 import json
 from dataclasses import asdict
@@ -16,7 +16,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
     docs: Annotated[bool, typer.Option("--docs", help="Update the generated tables in docs/architecture.md.")] = False,
 ) -> None:
-    """List the ports that are open on the hosts, and to whom."""
+    """List the open ports of the hosts, with the sources that may connect to them."""
     if docs:
         DOCS.write_text(page(DOCS.read_text(encoding="utf-8")), encoding="utf-8")
         print(DOCS)

@@ -1,4 +1,4 @@
-"""`classroom report`: the last verification of a stack, for people and for machines."""
+"""`classroom report`: show or export the last verification of a stack."""
 
 import json
 from pathlib import Path
@@ -31,10 +31,10 @@ COLOURS = {"passed": "green", "failed": "red", "not proven": "yellow"}
 
 
 def language_of(text: str) -> Language:
-    """Return the language that `--lang` names; WrongUseError if there is none such."""
+    """Return the language that `--lang` names; WrongUseError if it is not one of LANGUAGES."""
     found = next((one for one in LANGUAGES if one == text), None)
     if found is None:
-        raise WrongUseError(f"--lang: '{text}' is no language of reports; choose one of {', '.join(LANGUAGES)}")
+        raise WrongUseError(f"--lang: '{text}' is not available; choose one of {', '.join(LANGUAGES)}")
     return found
 
 
@@ -42,7 +42,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise WrongUseError(f"{path} cannot be written ({error.strerror}): name another file") from None
+        raise WrongUseError(f"{path} cannot be written ({error.strerror}); choose another file") from None
 
 
 def _show(one: VerificationRecord, language: Language) -> None:
@@ -105,13 +105,17 @@ def _exception(one: Admitted, language: Language) -> str:
 
 def command(
     stack: Annotated[str, typer.Option("--stack", envvar="CLASSROOM_STACK", help="Name of the stack.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write it as JUnit XML.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the page for a data protection officer.")] = None,
-    lang: Annotated[str, typer.Option("--lang", metavar="en|fr", help="Language of the table and of the page.")] = "en",
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The day of reading; today.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write it to this file as JUnit XML.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write it to this file as HTML, for a data protection officer.")
+    ] = None,
+    lang: Annotated[str, typer.Option("--lang", metavar="en|fr", help="Language of the table and of the HTML.")] = "en",
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="Date of the report; default: today.")
+    ] = None,
 ) -> None:
-    """Show the last verification: status 0 if every control passed, 1 if one failed, 4 if one is not proven."""
+    """Show the last verification; exit status 0: every control passed, 1: one failed, 4: one is not proven."""
     language, today = language_of(lang), day(as_of)
     one = load(stack)
     _show(one, language)

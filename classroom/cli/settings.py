@@ -1,4 +1,4 @@
-"""`classroom settings`: every key of a stack's file, explained."""
+"""`classroom settings`: list the keys of a stack file with their descriptions."""
 
 import json
 from typing import Annotated
@@ -13,11 +13,11 @@ from classroom.config.settings import Settings
 def command(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of all settings.")] = False,
 ) -> None:
-    """Explain the settings of a stack's file."""
+    """List the settings of a stack file, with description and default."""
     if schema:
         print(json.dumps(Settings.model_json_schema(), indent=2))
         return
-    table = Table("key", "what it is", "default")
+    table = Table("key", "description", "default")
     for name, field in Settings.model_fields.items():
-        table.add_row(name, field.description, "(needed)" if field.is_required() else str(field.default))
+        table.add_row(name, field.description, "(required)" if field.is_required() else str(field.default))
     Console().print(table)

@@ -1,4 +1,4 @@
-"""`classroom status`: what there is of a stack."""
+"""`classroom status`: show what a stack has deployed."""
 
 from rich.console import Console
 
@@ -7,7 +7,7 @@ from classroom.clients.pulumi_cli import output
 
 
 def command(stack: Stack) -> None:
-    """Say what there is: the class's address, its machines and DNS records, what to do next."""
+    """Show the URL of the class page, the machines, the DNS records and the next steps."""
     console = Console()
     console.print(f"class page   {output(stack, 'class_url')}")
     for name, machine in output(stack, "machines").items():

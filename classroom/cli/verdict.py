@@ -1,4 +1,4 @@
-"""`classroom verdict`: where addresses stand, who runs them, who owns those. Decided offline."""
+"""`classroom verdict`: look up offline the country, operator and parent of IP addresses."""
 
 import json
 from typing import Annotated
@@ -10,7 +10,7 @@ from classroom.sovereignty.verdict import Declared, Judged, Verdict, credit_line
 
 
 def _json(judged: list[Judged]) -> str:
-    """Return the JSON list, one line an address: thousands of them are still quick to write and to read."""
+    """Return the JSON list with one line for each address, which is fast for thousands of addresses."""
     lines = ",\n".join(json.dumps(one.as_json(), ensure_ascii=False) for one in judged)
     return f"[\n{lines}\n]" if judged else "[]"
 
@@ -28,19 +28,19 @@ def _text(judged: list[Judged], declared: Declared) -> str:
         for one in judged
     ]
     if declared.overlays:
-        blocks.append("a rehearsal: documentation addresses carry made-up labels")
+        blocks.append("rehearsal: the owners of documentation addresses are fictitious")
     return "\n".join([*blocks, "", "address data:", *(f"  {line}" for line in credit_lines())])
 
 
 def command(
     addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS…", help="IPv4 or IPv6 addresses.")],
     stack: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Take declared clouds and operators from Pulumi.NAME.yaml.")
+        str | None, typer.Option(metavar="NAME", help="Use the clouds and operators declared in Pulumi.NAME.yaml.")
     ] = None,
-    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day to judge by; today if left out.")] = None,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="Date for which to judge; default: today.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:
-    """Judge addresses, offline: soil, operator and parent, each eu, eea, adequate, third or unknown."""
+    """Judge IP addresses offline: soil, operator and parent are each eu, eea, adequate, third or unknown."""
     declared = declared_by(stack) if stack else Declared()
     judged = judge(addresses, day(as_of), declared)
     print(_json(judged) if as_json else _text(judged, declared))

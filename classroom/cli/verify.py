@@ -1,4 +1,4 @@
-"""`classroom verify`: runs the tests of `tests/deployed` on a running classroom."""
+"""`classroom verify`: run the tests in `tests/deployed` on a running classroom."""
 
 import json
 import sys
@@ -26,27 +26,32 @@ from classroom.verify.run import AREAS, run
 
 def command(
     stack: Annotated[str | None, typer.Option("--stack", help="Name of the stack.")] = None,
-    inventory: Annotated[Path | None, typer.Option("--inventory", help="File of `classroom inventory --json`.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")] = None,
-    without: Annotated[str, typer.Option("--without", help=f"Leave out, as not proven: {', '.join(PARTS)}.")] = "",
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The day to judge by; today.")] = None,
+    inventory: Annotated[
+        Path | None, typer.Option("--inventory", help="Output of `classroom inventory --json`.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write the results to this file as JUnit XML.")] = None,
+    without: Annotated[
+        str, typer.Option("--without", help=f"Parts to skip, reported as not proven: {', '.join(PARTS)}.")
+    ] = "",
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="Date for which to judge; default: today.")
+    ] = None,
 ) -> None:
-    """Prove the running classroom: machines over SSH, ports from outside, real browsers in a class of their own."""
+    """Test the running classroom: the machines over SSH, the ports from outside, and real browsers in a test class."""
     left_out = frozenset(part.strip() for part in without.split(",") if part.strip())
     for part in sorted(left_out - set(PARTS)):
-        raise WrongUseError(f"--without: there is no '{part}'; choose from {', '.join(PARTS)}")
+        raise WrongUseError(f"--without: '{part}' is not a part; choose from {', '.join(PARTS)}")
     if (stack is None) == (inventory is None):
-        raise WrongUseError("name the deployment: either --stack NAME or --inventory FILE")
+        raise WrongUseError("name the deployment: set either --stack NAME or --inventory FILE")
     with tempfile.TemporaryDirectory(prefix="classroom-verify-") as scratch:
         if inventory is None:
             inventory = Path(scratch) / "inventory.json"
             inventory.write_text(json.dumps(output(stack or "", "inventory")))
         target = Target.read(inventory)
         if stack is not None:
-            target.declarations = of_stack(
-                stack
-            )  # as it is now; the inventory holds what was declared at the last `up`
-        # Administrators' programs are not on every account's path.
+            # The stack file is current; the inventory has the declarations of the last `up`.
+            target.declarations = of_stack(stack)
+        # Ordinary accounts lack the `sbin` folders in PATH.
         find_administrators_programs()
         check_needs(target, left_out)
         start = time.time()
@@ -55,11 +60,11 @@ def command(
 
 
 def check_needs(target: Target, left_out: frozenset[str]) -> None:
-    """List what is needed here; UnknownError (status 4) if something is missing that was not left out."""
+    """List the requirements on this machine; UnknownError (status 4) if one is missing and not left out."""
     Console(highlight=False, soft_wrap=True).print(
         f"verifying stack {target.stack} ({target.domain}): {', '.join(m.name for m in target.machines)}"
     )
-    print("it needs here:")
+    print("requirements on this machine:")
     stops = []
     for need in needs(target):
         if need.parts and need.parts <= left_out:
@@ -73,14 +78,14 @@ def check_needs(target: Target, left_out: frozenset[str]) -> None:
     if stops:
         sentences = [
             f"{n.what} is missing ({n.fix}"
-            + (f", or go on with --without {','.join(sorted(n.parts))})" if n.parts else ")")
+            + (f", or skip it with --without {','.join(sorted(n.parts))})" if n.parts else ")")
             for n in stops
         ]
-        raise UnknownError("this cannot be proven from here: " + "; ".join(sentences))
+        raise UnknownError("the classroom cannot be verified from this machine: " + "; ".join(sentences))
 
 
 def conclude(done: Verification, start: float, status: int) -> None:
-    """Show the results, keep them as the stack's last verification, and raise ClassroomError unless all passed."""
+    """Print the results, save them as the stack's last verification, and raise ClassroomError unless all passed."""
     console = Console(highlight=False, soft_wrap=True)
     target, results = done.target, done.results
     failed = [r for r in results if r.outcome == "failed"]
@@ -99,12 +104,12 @@ def conclude(done: Verification, start: float, status: int) -> None:
         console.print(f"not proven: {sentence}")
     path = keep(record)
     if not results:
-        raise ClassroomError("no test ran: pytest's message above tells why")
+        raise ClassroomError("no test ran; see pytest's message above")
     if not record["passed"]:
         names = ", ".join(f"{r.area}/{r.test}" for r in failed) or f"pytest ended with status {status}"
         raise ClassroomError(f"{len(failed)} of {len(results)} tests failed on stack '{target.stack}': {names}")
     passed = sum(r.outcome == "passed" for r in results)
     console.print(
         f"[green]passed:[/] {passed} of {len(results)} tests on stack {target.stack}"
-        f" in {seconds:.0f} s, observed {record['date']}; kept in {path}"
+        f" in {seconds:.0f} s, observed {record['date']}; saved in {path}"
     )

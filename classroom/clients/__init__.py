@@ -1,1 +1,1 @@
-"""How this machine speaks to OpenStack and to Pulumi."""
+"""Clients for OpenStack, Pulumi and SSH."""

@@ -1,7 +1,7 @@
-"""The cloud's own interfaces, asked directly: logging in, and reading what Pulumi's resources do not tell.
+"""Authenticate with OpenStack, and read what Pulumi's resources do not provide.
 
-The ways in are the usual ones: an entry of `clouds.yaml`, or the `OS_*` variables of an openrc file with a password or an
-application credential. keystoneauth does the work; openstacksdk, which takes a second to load, only reads `clouds.yaml`.
+Credentials come from an entry of `clouds.yaml`, or from the `OS_*` variables of an openrc file, with a password or an
+application credential. Requests use keystoneauth; openstacksdk, which takes a second to import, only reads `clouds.yaml`.
 """
 
 import contextlib
@@ -19,22 +19,22 @@ from keystoneauth1.session import Session
 
 from classroom.common.errors import ClassroomError, RefusedError, WrongUseError
 
-# Its warning of a cloud that does not answer would stand before our own sentence.
+# Its warning about an unreachable cloud would repeat our own message.
 logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
 
 SECONDS = 20.0
-"""How long one answer of the cloud may take."""
+"""Timeout of a request, in seconds."""
 WAYS_IN = ("OS_AUTH_URL", "OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_ID")
 VERSIONS: dict[str, dict[str, str]] = {
     "compute": {},
     "image": {"min_version": "2", "max_version": "2.latest"},
     "network": {"min_version": "2", "max_version": "2.latest"},
 }
-"""Services, and the versions of their interfaces that the paths below are made for."""
+"""Services, and the API versions that the request paths belong to."""
 
 
 class CloudService(NamedTuple):
-    """A row of the cloud's own catalogue that concerns one region."""
+    """An endpoint in the cloud's service catalogue."""
 
     service: str
     interface: str
@@ -43,9 +43,9 @@ class CloudService(NamedTuple):
 
 @dataclass(frozen=True)
 class WayIn:
-    """How a project is reached: nothing has been asked of the cloud yet.
+    """Credentials of a project; no request has been sent yet.
 
-    `how` names the place where it is told; `interfaces` are the rows of the cloud's catalogue that are used.
+    `how` says where the credentials come from; `interfaces` are the endpoint interfaces that are used, such as `public`.
     """
 
     session: Session
@@ -56,7 +56,7 @@ class WayIn:
 
 
 class OpenStackClient:
-    """A project on a cloud, in one region, with a valid token; `endpoints` are the region's rows of its catalogue."""
+    """A client for one project and region with a valid token; `endpoints` are the region's entries in the service catalogue."""
 
     def __init__(
         self,
@@ -69,31 +69,31 @@ class OpenStackClient:
         self._session, self._region = session, region
         self.auth_url, self.endpoints = auth_url, tuple(endpoints)
         self.rows = tuple(rows)
-        """Every row of the catalogue that is used, with its region; an empty one where the row names none."""
+        """Region and entry for every used entry of the service catalogue; an empty region if the entry has none."""
 
     @property
     def project(self) -> str:
-        """The project's id."""
+        """The project's ID."""
         return str(self._session.get_project_id())
 
     def get(self, service: str, path: str, **query: str | int | bool) -> dict[str, Any]:
-        """Return the answer to a GET request; ClassroomError if there is none, or another than 200."""
+        """Return the JSON response to a GET request; ClassroomError if it fails."""
         return self._ask("GET", service, path, params=query)
 
     def find(self, service: str, path: str, **query: str | int | bool) -> dict[str, Any] | None:
-        """Return the answer to a GET request, or None where the cloud does not offer it to this project."""
+        """Return the JSON response to a GET request, or None if the cloud answers 403, 404 or 409."""
         try:
             return self._ask("GET", service, path, params=query)
         except _NotOffered:
             return None
 
     def holds(self, region: str, server: str) -> bool:
-        """Return whether the compute service of a region holds a server; ClassroomError if it does not answer."""
+        """Return whether the compute service of a region has a server; ClassroomError if it does not answer."""
         other = OpenStackClient(self._session, region)
         return other.find("compute", f"/servers/{server}") is not None
 
     def console(self, server: str) -> str:
-        """Return what a server has written to its console, as far back as the cloud keeps it; nothing if it has none yet."""
+        """Return the console log of a server, as far back as the cloud keeps it; empty if there is none yet."""
         try:
             answer = self._ask("POST", "compute", f"/servers/{server}/action", json={"os-getConsoleOutput": {}})
         except _NotOffered:
@@ -108,13 +108,13 @@ class OpenStackClient:
             raise _NotOffered(f"the cloud's {service} service refuses {path} ({first_line(error)})") from None
         except (refusals.ClientException, ValueError) as error:
             raise ClassroomError(
-                f"the cloud's {service} service does not answer {path} ({first_line(error)}): try again, or ask its operator"
+                f"the cloud's {service} service does not answer {path} ({first_line(error)}); try again, or ask the cloud's operator"
             ) from None
         return cast(dict[str, Any], answer.json())
 
 
 class RegionError(WrongUseError):
-    """An entry of clouds.yaml knows no such region; `auth_url` is its cloud's address all the same."""
+    """The region is not in the entry of clouds.yaml; `auth_url` is still the entry's Keystone URL."""
 
     def __init__(self, sentence: str, auth_url: str) -> None:
         super().__init__(sentence)
@@ -122,18 +122,18 @@ class RegionError(WrongUseError):
 
 
 class RedirectError(RefusedError):
-    """The cloud answers with a redirect to another host, which nobody has judged, or out of TLS; it is not followed."""
+    """The cloud redirects to another host, which the policy has not checked, or from HTTPS to HTTP; it is not followed."""
 
 
 class _NotOffered(ClassroomError):
-    """The cloud refuses a request, or has nothing there."""
+    """The cloud answers 403, 404 or 409."""
 
 
 def way_in(entry: str | None, region: str) -> WayIn:
-    """Return how the project is reached that `entry` of clouds.yaml names, or the `OS_*` variables; nothing is asked.
+    """Return the credentials in `entry` of clouds.yaml, or in the `OS_*` variables, without any request.
 
-    WrongUseError if that is not told whole, RegionError if the entry names other regions only. What is asked by it later
-    raises RedirectError where the cloud leads to another host.
+    WrongUseError if they are incomplete, RegionError if the entry only has other regions. Later requests with its session
+    raise RedirectError if the cloud redirects to another host.
     """
     named = entry or os.environ.get("OS_CLOUD")
     way = (
@@ -146,52 +146,54 @@ def way_in(entry: str | None, region: str) -> WayIn:
 
 
 def _stays(answer: requests.Response, **_: object) -> None:
-    """Raise RedirectError if an answer leads to another host, or out of TLS: keystoneauth would go there, with password and all."""
+    """Raise RedirectError if a response redirects to another host or to HTTP: keystoneauth would send the password there."""
     if answer.status_code not in Session._REDIRECT_STATUSES or "location" not in answer.headers:
         return
     here, there = urlsplit(answer.url), urlsplit(urljoin(answer.url, answer.headers["location"]))
     if there.hostname != here.hostname:
         raise RedirectError(
-            f"the cloud leads from '{here.scheme}://{here.netloc}{here.path}' to the host '{there.hostname}', which nobody has judged, so"
-            " it was not asked: if that is where the cloud is, name its own address as auth_url, else ask its operator"
+            f"the cloud redirects from '{here.scheme}://{here.netloc}{here.path}' to the host '{there.hostname}', which the policy has"
+            " not checked, so the redirect is not followed; if that host is the cloud's, set auth_url to it, else ask its operator"
         )
     if (here.scheme, there.scheme) == ("https", "http"):
         raise RedirectError(
-            f"the cloud leads from '{here.scheme}://{here.netloc}{here.path}' to plain HTTP, where password and token would go in clear,"
-            " so it was not followed: ask the cloud's operator"
+            f"the cloud redirects from '{here.scheme}://{here.netloc}{here.path}' to plain HTTP, which would expose password and token,"
+            " so the redirect is not followed; ask the cloud's operator"
         )
 
 
 def connect(entry: str | None, region: str) -> OpenStackClient:
-    """Return the project on the cloud that `entry` of clouds.yaml names, or the `OS_*` variables.
+    """Return a client for the project in `entry` of clouds.yaml, or in the `OS_*` variables; only a token is requested.
 
-    WrongUseError if the way in is incomplete or the region is not the cloud's; RedirectError if its Keystone leads to
-    another host; ClassroomError if the cloud cannot be reached or refuses. Only a token is asked for.
+    WrongUseError if the credentials are incomplete or the cloud has no such region; RedirectError if its Keystone
+    redirects to another host; ClassroomError if the cloud is unreachable or refuses the credentials.
     """
     way = way_in(entry, region)
     session, url, user, how = way.session, way.auth_url, way.user, way.how
     try:
         assert session.auth is not None
-        # get_access exists on every plugin that asks Keystone for a token.
+        # Every plugin that requests a token from Keystone has get_access.
         access = cast(Any, session.auth).get_access(session)
     except refusals.Unauthorized:
         raise ClassroomError(
-            f"the cloud {url} refuses '{user}': wrong password or credential, or no such project; check {how}"
+            f"the cloud {url} refuses '{user}': wrong password or credential, or unknown project; check {how}"
         ) from None
     except refusals.SSLError as error:
         raise ClassroomError(
-            f"the cloud {url} shows a certificate that is not trusted here ({first_line(error)}): name its authority in OS_CACERT"
+            f"the certificate of the cloud {url} is not trusted on this machine ({first_line(error)}); set OS_CACERT to its CA file"
         ) from None
     except (refusals.connection.ConnectionError, refusals.DiscoveryFailure, refusals.NotFound) as error:
         raise ClassroomError(
-            f"the cloud {url} cannot be reached ({first_line(error)}): check its address in {how}, and the network"
+            f"the cloud {url} is unreachable ({first_line(error)}); check its URL in {how}, and the network"
         ) from None
     except refusals.ClientException as error:
-        raise ClassroomError(f"the cloud {url} gives '{user}' no token ({first_line(error)}): check {how}") from None
+        raise ClassroomError(
+            f"the cloud {url} issues no token for '{user}' ({first_line(error)}); check {how}"
+        ) from None
     catalog = access.service_catalog.catalog
     if not catalog:
         raise WrongUseError(
-            f"the cloud {url} gives '{user}' a token for no project: name the project (OS_PROJECT_NAME, OS_PROJECT_DOMAIN_NAME)"
+            f"the token of '{user}' on the cloud {url} has no project; set OS_PROJECT_NAME and OS_PROJECT_DOMAIN_NAME"
         )
     regions = {endpoint.get("region") for service in catalog for endpoint in service["endpoints"]} - {None}
     if region not in regions:
@@ -219,8 +221,8 @@ def _from_environment(how: str) -> WayIn:
         missing.append("OS_PASSWORD")
     if missing:
         raise WrongUseError(
-            f"the way into the cloud is not told: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; source your"
-            " project's openrc file, or name an entry of clouds.yaml as `cloud`"
+            f"OpenStack credentials are incomplete: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; source your"
+            " project's openrc file, or set `cloud` to an entry of clouds.yaml"
         )
     try:
         loader: Any = loading.get_plugin_loader(kind)
@@ -228,7 +230,7 @@ def _from_environment(how: str) -> WayIn:
         auth = loader.load_from_options(**{name: value for name, value in found.items() if value not in (None, "")})
     except (refusals.NoMatchingPlugin, refusals.MissingRequiredOptions, refusals.ClientException) as error:
         raise WrongUseError(
-            f"the OS_* variables are not complete ({first_line(error)}): source the openrc file"
+            f"the OS_* variables are incomplete ({first_line(error)}); source your project's openrc file"
         ) from None
     insecure = environment.get("OS_INSECURE", "").lower() in {"1", "true", "yes"}
     pair = (
@@ -243,10 +245,10 @@ def _from_environment(how: str) -> WayIn:
 def _from_file(entry: str | None, region: str, how: str) -> WayIn:
     both = [name for name in WAYS_IN if os.environ.get(name)]
     if entry and both:
-        # The plugin fills what the entry leaves out from these, and would log in as a mixture of the two.
+        # The plugin fills gaps in the entry from these variables, and would mix two sets of credentials.
         raise WrongUseError(
-            f"cloud: '{entry}' names an entry of clouds.yaml, but {', '.join(both)} {'is' if len(both) == 1 else 'are'} set too: unset"
-            " these, or leave out `cloud`"
+            f"cloud: set to the entry '{entry}' of clouds.yaml, but {', '.join(both)} {'is' if len(both) == 1 else 'are'} set too; unset"
+            " these, or remove `cloud`"
         )
     import openstack.config
     import openstack.exceptions
@@ -254,18 +256,18 @@ def _from_file(entry: str | None, region: str, how: str) -> WayIn:
     try:
         entries = openstack.config.OpenStackConfig()
     except openstack.exceptions.ConfigException as error:
-        raise WrongUseError(f"cloud: {how} cannot be read ({first_line(error)}): correct your clouds.yaml") from None
+        raise WrongUseError(f"cloud: {how} cannot be read ({first_line(error)}); correct your clouds.yaml") from None
     try:
         raw = entries.cloud_config["clouds"].get(entry or os.environ["OS_CLOUD"]) or {}
         profile = str(raw.get("profile") or raw.get("cloud") or "")
         if "://" in profile:
-            # It would be fetched from there before anything is judged.
+            # It would be downloaded before the policy is checked.
             raise WrongUseError(
-                f"cloud: {how} takes its profile from '{profile}'; write auth_url and the rest into the entry itself"
+                f"cloud: {how} downloads its profile from '{profile}', which is not allowed; set auth_url and the rest in the entry"
             )
         config = entries.get_one(cloud=entry, region_name=region)
     except openstack.exceptions.ConfigException as error:
-        sentence = f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}): see the entries of your clouds.yaml"
+        sentence = f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}); check the entries of your clouds.yaml"
         with contextlib.suppress(openstack.exceptions.ConfigException):
             other = entries.get_one(cloud=entry)
             raise RegionError(sentence, str(other.config.get("auth", {}).get("auth_url") or "")) from None
@@ -276,7 +278,7 @@ def _from_file(entry: str | None, region: str, how: str) -> WayIn:
 
 
 def _interfaces(*named: object) -> frozenset[str]:
-    """Return the interfaces that are used: the public one here, and the one that OpenStack's own settings name."""
+    """Return the endpoint interfaces in use: `public` in this module, and those that OpenStack's own settings name."""
     names = [*named, os.environ.get("OS_INTERFACE"), os.environ.get("OS_ENDPOINT_TYPE")]
     return frozenset({"public", *(str(name).removesuffix("URL") for name in names if name)})
 
@@ -287,12 +289,12 @@ def _user(values: dict[str, Any]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return why, short enough for a sentence: what the system said at the bottom of it, or the error's first line."""
+    """Return the cause of an error in one line: the message of the underlying OSError, or the first line of the error."""
     bottom: BaseException | None = error
     while bottom:
         if isinstance(bottom, OSError) and bottom.strerror:
             return bottom.strerror
         reason = bottom.args[-1] if bottom.args else None
-        inner = getattr(reason, "reason", reason)  # urllib3 hands its cause on as an argument
+        inner = getattr(reason, "reason", reason)  # urllib3 passes the cause as an argument
         bottom = bottom.__cause__ or bottom.__context__ or (inner if isinstance(inner, BaseException) else None)
     return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")[:200]

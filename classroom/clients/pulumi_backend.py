@@ -1,4 +1,4 @@
-"""Where Pulumi keeps a stack's state and who holds its secrets' key, read as Pulumi does, without asking anyone."""
+"""Find Pulumi's state backend and secrets provider as Pulumi does, without any request, and check them against the policy."""
 
 import json
 import os
@@ -17,17 +17,17 @@ from classroom.sovereignty.operators import host_of
 from classroom.sovereignty.service_policy import ServicePolicy
 
 DEFAULT = "https://api.pulumi.com"
-"""What Pulumi takes if nothing names a backend."""
+"""Pulumi's default backend."""
 ALLOWED = (
     "allowed: a folder on this machine (PULUMI_BACKEND_URL=file://~), or an S3-compatible store of an operator within the"
     " policy (PULUMI_BACKEND_URL='s3://bucket?endpoint=https://s3.gra.io.cloud.ovh.net&region=gra')"
 )
 ALLOWED_KEY = (
-    "allowed: a passphrase (`pulumi stack change-secrets-provider passphrase`), or a Vault whose host stands under"
+    "allowed: a passphrase (`pulumi stack change-secrets-provider passphrase`), or a Vault whose host is listed in"
     " classroom:endpoints"
 )
 FLAG, VARIABLE = "--config-file", "PULUMI_OPTION_CONFIG_FILE="
-"""How Pulumi is told to read another file than Pulumi.<stack>.yaml."""
+"""Option and variable by which Pulumi reads another file than Pulumi.<stack>.yaml."""
 SERVICES = {
     "s3": "amazon",
     "awskms": "amazon",
@@ -36,13 +36,13 @@ SERVICES = {
     "azblob": "microsoft",
     "azurekeyvault": "microsoft",
 }
-"""Whose service a kind of address belongs to if it names no other host."""
+"""Operator of the service behind a URL scheme, if the URL has no other host."""
 
 
 def backend_url(root: Path = REPO, environment: Mapping[str, str] = os.environ) -> str:
-    """Return the backend that `pulumi whoami -v` tells: the variable, else Pulumi.yaml, else the last `pulumi login`.
+    """Return the backend URL that `pulumi whoami -v` shows: PULUMI_BACKEND_URL, else Pulumi.yaml, else the last `pulumi login`.
 
-    WrongUseError if the file in which Pulumi keeps the last login cannot be read.
+    WrongUseError if Pulumi's credentials.json is unreadable.
     """
     if url := environment.get("PULUMI_BACKEND_URL"):
         return url
@@ -55,13 +55,13 @@ def backend_url(root: Path = REPO, environment: Mapping[str, str] = os.environ) 
         current = json.loads(path.read_text(encoding="utf-8")).get("current") if path.exists() else ""
     except (OSError, ValueError, AttributeError) as error:
         raise WrongUseError(
-            f"{path} cannot be read ({error}): set PULUMI_BACKEND_URL, or run `pulumi login` again"
+            f"{path} cannot be read ({error}); set PULUMI_BACKEND_URL, or run `pulumi login` again"
         ) from None
     return str(current or environment.get("PULUMI_API") or DEFAULT)
 
 
 def refuse_backend(url: str, outside: ServicePolicy) -> str | None:
-    """Return what is wrong with the place of Pulumi's state, or None."""
+    """Return why the policy refuses the backend, or None if it is allowed."""
     subject = f"backend: '{_without_password(url)}'"
     scheme = urlsplit(url).scheme.lower()
     if scheme == "file":
@@ -80,21 +80,21 @@ def refuse_backend(url: str, outside: ServicePolicy) -> str | None:
     elif scheme in SERVICES:
         faults = [outside.operator(subject, SERVICES[scheme])]
     else:
-        faults = [f"{subject}: who keeps it is not known, and unknown never passes"]
-    told = [fault for fault in faults if fault]
-    return "\n".join([*told, ALLOWED]) if told else None
+        faults = [f"{subject}: its operator is unknown, and unknown never passes"]
+    refusals = [fault for fault in faults if fault]
+    return "\n".join([*refusals, ALLOWED]) if refusals else None
 
 
 def _without_password(url: str) -> str:
-    """Return an address as a message may show it."""
+    """Return a URL without user name and password."""
     return re.sub(r"(?<=://)[^/?#]*@", "…@", url)
 
 
 def stack_file(stack: str, root: Path = REPO) -> Path:
-    """Return the file in which the engine that runs this program reads the stack's settings and who keeps its secrets.
+    """Return the stack file that the Pulumi engine above this process reads.
 
-    That is Pulumi.<stack>.yaml in `root`, unless --config-file names another, or the variable does that stands for it.
-    WrongUseError if that engine is not to be seen among the processes above this one.
+    That is Pulumi.<stack>.yaml in `root`, unless --config-file or its environment variable names another file.
+    WrongUseError if the engine is not found among the ancestors of this process.
     """
     try:
         engine = Path(f"/proc/{_engine(os.getpid())}")
@@ -102,10 +102,10 @@ def stack_file(stack: str, root: Path = REPO) -> Path:
         place = (engine / "cwd").readlink()
     except OSError as error:
         raise WrongUseError(
-            f"which stack file Pulumi reads cannot be seen ({error}), and it tells who keeps the secrets' key: let `pulumi` start the"
-            " program, on this machine and as the same user"
+            f"the stack file that Pulumi reads is unknown ({error}), and it names the secrets provider; start the program with"
+            " `pulumi`, on this machine and as the same user"
         ) from None
-    # The last flag counts, and any flag comes before the variable.
+    # The last option wins, and any option takes precedence over the variable.
     named = [word.removeprefix(VARIABLE) for word in variables if word.startswith(VARIABLE)]
     for word, after in pairwise([*words, ""]):
         if word == FLAG:
@@ -116,7 +116,7 @@ def stack_file(stack: str, root: Path = REPO) -> Path:
 
 
 def _engine(process: int) -> int:
-    """Return the number of the process above one that has started the language host; ProcessLookupError if none has."""
+    """Return the ID of the process that started the language host above `process`; ProcessLookupError if there is none."""
     while process > 1:
         words = _words(Path(f"/proc/{process}/cmdline"))
         process = int(
@@ -124,7 +124,7 @@ def _engine(process: int) -> int:
         )
         if words and Path(words[0]).name == "pulumi-language-python":
             return process
-    raise ProcessLookupError("no engine is above this process")
+    raise ProcessLookupError("no Pulumi engine above this process")
 
 
 def _words(path: Path) -> list[str]:
@@ -132,21 +132,21 @@ def _words(path: Path) -> list[str]:
 
 
 def secrets_provider(stack: str, root: Path = REPO) -> str:
-    """Return what keeps a stack's secrets, as Pulumi.<stack>.yaml tells it; errors as of `provider_in`."""
+    """Return the secrets provider in Pulumi.<stack>.yaml; errors as in `provider_in`."""
     return provider_in(root / f"Pulumi.{stack}.yaml")
 
 
 def provider_in(file: Path) -> str:
-    """Return what keeps a stack's secrets, as its file tells it: `passphrase`, or the address of another's service.
+    """Return the secrets provider in a stack file: `passphrase`, or the URL of a key service.
 
-    WrongUseError if the file cannot be read, as nothing else tells it.
+    WrongUseError if the file is unreadable, as the provider is recorded nowhere else.
     """
     try:
         content = parse_yaml(file.read_text(encoding="utf-8")) or {}
         found = str(content.get("secretsprovider") or "")
     except (OSError, AttributeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise WrongUseError(
-            f"{file.name} cannot be read ({str(error).splitlines()[0]}), and it tells who keeps the stack's secrets: it has to stand in"
+            f"{file.name} cannot be read ({str(error).splitlines()[0]}), and it names the secrets provider; put a valid stack file in"
             f" {file.parent}"
         ) from None
     return "passphrase" if found in {"", "default"} else found
@@ -155,11 +155,11 @@ def provider_in(file: Path) -> str:
 def refuse_secrets_provider(
     provider: str, backend: str, outside: ServicePolicy, environment: Mapping[str, str] = os.environ
 ) -> str | None:
-    """Return what is wrong with who keeps a stack's secrets, or None; `backend` keeps them where it is Pulumi's service."""
+    """Return why the policy refuses the secrets provider, or None; with `service`, the operator of `backend` counts."""
     scheme = provider.partition("://")[0].lower()
     subject = f"secretsprovider: '{provider}'"
     if scheme == "passphrase":
-        return None  # with a service as backend it is the service that holds them, and that is judged as backend
+        return None  # if the backend is a service, it has the secrets, and refuse_backend checks it
     fault: str | None
     if scheme == "service":
         own = host_of(backend) if backend.startswith("http") else ""
@@ -173,7 +173,9 @@ def refuse_secrets_provider(
             faults = [outside.host(f"{subject}, host '{host}'", host) for host in sorted(hosts)]
             fault = "\n".join(one for one in faults if one) or None
         else:
-            fault = f"{subject}: VAULT_SERVER_URL names no Vault, so who runs it is not known, and unknown never passes"
+            fault = (
+                f"{subject}: VAULT_SERVER_URL is not set, so the Vault's operator is unknown, and unknown never passes"
+            )
     else:
-        fault = f"{subject}: who keeps it is not known, and unknown never passes"
+        fault = f"{subject}: its operator is unknown, and unknown never passes"
     return f"{fault}\n{ALLOWED_KEY}" if fault else None

@@ -1,4 +1,4 @@
-"""How machines are reached over SSH: with checked host keys, and with the operator's own key where one is named."""
+"""Compose SSH options: strict host key checking, and the private key in CLASSROOM_SSH_KEY."""
 
 import os
 from collections.abc import Mapping
@@ -6,21 +6,21 @@ from pathlib import Path
 
 
 def known_hosts_alone(path: Path) -> dict[str, str]:
-    """Return the options by which a host has to show one of the keys in the file `path`."""
+    """Return the options that accept only the host keys in the file `path`."""
     return {"StrictHostKeyChecking": "yes", "UserKnownHostsFile": str(path), "GlobalKnownHostsFile": "/dev/null"}
 
 
 def operators_key() -> dict[str, str]:
-    """Return the options by which the key that CLASSROOM_SSH_KEY names is offered alone; none if it is not set."""
+    """Return the options that offer only the key in CLASSROOM_SSH_KEY; no options if it is not set."""
     key = os.environ.get("CLASSROOM_SSH_KEY")
     return {"IdentitiesOnly": "yes", "IdentityFile": key} if key else {}
 
 
 def arguments(options: Mapping[str, str]) -> list[str]:
-    """Return options as words of a command line of `ssh`."""
+    """Return options as arguments of `ssh`."""
     return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
 
 def config_lines(options: Mapping[str, str]) -> str:
-    """Return options as lines of a block of an SSH configuration."""
+    """Return options as lines of a `Host` block in an SSH configuration."""
     return "".join(f"  {name} {value}\n" for name, value in options.items())

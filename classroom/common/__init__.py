@@ -1,1 +1,1 @@
-"""What every part uses: errors, paths, progress, templates."""
+"""Shared helpers: errors, paths, progress, templates."""

@@ -2,24 +2,24 @@
 
 
 class ClassroomError(Exception):
-    """Something failed. The message is one sentence that names the thing, its value and the fix; status 1."""
+    """A failure; exit status 1. The message is one sentence that names the subject, its value and the fix."""
 
     status = 1
 
 
 class WrongUseError(ClassroomError):
-    """The command or its settings were used wrongly; status 2."""
+    """Invalid command line or settings; exit status 2."""
 
     status = 2
 
 
 class RefusedError(ClassroomError):
-    """Policy refuses what was asked; status 3."""
+    """The policy refuses the request; exit status 3."""
 
     status = 3
 
 
 class UnknownError(ClassroomError):
-    """It cannot be known or proven here; status 4."""
+    """The answer cannot be determined or proven on this machine; exit status 4."""
 
     status = 4

@@ -1,4 +1,4 @@
-"""Commands that run on this terminal in this one's stead."""
+"""Run a child command in the foreground and forward signals to it."""
 
 import os
 import signal
@@ -6,16 +6,16 @@ import subprocess
 from collections.abc import Callable
 
 
-def wait(process: "subprocess.Popen[bytes]", tell: Callable[[int], object]) -> int:
-    """Wait for a command and return its status: 128 + n if signal n ended it.
+def wait(process: "subprocess.Popen[bytes]", forward: Callable[[int], object]) -> int:
+    """Wait for a command and return its exit status, or 128 + n if signal n ended it.
 
-    Signals that are sent to this process meanwhile reach the command by `tell`.
+    `forward(number)` is called for each SIGINT, SIGTERM and SIGHUP that this process receives in the meantime.
     """
 
     def pass_on(number: int, _: object) -> None:
-        # The terminal itself sends an interrupt to the command too: only wait for what it makes of it.
+        # The terminal sends SIGINT to the whole foreground process group, and so to the command too.
         if number != signal.SIGINT or not os.isatty(0):
-            tell(number)
+            forward(number)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -1,4 +1,4 @@
-"""Where things stand: the project's own tree, and the caches outside of it."""
+"""Paths of the source tree and of the cache outside it, and digests of source files."""
 
 import hashlib
 import os
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
-"""Root of the clone."""
+"""Root of the repository."""
 
 CACHE = Path(os.environ.get("CLASSROOM_CACHE") or Path.home() / ".cache" / "sovereign-classroom").expanduser().resolve()
-"""Everything that is built or fetched, and the rehearsal's state; set CLASSROOM_CACHE to move it."""
+"""Folder of built and downloaded files and of the rehearsal's state; set CLASSROOM_CACHE to move it."""
 
 SYSTEM_PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of an administrator on a Debian system."""
@@ -17,7 +17,7 @@ IGNORED = {"__pycache__", "node_modules", "dist", ".mypy_cache", ".ruff_cache", 
 
 
 def find_administrators_programs() -> None:
-    """Add to this process's PATH the folders that only administrators have on theirs."""
+    """Add the `sbin` folders to this process's PATH, where ordinary accounts lack them."""
     os.environ["PATH"] += f"{os.pathsep}{SYSTEM_PROGRAMS}"
 
 
@@ -27,15 +27,15 @@ def source_files(root: Path) -> list[Path]:
         return [root]
     found: list[Path] = []
     for folder, inner, files in os.walk(root):
-        inner[:] = [name for name in inner if name not in IGNORED]  # they may hold more than all the rest
+        inner[:] = [name for name in inner if name not in IGNORED]  # skipped unread: they can be large
         found += [Path(folder, name) for name in files if not name.endswith(".pyc")]
     return sorted(path for path in found if path.is_file())
 
 
 def digest(roots: Iterable[Path], *words: str) -> str:
-    """Return 16 hex digits made of the names and contents of all source files below `roots`, and of `words`.
+    """Return a digest (16 hex digits) of the names and contents of all source files below `roots`, and of `words`.
 
-    Names are taken relative to each root, so that the digest is the same in every clone and on every machine.
+    Names are relative to each root, so that the digest is the same in every clone and on every machine.
     """
     seen = hashlib.sha256()
     for word in words:

@@ -1,4 +1,4 @@
-"""Long work, told as it goes: what runs, how long it took; never more than some seconds of silence."""
+"""Report the progress of long commands: what runs and for how long."""
 
 import subprocess
 import sys
@@ -9,20 +9,20 @@ from pathlib import Path
 from classroom.common.errors import ClassroomError
 
 TICK = 10.0
-"""Seconds between two signs of life."""
+"""Seconds between two progress lines."""
 
 
 def say(text: str) -> None:
-    """Print one line at once."""
+    """Print one line and flush it."""
     print(text, flush=True)
 
 
 def run(
     label: str, argv: Sequence[object], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> None:
-    """Run `argv` with its output in `log`, and say every ten seconds that `label` is still under way.
+    """Run `argv`, append its output to `log`, and print the seconds elapsed every TICK seconds.
 
-    Raises ClassroomError with the last lines of the log when the command fails.
+    If the command fails, print the last lines of the log and raise ClassroomError.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
@@ -52,5 +52,5 @@ def run(
     if status:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         print(tail, file=sys.stderr)
-        raise ClassroomError(f"{label} failed with status {status}; its whole output stands in {log}")
+        raise ClassroomError(f"{label} failed with status {status}; see its output in {log}")
     say(f"{label}: done in {time.monotonic() - start:.0f} s")

@@ -1,4 +1,4 @@
-"""Renders the project's Jinja2 templates; a name that is not given is an error."""
+"""Render the project's Jinja2 templates; an undefined variable is an error."""
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -6,8 +6,8 @@ from classroom.common.paths import REPO
 
 
 def render(name: str, **values: object) -> str:
-    """Return the template `name` of the folder templates/ filled with `values`; UndefinedError names a missing one."""
-    # Nothing here makes HTML.
+    """Return templates/`name` rendered with `values`; UndefinedError names a missing variable."""
+    # No HTML is rendered here, so that autoescape stays off.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(REPO / "templates"), undefined=StrictUndefined, keep_trailing_newline=True
     )

@@ -1,1 +1,1 @@
-"""What an operator decides: settings, ports, endpoints, declarations."""
+"""Configuration of a deployment: settings, ports, endpoints, declarations."""

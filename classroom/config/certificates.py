@@ -1,4 +1,4 @@
-"""What a certificate chain and its key have to be: checked in the settings, and again by the role that brings them to a host."""
+"""Check a certificate chain and its private key: used for the settings, and by the role that installs them."""
 
 import datetime
 import itertools
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 
 def chain_of(text: str) -> list[x509.Certificate]:
-    """Return the certificates of a PEM text in their order; none if it cannot be read."""
+    """Return the certificates of a PEM text in order; an empty list if it cannot be parsed."""
     try:
         return x509.load_pem_x509_certificates(text.encode())
     except ValueError:
@@ -19,20 +19,20 @@ def chain_of(text: str) -> list[x509.Certificate]:
 
 
 def certificate_faults(chain_text: str, key_text: str | None, names: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for each thing that is wrong: the chain has to be whole, in date, for all `names`, and of this key.
+    """Yield one message for each fault: the chain has to be complete, valid today, issued for all `names`, and match the key.
 
-    Without a key (None) the chain alone is checked. No sentence shows anything of the key.
+    If `key_text` is None, only the chain is checked. No message contains any part of the key.
     """
     chain = chain_of(chain_text)
     if not chain:
-        yield "certificate: no PEM certificate can be read from it; paste the whole chain, the leaf first"
+        yield "certificate: contains no readable PEM certificate; paste the whole chain, the leaf first"
     key = _key_of(key_text) if key_text is not None else None
     if key_text is not None and not key:
-        yield "certificate_key: no PEM private key without a passphrase can be read from it; set the key in PEM"
+        yield "certificate_key: contains no readable PEM private key without a passphrase; set the unencrypted key in PEM"
     if not chain or (key_text is not None and not key):
         return
     if key and _public(key) != _public(chain[0]):
-        yield "certificate_key: it is not the key of certificate, whose leaf has to come first; set the two that belong together"
+        yield "certificate_key: does not match the first certificate in `certificate`; set a matching pair, with the leaf first"
     yield from _out_of_date(chain)
     yield from _lacking_names(chain[0], names)
     yield from _broken_links(chain)
@@ -49,7 +49,7 @@ def _public(holder: PrivateKeyTypes | x509.Certificate) -> bytes:
     return holder.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _whose(certificate: x509.Certificate) -> str:
+def _subject(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string() or "the leaf"
 
 
@@ -58,23 +58,23 @@ def _out_of_date(chain: Sequence[x509.Certificate]) -> Iterator[str]:
     for certificate in chain:
         if certificate.not_valid_after_utc <= now:
             ends = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
-            yield f"certificate: '{_whose(certificate)}' expired on {ends}; get a new one, and set certificate and certificate_key"
+            yield f"certificate: '{_subject(certificate)}' expired on {ends}; renew it, and set certificate and certificate_key"
         elif certificate.not_valid_before_utc > now:
             begins = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
-            yield f"certificate: '{_whose(certificate)}' is valid from {begins} on only; check this machine's clock, or wait"
+            yield f"certificate: '{_subject(certificate)}' is not valid before {begins}; check the clock of this machine, or wait"
 
 
 def _lacking_names(leaf: x509.Certificate, names: Sequence[str]) -> Iterator[str]:
     try:
         extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        held = extension.get_values_for_type(x509.DNSName)
+        present = extension.get_values_for_type(x509.DNSName)
     except (x509.ExtensionNotFound, ValueError):
-        held = []
-    covered = {name.lower() for name in held}  # capitals mean nothing in DNS names
+        present = []
+    covered = {name.lower() for name in present}  # DNS names are case-insensitive
     lacking = [name for name in names if not {name.lower(), f"*.{name.lower().partition('.')[2]}"} & covered]
     if lacking:
         yield (
-            f"certificate: it is for {', '.join(held) or 'no name'} and not for {', '.join(lacking)}; get one that names"
+            f"certificate: is issued for {', '.join(present) or 'no name'}, but not for {', '.join(lacking)}; get one for"
             f" {', '.join(names)}"
         )
 
@@ -85,6 +85,6 @@ def _broken_links(chain: Sequence[x509.Certificate]) -> Iterator[str]:
             below.verify_directly_issued_by(above)
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             yield (
-                f"certificate: '{_whose(below)}' is not issued by '{above.subject.rfc4514_string()}', which follows it;"
-                " paste the chain in its order, each followed by its issuer"
+                f"certificate: '{_subject(below)}' is not issued by '{above.subject.rfc4514_string()}', which follows it;"
+                " paste the chain in order, each certificate followed by its issuer"
             )

@@ -1,4 +1,4 @@
-"""What a deployment declares about itself: from its stack file as it is now, or from its inventory as it was at `pulumi up`."""
+"""Read the sovereignty settings of a deployment, either from its stack file (current) or its inventory (as of `pulumi up`)."""
 
 import json
 from collections.abc import Mapping
@@ -15,16 +15,18 @@ from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy
 from classroom.sovereignty.verdict import Declared, Overlay, public, stack_config
 
 OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
-"""Lets a single one stand without the dash of a list."""
+"""Accepts a single object in place of a list of one."""
 
 
 class Declarations(Record):
-    """The settings that sovereignty is judged by; the same keys as in the stack file."""
+    """The settings that the sovereignty checks use; the same keys as in the stack file."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
 
-    cloud: str | None = Field(default=None, description="Entry of clouds.yaml; without it the OS_* variables decide.")
-    region: str = Field(default="", description="The cloud's region; empty if it is not told.")
+    cloud: str | None = Field(
+        default=None, description="Entry of clouds.yaml; if not set, the OS_* variables are used."
+    )
+    region: str = Field(default="", description="The cloud's region; empty if unknown.")
     policy: Policy = Policy()
     exceptions: tuple[PolicyException, ...] = ()
     declared_cloud: Annotated[tuple[DeclaredCloud, ...], OneOrMore] = ()
@@ -36,12 +38,12 @@ class Declarations(Record):
 
     @property
     def declared(self) -> Declared:
-        """What the verdict engine is told about addresses."""
+        """The declarations that the verdict on addresses takes into account."""
         return Declared(clouds=self.declared_cloud, overlays=self.overlay, rehearsal=self.rehearsal)
 
 
 VARIABLE = "classroom_sovereignty"
-"""Name under which the inventory holds them."""
+"""The inventory variable with these settings."""
 
 
 def _checked(values: Mapping[str, Any], where: str) -> Declarations:
@@ -53,13 +55,13 @@ def _checked(values: Mapping[str, Any], where: str) -> Declarations:
         cloud.check(public)
     if found.overlay and not found.rehearsal:
         raise WrongUseError(
-            f"{where}: overlay: only a rehearsal may label addresses; remove it, or set rehearsal: true in a stack that is one"
+            f"{where}: overlay: only allowed with rehearsal: true; remove overlay, or set rehearsal: true in a rehearsal's stack"
         )
     return found
 
 
 def of_stack(stack: str, folder: Path = REPO) -> Declarations:
-    """Return what Pulumi.<stack>.yaml declares; WrongUseError naming file and key if it cannot be read or is faulty."""
+    """Return the declarations in Pulumi.<stack>.yaml; WrongUseError names file and key if it is unreadable or invalid."""
     path, config = stack_config(stack, folder)
     values: dict[str, Any] = {}
     for name, field in Declarations.model_fields.items():
@@ -69,7 +71,7 @@ def of_stack(stack: str, folder: Path = REPO) -> Declarations:
                 value = json.loads(value)  # Pulumi keeps objects as such or as JSON text
             except ValueError:
                 raise WrongUseError(
-                    f"{path.name}: classroom:{name}: this is no object; write it as in the example stack file"
+                    f"{path.name}: classroom:{name}: must be an object; write it as in Pulumi.example.yaml"
                 ) from None
         if value is not None:
             values[name] = value
@@ -77,11 +79,11 @@ def of_stack(stack: str, folder: Path = REPO) -> Declarations:
 
 
 def of_inventory(variables: Mapping[str, Any]) -> Declarations:
-    """Return what an inventory's variables declare; nothing beyond the default policy if they are of an older version."""
+    """Return the declarations in an inventory's variables; the defaults if an older version wrote the inventory."""
     return _checked(variables.get(VARIABLE) or {}, "inventory")
 
 
 def variable(settings: Any) -> dict[str, Any]:
-    """Return the inventory's variable, made of a stack's settings."""
+    """Return the value of the inventory variable for a stack's settings."""
     found: dict[str, Any] = settings.model_dump(mode="json", include=set(Declarations.model_fields))
     return found

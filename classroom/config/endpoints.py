@@ -1,4 +1,4 @@
-"""The one table of outside endpoints, as ways out of a host: security groups, the hosts' firewall, tests and docs read it."""
+"""Derive egress rules and host services from `endpoints`: for security groups, the hosts' firewall, tests and docs."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +10,12 @@ from classroom.config.ports import Protocol
 from classroom.sovereignty.endpoint_record import Endpoint, Use
 
 METADATA4, METADATA6 = "169.254.169.254", "fe80::a9fe:a9fe"
-"""Where a cloud tells a machine about itself; open to root alone."""
+"""Addresses of the cloud's metadata service; only root may connect to them."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How hosts use an endpoint: from which account, by which protocol and port (0: that of its `url`)."""
+    """How hosts use an endpoint: from which account, with which protocol and port (0: the port of its `url`)."""
 
     account: str
     ports: tuple[tuple[Protocol, int], ...]
@@ -27,16 +27,16 @@ WAYS: Mapping[Use, Way] = {
     "packages": Way("_apt", (("tcp", 0),)),
     "ca": Way("root", (("tcp", 0),)),
 }
-"""What hosts use. The rest of the table (registry, stun, mail, backups) is judged, and open on no host."""
+"""Uses for which hosts connect to endpoints. Other uses (registry, stun, mail, backups) are checked, but opened on no host."""
 
 
 NEEDED: tuple[Use, ...] = ("dns", "ntp", "packages")
-"""Without one of these a host cannot be set up: nothing else is let out."""
+"""Uses without which a host cannot be set up, as all other egress is blocked."""
 
 
 @dataclass(frozen=True)
 class EgressRule:
-    """A way out that is open: to `addresses` (networks and addresses of both families), for sockets of `account` alone."""
+    """Allowed egress to `addresses` (networks and addresses, IPv4 and IPv6), only for sockets of `account`."""
 
     use: Use
     protocol: Protocol
@@ -50,12 +50,12 @@ class EgressRule:
         return f"out_{self.use}"
 
     def networks(self, family: int) -> list[str]:
-        """Return the networks of IP version `family` in canonical form, merged; single addresses without a length."""
+        """Return the networks of IP version `family` in canonical form, merged; single addresses without a prefix length."""
         return merged(self.addresses, family)
 
 
 def merged(addresses: Iterable[str], family: int) -> list[str]:
-    """Return those of `addresses` (addresses and networks) that are of IP version `family`, merged and in order."""
+    """Return the addresses and networks of IP version `family`, merged and sorted."""
     found = [ipaddress.ip_network(address) for address in addresses]
     if family == 4:
         joined: Iterable[Any] = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))
@@ -65,39 +65,39 @@ def merged(addresses: Iterable[str], family: int) -> list[str]:
 
 
 def endpoints_of(rows: Iterable[Mapping[str, Any]]) -> list[Endpoint]:
-    """Return the table from its rows, as the inventory holds them; pydantic's ValidationError where a row is none."""
+    """Return the endpoints from their rows in the inventory; pydantic's ValidationError if a row is invalid."""
     return [Endpoint.model_validate(row) for row in rows]
 
 
 def faults_of(endpoints: Sequence[Endpoint]) -> list[str]:
-    """Return a sentence for each thing that the table lacks for machines to be set up."""
-    there = {endpoint.use for endpoint in endpoints}
+    """Return one message for each endpoint or field that is missing for machines to be set up."""
+    present = {endpoint.use for endpoint in endpoints}
     found = [
-        f"endpoints: none has use: {use}, and machines reach nothing but what stands there; add one"
+        f"endpoints: none has use: {use}, and machines can connect to these endpoints only; add one"
         for use in NEEDED
-        if use not in there
+        if use not in present
     ]
     for number, one in enumerate(endpoints):
         if one.use in WAYS and not one.addresses:
             found.append(
-                f"endpoints.{number}.addresses: '{one.name}' has none, and no name is resolved here; list them"
+                f"endpoints.{number}.addresses: '{one.name}' has no addresses, and firewall rules need them; list them"
             )
         if one.use == "packages" and urlsplit(one.url or "").hostname != one.name:
             found.append(
-                f"endpoints.{number}.url: '{one.url or ''}' is no address at {one.name}; give the mirror's, such as"
+                f"endpoints.{number}.url: '{one.url or ''}' is not a URL on {one.name}; set the mirror's URL, such as"
                 f" https://{one.name}/debian"
             )
     return found
 
 
 def port_of(url: str | None) -> int:
-    """Return the TCP port of a web address; without an address it is that of HTTPS."""
+    """Return the TCP port of a URL; 443 without a URL."""
     parts = urlsplit(url or "")
     return parts.port or (80 if parts.scheme == "http" else 443)
 
 
 def egress_for(endpoints: Sequence[Endpoint]) -> list[EgressRule]:
-    """Return the ways out that the table opens, those to the same port together, in the order of `WAYS`."""
+    """Return the egress rules for `endpoints`, one for each use, protocol and port, in the order of `WAYS`."""
     found: dict[tuple[Use, Protocol, int], list[str]] = {}
     for use, way in WAYS.items():
         for endpoint in (e for e in endpoints if e.use == use):
@@ -110,12 +110,12 @@ def egress_for(endpoints: Sequence[Endpoint]) -> list[EgressRule]:
 
 
 def rows_for(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
-    """Return the table as the inventory holds it."""
+    """Return the endpoints as rows for the inventory."""
     return [endpoint.model_dump(mode="json") for endpoint in endpoints]
 
 
 def egress_rows(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
-    """Return the ways out as the hosts' firewall takes them: with counters, and addresses by family, in order."""
+    """Return the egress rules for the hosts' firewall, with the name of the counter and sorted addresses by family."""
     return [
         {
             "counter": way.counter,
@@ -130,7 +130,7 @@ def egress_rows(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
 
 
 def resolvers(endpoints: Sequence[Endpoint]) -> list[str]:
-    """Return the resolvers' addresses; networks, which name no server, are left out."""
+    """Return the addresses of the DNS resolvers, without networks."""
     return [address for endpoint in endpoints if endpoint.use == "dns" for address in _single(endpoint)]
 
 
@@ -140,10 +140,10 @@ def _single(endpoint: Endpoint) -> list[str]:
 
 
 def host_services(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return what a host's own services are told; what the table does not name is empty.
+    """Return the configuration of a host's own services; empty values for uses without an endpoint.
 
-    `dns`: addresses of resolvers; `names`: the only names that they are asked; `time`: addresses of time servers, or
-    names where the table has networks for them; `mirror` and `security`: addresses of the package archives.
+    `dns`: addresses of resolvers; `names`: the only names that hosts may resolve; `time`: addresses of time servers, or
+    their names if only networks are known; `mirror` and `security`: URLs of the package archives.
     """
     urls = [endpoint.url.rstrip("/") for endpoint in endpoints if endpoint.use == "packages" and endpoint.url]
     mirror = next((url for url in urls if not url.endswith("-security")), "")

@@ -1,4 +1,4 @@
-"""The machines that a classroom consists of, by its settings."""
+"""Derive the machines of a classroom from its settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from classroom.config.ports import Group
 
 @dataclass(frozen=True)
 class Plan:
-    """A machine to be: its name in the inventory, the groups of the port table it belongs to, and its flavour."""
+    """A planned machine: its name in the inventory, its groups in the port table, and its flavour."""
 
     name: str
     groups: Sequence[Group]
@@ -16,7 +16,7 @@ class Plan:
 
 
 def plans_for(shape: str, media_count: int, flavor_front: str, flavor_media: str | None) -> list[Plan]:
-    """Return the machines that a classroom of this shape consists of."""
+    """Return the planned machines of a classroom of this shape."""
     if shape == "single":
         return [Plan("class", ("front", "media"), flavor_front)]
     media = [Plan(f"media{n}", ("media",), flavor_media or flavor_front) for n in range(1, media_count + 1)]

@@ -1,4 +1,4 @@
-"""The one table of ports: security groups, the hosts' firewall, tests and docs read it."""
+"""Define all ports in one table: security groups, the hosts' firewall, tests and docs use it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ Group = Literal["all", "front", "media"]
 PortSource = Literal["world", "ssh_from", "front", "media"]
 Shape = Literal["single", "split"]
 GROUPS: tuple[Group, ...] = ("front", "media")
-"""The groups in which a machine can be; `all` means every one of them."""
+"""The groups of machines; in the table, `all` means every machine."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """An open range of ports: `first` to `last`, on the machines of `group`, for packets that come from `source`."""
+    """An open port range, `first` to `last`, on the machines of `group`, for packets from `source`."""
 
     name: str
     protocol: Protocol
@@ -25,7 +25,7 @@ class Port:
     why: str
     shapes: tuple[Shape, ...] = ("single", "split")
     media_count: int = 1
-    """Number of media machines from which on it is open."""
+    """Minimum number of media machines with which it is open."""
 
 
 # fmt: off
@@ -42,12 +42,12 @@ PORTS: tuple[Port, ...] = (
 )
 # fmt: on
 RELAY = (30000, 30999)
-"""First and last port of TURN's own sockets: open to nobody, they reach their own host's media port alone."""
+"""First and last port of TURN's relay sockets; closed in the firewall, they only connect to their own host's media port."""
 
 
 @dataclass(frozen=True)
 class LocalPort:
-    """A port on the loopback address of the machines of `group`: no firewall opens it."""
+    """A port on the loopback address of the machines of `group`; the firewall does not open it."""
 
     name: str
     protocols: tuple[Protocol, ...]
@@ -64,32 +64,32 @@ LOCAL_PORTS: tuple[LocalPort, ...] = (
 
 
 def ports_for(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> list[Port]:
-    """Return the ports that are open on a machine of `groups` in a classroom of this shape and number of media machines."""
+    """Return the open ports of a machine of `groups`, in a classroom of this shape and number of media machines."""
     wanted = {"all", *groups}
     return [port for port in PORTS if port.group in wanted and shape in port.shapes and media_count >= port.media_count]
 
 
 def inner_ports(groups: Iterable[Group], shape: Shape, media_count: int = 1) -> list[Port]:
-    """Return the ports on other machines that a machine of `groups` uses, in the table's order."""
+    """Return the ports on other machines that a machine of `groups` connects to, in the order of the table."""
     own = set(groups)
     return [port for port in ports_for(GROUPS, shape, media_count) if port.source in own]
 
 
 def port_numbers() -> dict[str, int]:
-    """Return the number of each port of both tables by its name; of a range the first one."""
+    """Return the number of each port in both tables by name; the first number of a range."""
     return {port.name: port.first for port in PORTS} | {port.name: port.number for port in LOCAL_PORTS}
 
 
 def port_number(name: str) -> int:
-    """Return the number of a port of either table, of a range the first one; KeyError if no port has this name."""
+    """Return the number of a port in either table, the first number of a range; KeyError if no port has this name."""
     return port_numbers()[name]
 
 
 def local_tls(media_count: int) -> list[int]:
-    """Return the local ports of TLS on the front: the page's, and those of TURN for each media machine."""
+    """Return the loopback ports for TLS on the front: one for the page, and one for TURN for each media machine."""
     return [port_number("tls") + n for n in range(1 + media_count)]
 
 
 def named(name: str) -> Port:
-    """Return the port of the table with this name; KeyError if there is none."""
+    """Return the port with this name in `PORTS`; KeyError if no port has it."""
     return {port.name: port for port in PORTS}[name]
