@@ -1,1 +1,1 @@
-"""How Ansible reaches the machines: resources, inventory, provider."""
+"""Configuration with Ansible: resources, inventory, artifacts, provider."""

@@ -1,4 +1,4 @@
-"""What is built once on the operator's machine, for the hosts or for `pulumi up`; kept in the cache by digest."""
+"""Describe the build artifacts, for the hosts or for `pulumi up`; they are cached by the digest of their sources."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ANSIBLE = REPO / "ansible"
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something that is built from `sources`, in a folder of the cache; `file` is the file in it that is used, if one alone is."""
+    """An artifact built from `sources` into a cache folder; `file` is the file in it that is used, or "" for the folder."""
 
     kind: str
     what: str
@@ -22,14 +22,14 @@ class Artifact:
 
     @property
     def path(self) -> Path:
-        """Where it is, there or not."""
+        """Its path in the cache, whether or not it is built."""
         return CACHE / self.kind / digest(self.sources) / self.file
 
     def built(self) -> Path:
-        """Return where it is; ClassroomError if it is not built."""
+        """Return its path; ClassroomError if it is not built."""
         path = self.path
         if not path.exists():
-            raise ClassroomError(f"{self.what} is not built yet ({path} is missing): run `make install`")
+            raise ClassroomError(f"{self.what} is not built yet ({path} is missing); run `make install`")
         return path
 
 
@@ -51,19 +51,19 @@ SHIPPED: Mapping[str, Artifact] = {
     "classroom_page_dir": PAGE,
     "classroom_portal_dir": PORTAL,
 }
-"""What Ansible brings to the hosts, by the variable that names it to the roles."""
+"""Artifacts that Ansible copies to the hosts, by the variable that contains their path."""
 ROLES = tuple(
     ANSIBLE / name for name in ("site.yml", "group_vars", "roles", "library", "filter_plugins", "lookup_plugins")
 )
-"""What Ansible runs on the hosts."""
+"""Sources of the playbook and its roles."""
 
 
 def shipped() -> dict[str, str]:
-    """Return the variables that name to the roles what is brought to the hosts; ClassroomError if one is not built."""
+    """Return the Ansible variables with the paths of the artifacts; ClassroomError if one is not built."""
     return {variable: str(artifact.built()) for variable, artifact in SHIPPED.items()}
 
 
 def roles_digest() -> str:
-    """Return the digest of all that reaches the machines: sources and locked versions, never what was built from them."""
+    """Return the digest of everything that is deployed to machines: of sources and lock files, not of build results."""
     sources = dict.fromkeys(source for artifact in SHIPPED.values() for source in artifact.sources)
     return digest([*ROLES, *sources])

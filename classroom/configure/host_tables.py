@@ -1,4 +1,4 @@
-"""What runs on which host, and through which ports it is reached: read from the tables and roles, written for people."""
+"""Generate the documentation of hosts, services and ports from the port tables and the roles."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ SOURCES = {"world": "everywhere", "ssh_from": "`ssh_from`", "front": "front", "m
 
 @dataclass(frozen=True)
 class PlaybookRole:
-    """A role of the playbook: the group of hosts on which it runs, and the services that it manages there."""
+    """A role of the playbook, its group of hosts, and the services that it manages."""
 
     name: str
     group: str
@@ -27,7 +27,7 @@ class PlaybookRole:
 
 
 def roles(ansible: Path = ANSIBLE) -> list[PlaybookRole]:
-    """Return the playbook's roles in their order, each once."""
+    """Return the roles in the order of the playbook, each once."""
     (play,) = read_yaml(ansible / "site.yml")
     entries = [*_imported(play.get("pre_tasks", [])), *play["roles"], *_imported(play.get("post_tasks", []))]
     found = {entry["role"]: _group(str(entry.get("when", ""))) for entry in entries}
@@ -35,14 +35,14 @@ def roles(ansible: Path = ANSIBLE) -> list[PlaybookRole]:
 
 
 def port_when(port: Port) -> str:
-    """Return in which classrooms a port is open, or nothing if in all."""
+    """Return the condition under which a port is open, or "" if it is always open."""
     if port.media_count > 1:
         return f"from {port.media_count} media machines on"
     return "" if len(port.shapes) > 1 else f"shape {port.shapes[0]}"
 
 
 def port_range(first: int, last: int) -> str:
-    """Return a range of ports as people write it."""
+    """Return a port range as text, such as `80` or `30000-30999`."""
     return str(first) if first == last else f"{first}-{last}"
 
 
@@ -91,7 +91,7 @@ def tables() -> str:
 
 
 def page(text: str) -> str:
-    """Return `text` with its generated part made again; ValueError if the marks of that part are missing."""
+    """Return `text` with its generated part replaced; ValueError if the markers of that part are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -100,7 +100,7 @@ def page(text: str) -> str:
 
 
 def _imported(tasks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the roles that tasks of the playbook import, in the form of its list of roles."""
+    """Yield the roles that tasks import or include, in the form of the playbook's list of roles."""
     for task in _flat(tasks):
         for module in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
             if module in task:
@@ -113,7 +113,7 @@ def _group(condition: str) -> str:
 
 
 def _services(role: Path) -> Iterator[str]:
-    """Yield the units that a role starts, enables or restarts; systemd's own are not counted."""
+    """Yield the units that a role starts, enables or restarts, without systemd's own."""
     seen: set[str] = set()
     for task in _tasks(role):
         unit = task.get("ansible.builtin.systemd_service", {})

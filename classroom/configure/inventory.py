@@ -1,4 +1,4 @@
-"""The inventory, in the form of Ansible's own dynamic inventories: what Ansible, the tests and people read."""
+"""Compose the inventory in the JSON format of Ansible's dynamic inventories."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def inventory(
         found = addresses[plan.name]
         hostvars[plan.name] = {
             "ansible_host": found["public4"],
-            # By hand; `up` chooses for each machine an account that accepts its login.
+            # For manual use; `up` chooses an account for each machine that accepts its login.
             "ansible_user": settings.admins[0].name,
             "classroom_server_id": found["server"],
             "classroom_private4": found["private4"],
@@ -63,7 +63,7 @@ def inventory(
 
 
 def with_host_keys(inventory: Mapping[str, Any], keys: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return the inventory with each machine's SSH host keys in it."""
+    """Return the inventory with the SSH host keys of each machine as `classroom_host_keys`."""
     hostvars = {
         name: {**values, "classroom_host_keys": keys.get(name, [])}
         for name, values in inventory["_meta"]["hostvars"].items()
@@ -72,7 +72,7 @@ def with_host_keys(inventory: Mapping[str, Any], keys: Mapping[str, list[str]]) 
 
 
 def dns_records(settings: Settings, inventory: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the DNS records that the class needs: its page and its TURN servers, all at the front's address."""
+    """Return the required DNS records, for the page and the TURN servers; all have the front's addresses."""
     front = inventory["_meta"]["hostvars"][inventory["front"]["hosts"][0]]
     values = [("A", front["classroom_public4"]), ("AAAA", front["classroom_public6"])]
     names = [settings.domain, *settings.turn_names]

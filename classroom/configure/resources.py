@@ -1,4 +1,4 @@
-"""The resources of our own provider, as the program declares them, and the providers themselves."""
+"""Declare the providers, and the resources of this project's own provider."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -10,12 +10,12 @@ from pulumi import Input, Output, ResourceOptions
 from classroom.configure.artifacts import roles_digest
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Digits and letters without those that are easily taken for each other: five bits each."""
+"""Crockford's Base32 alphabet, without letters that look like digits: five bits for each character."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Secret(pulumi.CustomResource):
-    """A random text, made once and kept encrypted in the state: `length` characters of `alphabet`."""
+    """A random string, generated once and encrypted in the state: `length` characters of `alphabet`."""
 
     value: Output[str]
 
@@ -25,12 +25,12 @@ class Secret(pulumi.CustomResource):
 
 
 class Configure(pulumi.CustomResource):
-    """Ansible on all machines; runs when a machine, a variable, a secret or the roles' digest has changed.
+    """An Ansible run on all machines, whenever a machine, a variable, a secret or the roles' digest has changed.
 
-    `hosts` maps each machine's name to its `server` and `image` ids and its `address`; `secrets` are encrypted in the state;
-    `broken` maps each machine that the cloud holds in ERROR to the reason. `admins` are those of the inventory, known at a
-    preview too: all of them cannot be replaced at once. After it `installedAdmins` are these, and `hostKeys` maps each name to the
-    machine's SSH host keys. `cloud` and `region` only tell where consoles are read: they cause no run by themselves.
+    Inputs: `hosts` maps each machine's name to the IDs of its `server` and `image` and its `address`; `secrets` are encrypted
+    in the state; `broken` maps each machine in status ERROR to the reason; `admins` equal those in the inventory, but are known
+    in a preview too, which refuses to replace all of them at once; `cloud` and `region` select the consoles to read, and cause
+    no run if only they change. Outputs: `installedAdmins`, and `hostKeys` with the SSH host keys of each machine.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Configure(pulumi.CustomResource):
             "digest": roles_digest(),
             "admins": admins,
             "hosts": hosts,
-            # As one text: the engine looks at each value of a structure a dozen times.
+            # One string, as the engine processes each value of a structure a dozen times.
             "inventory": Output.json_dumps(inventory, sort_keys=True),
             "secrets": Output.secret(secrets),
             "hostKeys": None,
@@ -67,14 +67,14 @@ class Configure(pulumi.CustomResource):
 
 
 def openstack_provider(cloud: str | None, region: str) -> pulumi.ProviderResource:
-    """Return OpenStack's provider, on the entry `cloud` of clouds.yaml or the OS_* variables.
+    """Return the OpenStack provider, for the entry `cloud` of clouds.yaml or the OS_* variables.
 
-    It gets no password through Pulumi, so that none reaches the state: it reads its way in by itself.
+    It reads the credentials itself, so that they are not in Pulumi's state.
     """
     latest = pulumi.ResourceOptions(version=version("pulumi-openstack"))
     return pulumi.ProviderResource("openstack", "openstack", {"cloud": cloud, "region": region}, latest)
 
 
 def own_provider() -> pulumi.ProviderResource:
-    """Return the provider of this project, which makes secrets and runs Ansible."""
+    """Return this project's provider, which generates secrets and runs Ansible."""
     return pulumi.ProviderResource("classroom", "classroom", {})

@@ -1,1 +1,1 @@
-"""What Pulumi declares: network, access, machines, and the checks before it."""
+"""Pulumi components: network, access, machines; and the checks that run before them."""

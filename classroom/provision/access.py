@@ -1,4 +1,4 @@
-"""Who may reach what: security groups made from the one port table, and the key that opens new machines."""
+"""Declare the security groups of the port table, and the key pair of new machines."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 @dataclass(frozen=True)
 class Rule:
-    """A security group rule in Neutron's terms: for a network (`prefix`) or for the machines of another group (`peer`)."""
+    """A Neutron security group rule, for a network (`prefix`) or for the machines of another group (`peer`)."""
 
     name: str
     direction: Direction
@@ -35,7 +35,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class AccessArgs:
-    """`groups` are the rules of each security group; `public_key`, the first administrator's, opens new machines."""
+    """`groups` are the rules of each security group; `public_key` is the first administrator's, which new machines accept."""
 
     stack: str
     groups: Mapping[Group, Sequence[Rule]]
@@ -43,7 +43,7 @@ class AccessArgs:
 
 
 class Access(pulumi.ComponentResource):
-    """The security groups of the port table, and the stack's one Nova key pair."""
+    """The security groups of the port table, and the stack's Nova key pair."""
 
     group_ids: dict[Group, Output[str]]
     key_pair: Output[str]
@@ -52,9 +52,9 @@ class Access(pulumi.ComponentResource):
     def __init__(self, name: str, args: AccessArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("classroom:access:Access", name, {}, opts)
         own = ResourceOptions(parent=self)
-        # The cloud knows a key pair by its name alone, so that a new one has to wait until the old one is gone.
-        apart = ResourceOptions(parent=self, delete_before_replace=True)
-        self.key_pair = openstack.compute.Keypair(name, name=args.stack, public_key=args.public_key, opts=apart).name
+        # Key pairs are identified by name, so the old one has to be deleted before a new one is created.
+        replaced = ResourceOptions(parent=self, delete_before_replace=True)
+        self.key_pair = openstack.compute.Keypair(name, name=args.stack, public_key=args.public_key, opts=replaced).name
         groups = {
             group: openstack.networking.SecGroup(
                 f"{name}-{group}",
@@ -79,8 +79,8 @@ class Access(pulumi.ComponentResource):
                 remote_group_id=self.group_ids[rule.peer] if rule.peer else None,
                 security_group_id=self.group_ids[group],
                 description=f"{args.stack}: {rule.why}",
-                # Neutron holds no rule that it could change: a new one has to wait until the old one is gone.
-                # The rules of a group go with it: each alone takes five seconds.
+                # Neutron cannot update a rule, and refuses a duplicate: delete the old one first.
+                # Deleting a group deletes its rules; deleting each alone takes five seconds.
                 opts=ResourceOptions(parent=self, delete_before_replace=True, deleted_with=groups[group]),
             )
             for group, rules in args.groups.items()
@@ -105,9 +105,9 @@ def security_groups(
 ) -> dict[Group, list[Rule]]:
     """Return the rules of each group of the port table; every machine is in `all` and in its own groups.
 
-    Let in are exactly the table's ports, and ping; let out are exactly `egress`, questions to the metadata service, and
-    what goes to other machines' inner ports. Answers need no rule: groups keep track of connections, and so of what goes
-    to participants. The machine's own firewall says which of its accounts may use a way.
+    Ingress: exactly the ports of the table, and ping. Egress: exactly `egress`, the metadata service, and the inner ports
+    of other machines. Replies, such as media to participants, need no rule, as security groups are stateful. The machine's
+    own firewall restricts egress further to accounts.
     """
     families = [4, 6] if ipv6 else [4]
     groups: dict[Group, list[Rule]] = {group: [] for group in ("all", *GROUPS)}
@@ -127,7 +127,7 @@ def _family(network: str) -> int:
 
 
 def _for_all(egress: Sequence[EgressRule], family: int) -> Iterator[Rule]:
-    """Return what holds for every machine in one family: ping and path MTU in, the ways out and the metadata service."""
+    """Yield the rules of every machine in one IP version: ICMP ingress, egress to endpoints and to the metadata service."""
     ethertype = f"IPv{family}"
     icmp, metadata = {4: ("icmp", f"{METADATA4}/32"), 6: ("ipv6-icmp", f"{METADATA6}/128")}[family]
     yield Rule(f"ping-v{family}", "ingress", ethertype, icmp, prefix=EVERYWHERE[family], why="ping and path MTU")
@@ -141,7 +141,7 @@ def _for_all(egress: Sequence[EgressRule], family: int) -> Iterator[Rule]:
 
 
 def _from(port: Port, network: str) -> Rule:
-    """Return the rule that opens a port to a network."""
+    """Return the rule that opens a port for a network."""
     ethertype = f"IPv{_family(network)}"
     of = f"-{network}" if port.source == "ssh_from" else ""
     name = f"{port.name}-{ethertype[-2:]}{of}"
@@ -149,6 +149,6 @@ def _from(port: Port, network: str) -> Rule:
 
 
 def _between(port: Port, peer: Group, direction: Direction) -> Rule:
-    """Return the rule of a port between front and media, who speak IPv4 with each other."""
+    """Return the rule of a port between front and media machines, which connect over IPv4."""
     name = f"out-{port.name}" if direction == "egress" else f"{port.name}-v4"
     return Rule(name, direction, "IPv4", port.protocol, port.first, port.last, peer=peer, why=port.why)

@@ -1,4 +1,4 @@
-"""Class codes: how they are written, compared and handed out."""
+"""Format and hash class codes, and compose the output `classes`."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from classroom.config.settings import Settings
 
 
 class ClassLinks(TypedDict):
-    """A class as it is handed out."""
+    """A class in the output `classes`."""
 
     name: str
     url: str
@@ -17,7 +17,7 @@ class ClassLinks(TypedDict):
 
 
 def grouped(code: str) -> str:
-    """Return the code as people read it, in groups of four; what is left over joins the last group."""
+    """Return the code in groups of four characters, joined by hyphens; a remainder is added to the last group."""
     groups = [code[i : i + 4] for i in range(0, len(code), 4)]
     if len(groups) > 1 and len(groups[-1]) < 4:
         groups[-2:] = [groups[-2] + groups[-1]]
@@ -25,12 +25,12 @@ def grouped(code: str) -> str:
 
 
 def digest_of(code: str) -> str:
-    """Return the SHA-256 of a code without hyphens, as the hosts keep it."""
+    """Return the SHA-256 (hex) of a code without hyphens, as stored on the hosts."""
     return hashlib.sha256(code.encode()).hexdigest()
 
 
 def links(settings: Settings, codes: Mapping[str, Mapping[str, str]]) -> list[ClassLinks]:
-    """Return the classes with their address and both codes."""
+    """Return the classes with the URL of the page and both codes."""
     return [
         ClassLinks(
             name=entry.name,

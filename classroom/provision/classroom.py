@@ -1,4 +1,4 @@
-"""The classroom: network, access, machines, secrets, and Ansible on top of them."""
+"""Declare the classroom: network, access, machines, secrets, and the Ansible run."""
 
 import re
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ from classroom.provision.network import Network, NetworkArgs
 from classroom.provision.preflight import Findings
 
 TEACHER_CODE, PUPIL_CODE = 13, 8
-"""Characters of a code, five bits each: 65 bits for a teacher's, 40 for a pupil's."""
+"""Number of characters of a code, with five bits each: 65 bits for a teacher's code, 40 for a pupil's."""
 
 
 class Classroom(pulumi.ComponentResource):
-    """A whole classroom; its outputs are what `__main__.py` exports."""
+    """A complete classroom; `__main__.py` exports its `outputs`."""
 
     outputs: dict[str, Any]
 
@@ -76,7 +76,7 @@ class Classroom(pulumi.ComponentResource):
             }
         )
         listed = addresses.apply(lambda found: inventory(stack, settings, plans, found))
-        # The engine waits while it starts, and the program declares what stands above meanwhile.
+        # The engine blocks while this provider starts; the resources above are already declared by then.
         ours = ResourceOptions(parent=self, provider=own_provider())
         codes = {
             entry.room: {
@@ -116,7 +116,7 @@ class Classroom(pulumi.ComponentResource):
 
 
 def explain(failure: pulumi.ErrorHookArgs, settings: Settings) -> bool:
-    """Say in one sentence why the cloud did not make a machine and what to do; return False, as it is not tried again."""
+    """Log why the cloud failed to create a machine, and the fix; return False, so that Pulumi does not retry."""
     said = " ".join(failure.errors)
     machine = failure.name.removeprefix("machines-")
     server = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", said)
@@ -127,18 +127,18 @@ def explain(failure: pulumi.ErrorHookArgs, settings: Settings) -> bool:
                 .get("compute", f"/servers/{server[0]}")["server"]
                 .get("fault", {})
             )
-            reason = fault.get("message", "it tells no reason")
+            reason = fault.get("message", "no reason given")
         except ClassroomError as error:
             reason = str(error)
         pulumi.log.error(
-            f"{machine}: the cloud left this machine in ERROR ({reason}); run `pulumi up` again, which replaces it, or choose another"
-            " flavour or availability_zone if it stays so"
+            f"{machine}: the server is in status ERROR ({reason}); run `pulumi up` again, which replaces it; if that fails too, choose"
+            " another flavour or availability_zone"
         )
     return False
 
 
 def secret_variables(settings: Settings, livekit: str, codes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return the variables that Ansible gets beside the inventory: the hosts hold codes as digests only."""
+    """Return the secret variables for Ansible; hosts only store digests of the class codes."""
     rows = [
         {"room": entry.room, "class": entry.name, "role": role, "sha256": digest_of(codes[entry.room][role])}
         for entry in settings.classes
@@ -152,9 +152,9 @@ def secret_variables(settings: Settings, livekit: str, codes: Mapping[str, Mappi
 
 
 def next_steps(stack: str, settings: Settings) -> list[str]:
-    """Return what to do once `pulumi up` has ended."""
+    """Return the next steps after `pulumi up`, one line each."""
     return [
-        f"enter the dns_records at the DNS of {settings.domain}",
-        f"prove it: classroom verify --stack {stack}",
-        f"hand out what this shows: classroom classes --stack {stack}",
+        f"add the dns_records to the DNS zone of {settings.domain}",
+        f"verify the classroom: classroom verify --stack {stack}",
+        f"give teachers and pupils their codes: classroom classes --stack {stack}",
     ]

@@ -1,6 +1,7 @@
-"""The gate: what the policy refuses ends a run before anything is created, and most of it before anything is asked.
+"""Apply the policy before anything is created.
 
-First what settings, environment and clouds.yaml alone decide; then, with a token, where the cloud's own catalogue leads.
+`check_plan` checks settings, environment and clouds.yaml without any request; `check_catalogue` checks the endpoints in the
+cloud's service catalogue, once a token is available.
 """
 
 import datetime
@@ -23,24 +24,25 @@ END = "nothing was created (status 3)"
 
 
 def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[str]:
-    """Judge what is decided without any request; return what a report has to say of it: each exception.
+    """Check everything that needs no request; return one line for each exception, to be shown as a warning.
 
-    `stack_file` is what the engine reads the stack's settings from, and `root` holds Pulumi.yaml.
+    `stack_file` is the file that the engine reads, and `root` is the folder of Pulumi.yaml.
 
-    RefusedError (status 3) with every refusal: cloud, region, endpoints, Pulumi's backend and secrets provider.
-    WrongUseError if a declaration takes what is public, an exception names nobody, or the way into the cloud is not told.
+    RefusedError (status 3) lists every refusal: cloud, region, endpoints, Pulumi's backend and secrets provider.
+    WrongUseError if a declaration contains public addresses or names, an exception names an unknown operator, or the
+    OpenStack credentials are incomplete.
     """
     regions: RegionError | None = None
     try:
         auth_url = way_in(settings.cloud, settings.region).auth_url
-    except RegionError as error:  # the policy has the first word
+    except RegionError as error:  # a refusal by the policy is reported first
         regions, auth_url = error, error.auth_url
     outside = outside_of(settings)
     made_up = [label.operator.name for label in settings.overlay]
     for exception in settings.exceptions:
         if outside.operators.named(exception.name) is None and not exception.covers(*made_up):
             raise WrongUseError(
-                f"exceptions: '{exception.name}' is nobody in the catalogue and nobody declared; write the name that a refusal shows"
+                f"exceptions: '{exception.name}' is neither in the catalogue nor declared; use the name that a refusal shows"
             )
     judged = check(
         auth_url,
@@ -65,18 +67,18 @@ def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[
 
 
 def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[CloudService]) -> None:
-    """Raise RefusedError (status 3) if a row of the cloud's own catalogue leads elsewhere than to that cloud.
+    """Raise RefusedError (status 3) if an endpoint in the cloud's service catalogue does not belong to that cloud.
 
-    A row has to lead into a domain of the cloud's Keystone, and of a declared cloud also to an address of its prefixes. A
-    region that a host name tells has to be one that the policy admits.
+    Its host has to be in a domain of the cloud's Keystone or, for a declared cloud, have an address in its prefixes. A
+    region in the host name has to be allowed by the policy.
     """
     if cloud_at(settings, auth_url) is None:  # the plan was not judged before
-        raise RefusedError(f"auth-url: '{auth_url}' is no Keystone of the catalogue\n{END}")
+        raise RefusedError(f"auth-url: '{auth_url}' is not a Keystone in the catalogue; check OS_AUTH_URL\n{END}")
     _end(fault for row in endpoints if (fault := astray(settings, auth_url, row)))
 
 
 def outside_of(settings: Settings) -> ServicePolicy:
-    """Return what judges hosts and operators under these settings; WrongUseError if a declaration takes what is public."""
+    """Return the policy for external hosts and operators; WrongUseError if a declaration contains public addresses or names."""
     for cloud in settings.declared_cloud:
         cloud.check(public)
     return ServicePolicy.of(
@@ -85,7 +87,7 @@ def outside_of(settings: Settings) -> ServicePolicy:
 
 
 def _address_key(settings: Settings) -> str:
-    """Return where the address of the cloud's Keystone is told."""
+    """Return the name of the setting that contains the URL of the cloud's Keystone."""
     entry = settings.cloud or os.environ.get("OS_CLOUD")
     return f"auth_url of the entry '{entry}' of clouds.yaml" if entry else "OS_AUTH_URL"
 
@@ -96,24 +98,24 @@ def _end(faults: Iterable[str]) -> None:
 
 
 def refusal(faults: Iterable[str]) -> RefusedError:
-    """Return the error that ends a plan: every line of `faults`, and that nothing was created."""
-    told: list[str] = []
+    """Return the error with every line of `faults`, and the note that nothing was created."""
+    lines: list[str] = []
     for line in "\n".join(faults).splitlines():
-        # What is allowed is told once.
-        if line not in told or not line.startswith("allowed"):
-            told.append(line)
-    return RefusedError("\n".join(["the policy refuses this plan", *told, END]))
+        # Lists of allowed values are shown once.
+        if line not in lines or not line.startswith("allowed"):
+            lines.append(line)
+    return RefusedError("\n".join(["the policy refuses this plan", *lines, END]))
 
 
 def _advice(settings: Settings, used: Iterable[PolicyException], day: datetime.date) -> list[str]:
-    """Tell of every exception, so that none is forgotten."""
+    """Return one line for each exception: ended, used or unused."""
     needed = list(used)
     return [
         f"exceptions: '{one.name}' "
         + (
             f"ended on {one.until}; remove it"
             if one.until < day
-            else f"{'is made use of' if one in needed else 'is not needed'}, until {one.until}: {one.reason}"
+            else f"{'is used' if one in needed else 'is not used'}, until {one.until}: {one.reason}"
         )
         for one in settings.exceptions
     ]

@@ -1,4 +1,4 @@
-"""The classroom's machines: one with everything, or a front and its media machines, each with addresses of its own."""
+"""Declare the machines of a classroom with their ports and floating IPs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from classroom.provision.access import Access
 from classroom.provision.network import Network, tag
 
 KEPT = ["keyPair", "imageName", "userData"]
-"""What holds for new machines only. Role base brings another key to machines that are there; another image or first
-boot would rebuild all of them at once, under running classes: the preflight names the command that renews them one by one."""
+"""Properties ignored on existing machines. The role base updates keys on them; a change of image or user data would rebuild
+all machines at once, during classes: the preflight names the command that replaces one machine at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachinesArgs:
-    """What every machine shares, and the plans of all."""
+    """What all machines share, and the plan of each."""
 
     stack: str
     plans: Sequence[Plan]
@@ -34,7 +34,7 @@ class MachinesArgs:
 
 @dataclass(frozen=True)
 class ProvisionedMachine:
-    """A machine that is: its server and image, its private and public addresses (`public6` is empty without IPv6)."""
+    """A provisioned machine: the IDs of its server and image, its private and public addresses (`public6`: "" without IPv6)."""
 
     plan: Plan
     server_id: Output[str]
@@ -46,7 +46,7 @@ class ProvisionedMachine:
 
 
 class Machines(pulumi.ComponentResource):
-    """All machines, spread over the cloud's hosts as far as it can."""
+    """All machines, in a server group with soft anti-affinity, which spreads them over compute hosts where possible."""
 
     machines: dict[str, ProvisionedMachine]
 
@@ -89,12 +89,12 @@ class Machines(pulumi.ComponentResource):
             tags=tags,
             opts=ResourceOptions(
                 parent=self,
-                # Its first boot asks the router's way out, and finds the rules of its port there.
+                # First boot needs the router and the security group rules.
                 depends_on=[*args.network.ready, *args.access.rules],
                 ignore_changes=KEPT,
-                # The new machine takes over the old one's port.
+                # The new machine reuses the Neutron port.
                 delete_before_replace=True,
-                # A machine that the cloud left in ERROR is replaced by the next `up`.
+                # The next `up` replaces a machine in status ERROR.
                 replace_on_changes=["#initerror"],
                 hooks=pulumi.ResourceHookBinding(on_error=[args.on_error]) if args.on_error else None,
             ),
@@ -121,7 +121,7 @@ class Machines(pulumi.ComponentResource):
         )
 
     def _relay(self, label: str, address: Output[str], group: Output[str], stack: str) -> None:
-        """Let TURN's relay reach the media port of its own machine, which it knows by the public address."""
+        """Allow TURN's relay to connect to the media port of its own machine by its public address."""
         port = named("ice-udp")
         openstack.networking.SecGroupRule(
             f"{label}-relay",

@@ -1,4 +1,4 @@
-"""The classroom's own network: private IPv4, routed IPv6 where there is one, and a router to the outside."""
+"""Declare the network of a classroom: private IPv4, optional routed IPv6, and a router to the external network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from pulumi import Input, Output, ResourceOptions
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """`stack` names everything; `external_network_id` is the network behind the router; `ipv6` a routed /64 or None.
+    """`stack` is the prefix of all names; `external_network_id` is the router's gateway; `ipv6` is a routed /64 or None.
 
-    `dns` are the addresses that new machines are given to ask for names.
+    `dns` are the resolvers that DHCP and router advertisements announce.
     """
 
     stack: str
@@ -23,7 +23,7 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """Network, router, and one subnet for each family; `ready` holds what a machine has to wait for."""
+    """Network, router, and a subnet for each IP version; machines depend on the resources in `ready`."""
 
     network_id: Output[str]
     subnet4_id: Output[str]
@@ -33,8 +33,8 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("classroom:network:Network", name, {}, opts)
         own = ResourceOptions(parent=self)
-        # Two subnets of the same range, or two ways from a router into one, cannot stand side by side.
-        apart = ResourceOptions(parent=self, delete_before_replace=True)
+        # Subnets with overlapping ranges, or two interfaces of a router in one subnet, cannot coexist.
+        replaced = ResourceOptions(parent=self, delete_before_replace=True)
         tags: Input[list[Input[str]]] = [tag(args.stack)]
         net = openstack.networking.Network(name, name=args.stack, admin_state_up=True, tags=tags, opts=own)
         router = openstack.networking.Router(
@@ -53,10 +53,12 @@ class Network(pulumi.ComponentResource):
             ip_version=4,
             dns_nameservers=[address for address in args.dns if ":" not in address],
             tags=tags,
-            opts=apart,
+            opts=replaced,
         )
         self.ready = [
-            openstack.networking.RouterInterface(f"{name}-ipv4", router_id=router.id, subnet_id=subnet4.id, opts=apart)
+            openstack.networking.RouterInterface(
+                f"{name}-ipv4", router_id=router.id, subnet_id=subnet4.id, opts=replaced
+            )
         ]
         self.subnet6_id = None
         if args.ipv6:
@@ -70,11 +72,11 @@ class Network(pulumi.ComponentResource):
                 ipv6_address_mode="slaac",
                 ipv6_ra_mode="slaac",
                 tags=tags,
-                opts=apart,
+                opts=replaced,
             )
             self.ready.append(
                 openstack.networking.RouterInterface(
-                    f"{name}-ipv6", router_id=router.id, subnet_id=subnet6.id, opts=apart
+                    f"{name}-ipv6", router_id=router.id, subnet_id=subnet6.id, opts=replaced
                 )
             )
             self.subnet6_id = subnet6.id
@@ -83,5 +85,5 @@ class Network(pulumi.ComponentResource):
 
 
 def tag(stack: str) -> str:
-    """Return the tag that everything of a stack carries on the cloud."""
+    """Return the tag of all resources of a stack."""
     return f"classroom-{stack}"

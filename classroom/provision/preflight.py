@@ -1,4 +1,4 @@
-"""What can be known before anything is created: about this machine, and about the cloud, by token requests and GETs alone."""
+"""Check this machine and the cloud before anything is created, with token requests and GET requests only."""
 
 import difflib
 import math
@@ -26,16 +26,16 @@ from classroom.provision.gate import check_catalogue, refusal
 from classroom.provision.network import tag
 
 SHOWN = 30
-"""Names that a message lists at most."""
+"""Maximum number of names that a message lists."""
 STATE_MIB, CACHE_MIB, MEMORY_MIB = 200, 100, 150
-"""Room that a run needs on this machine: for Pulumi's state and its backups, the cache, and what is packed in memory."""
+"""Free space that a run needs on this machine: for Pulumi's state with backups, the cache, and files in memory."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the program has to know of the cloud.
+    """Results of the preflight.
 
-    `broken` tells of each machine that the cloud holds in ERROR why; `advice` are sentences that stop nothing.
+    `broken` maps each machine in status ERROR to the reason; `advice` are warnings.
     """
 
     external_network_id: str
@@ -44,9 +44,9 @@ class Findings:
 
 
 def check(settings: Settings, stack: str) -> Findings:
-    """Return what the program needs to know; ClassroomError with one sentence for each thing that is in the way.
+    """Return the findings; ClassroomError has one line for each fault.
 
-    RefusedError (status 3) if the cloud leads elsewhere: by a row of its own catalogue, or by a redirect.
+    RefusedError (status 3) if the cloud points to another host in its service catalogue or by a redirect.
     """
     this_machine()
     try:
@@ -59,7 +59,7 @@ def check(settings: Settings, stack: str) -> Findings:
 
 
 def this_machine() -> None:
-    """Raise ClassroomError if this machine lacks what a run needs: built artifacts, room, an SSH client and key."""
+    """Raise ClassroomError if this machine lacks a requirement: built artifacts, free space, an SSH client, the SSH key."""
     shipped()
     room = [(CACHE, CACHE_MIB, "or set CLASSROOM_CACHE"), (memory_folder(), MEMORY_MIB, "in memory")]
     state = state_folder()
@@ -68,18 +68,18 @@ def this_machine() -> None:
     for folder, needed, hint in room:
         free = shutil.disk_usage(_there(folder)).free // 1024**2
         if free < needed:
-            raise ClassroomError(f"{free} MiB are free in {folder}, and {needed} MiB are needed: free some, {hint}")
+            raise ClassroomError(f"{folder}: {free} MiB free, {needed} MiB needed; free some space {hint}")
     if not shutil.which("ssh"):
-        raise ClassroomError("ssh is not installed here, and Ansible needs it: install Debian's openssh-client")
+        raise ClassroomError("ssh: not found on this machine, but Ansible needs it; install the package openssh-client")
     key = os.environ.get("CLASSROOM_SSH_KEY")
     if key and not Path(key).is_file():
         raise ClassroomError(
-            f"CLASSROOM_SSH_KEY is '{key}', and there is no such file: name an administrator's private key"
+            f"CLASSROOM_SSH_KEY: the file '{key}' does not exist; set the path of an administrator's private key"
         )
 
 
 def state_folder() -> Path | None:
-    """Return the folder in which Pulumi keeps its state, or None if that is no folder on this machine."""
+    """Return the folder of Pulumi's state, or None if the backend is not a local folder."""
     url = backend_url()
     if not url.startswith("file://"):
         return None
@@ -87,12 +87,12 @@ def state_folder() -> Path | None:
 
 
 def _there(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest existing parent."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 class _Check:
-    """One look at the cloud: the requests run side by side, as each takes a while."""
+    """The checks of the cloud; requests run in parallel, as each takes a while."""
 
     def __init__(self, cloud: OpenStackClient, settings: Settings, stack: str, pool: ThreadPoolExecutor) -> None:
         self._cloud, self._settings, self._stack, self._pool = cloud, settings, stack, pool
@@ -108,7 +108,7 @@ class _Check:
         faults = faults_of(self._settings.endpoints)
         self._zone(faults)
         image = self._image(images.result()["images"], faults)
-        # Nova asks Neutron about each machine of which it tells details, so these are asked for only where one is not as it should be.
+        # Details are slow, as Nova queries Neutron for each server: they are requested only if a machine differs from the settings.
         sound = get("compute", "/servers", name=self._named, status="ACTIVE", image=image["id"]) if image else None
         self._flavors(flavors.result()["flavors"], image, faults)
         external = self._external(networks.result()["networks"], faults)
@@ -142,7 +142,7 @@ class _Check:
         if len(found) > 1:
             ids = ", ".join(image["id"] for image in found)
             faults.append(
-                f"image: the cloud has {len(found)} images named '{name}' ({ids}); choose one whose name is its own, or rename yours"
+                f"image: the cloud has {len(found)} images named '{name}' ({ids}); choose one with a unique name, or rename yours"
             )
         return found[0]
 
@@ -158,7 +158,7 @@ class _Check:
             if name in by_name and name not in fit:
                 has = by_name[name]
                 faults.append(
-                    f"{key}: '{name}' has {has['disk']} GiB of disk and {has['ram']} MiB of memory, and the image needs {disk} GiB and"
+                    f"{key}: '{name}' has {has['disk']} GiB of disk and {has['ram']} MiB of memory, but the image needs {disk} GiB and"
                     f" {memory} MiB; choose one of: {_names(fit, name)}"
                 )
 
@@ -168,13 +168,13 @@ class _Check:
         ids = [network["id"] for network in found if network["name"] == name]
         if len(ids) > 1:
             faults.append(
-                f"external_network: the cloud has {len(ids)} external networks named '{name}' ({', '.join(ids)}), and the name has to tell"
-                " which: ask its operator"
+                f"external_network: the cloud has {len(ids)} external networks named '{name}' ({', '.join(ids)}), but the name has to be"
+                " unique; ask the cloud's operator"
             )
         return str(ids[0]) if ids else ""
 
     def _quota(self, there: Mapping[str, Any], flavors: Mapping[str, Any], network_there: bool) -> None:
-        """Compare what is not there yet needs with what the project has left."""
+        """Raise ClassroomError if the remaining quota is too small for the machines that do not exist yet."""
         new = [plan for name, plan in self._plans.items() if name not in there]
         if not new:
             return
@@ -198,24 +198,24 @@ class _Check:
             if needed > available:
                 faults.append(
                     f"quota: {what} needed: {needed}, left in the project: {available} of {most}; ask the cloud's operator for more, or"
-                    " remove what is not used"
+                    " delete unused resources"
                 )
         if faults:
             raise ClassroomError("\n".join(faults))
 
     def _parts(self, new: Sequence[Plan], network_there: bool) -> dict[str, int]:
-        """Return how many things of each kind the new machines need on the network, in the words of `_network_quota`."""
+        """Return the number of network resources that the new machines need, with the keys of `_network_quota`."""
         needed = {"floating IPs": len(new), "ports": len(new)}
         if not network_there:
             groups = groups_of(self._settings)
-            # TURN's relay reaches its own machine by a rule for each.
+            # Each media machine has one rule for TURN's relay.
             relays = sum("media" in plan.groups for plan in self._plans.values())
             families = 1 + (self._settings.ipv6 is not None)
             needed |= {
                 "networks": 1,
                 "routers": 1,
                 "subnets": families,
-                # The router and the DHCP server have ports of their own.
+                # The router (one per subnet) and the DHCP server need ports too.
                 "ports": len(new) + families + 1,
                 "security groups": len(groups),
                 "security group rules": sum(map(len, groups.values())) + relays,
@@ -223,7 +223,7 @@ class _Check:
         return needed
 
     def _network_quota(self) -> dict[str, tuple[int, int]]:
-        """Return the limit and the use of each kind of thing on the network, as far as the cloud tells them."""
+        """Return limit and usage of each kind of network resource, as far as the cloud reports them."""
         words = {
             "floatingip": "floating IPs",
             "port": "ports",
@@ -234,7 +234,7 @@ class _Check:
             "security_group_rule": "security group rules",
         }
         answer = self._cloud.find("network", f"/quotas/{self._cloud.project}/details.json")
-        if answer is None:  # an older Neutron tells the limits, but not what is in use
+        if answer is None:  # older Neutron: limits without usage
             answer = self._cloud.find("network", f"/quotas/{self._cloud.project}")
         found = (answer or {}).get("quota", {})
         quota = {}
@@ -247,24 +247,24 @@ class _Check:
         return quota
 
     def _advice(self, mine: Mapping[str, Any], image: Mapping[str, Any]) -> list[str]:
-        """Tell which machines run another image than the settings name: an image is not changed under a class."""
+        """Return a warning for each machine with another image than in the settings, as existing machines keep their image."""
         advice = []
         for name, server in sorted(mine.items()):
             runs = server["image"]["id"] if isinstance(server["image"], dict) else image["id"]
             if runs == image["id"]:
                 continue
-            # A cloud that renews its image under the same name takes the old one away, or keeps it under this name.
+            # A cloud that updates an image under the same name deletes the old one, or keeps it under this name.
             old = self._cloud.find("image", f"/images/{runs}")
             if old is not None and old["name"] != self._settings.image:
                 advice.append(
-                    f"image: {name} runs '{old['name']}' and not '{self._settings.image}'; it keeps it until you renew the machine:"
+                    f"image: {name} runs '{old['name']}', not '{self._settings.image}'; to change it, replace the machine with"
                     f" {replace_command(self._stack, name)}"
                 )
         return advice
 
 
 def _fault(server: Mapping[str, Any]) -> str:
-    return str((server.get("fault") or {}).get("message") or "it tells no reason")
+    return str((server.get("fault") or {}).get("message") or "no reason given")
 
 
 def _one_of(key: str, value: str, there: Iterable[str], faults: list[str]) -> None:
@@ -274,9 +274,9 @@ def _one_of(key: str, value: str, there: Iterable[str], faults: list[str]) -> No
 
 
 def _names(names: Iterable[str], near: str) -> str:
-    """Return the names in alphabetical order, those most like `near` first where there are too many to show."""
+    """Return the names in alphabetical order; if there are more than SHOWN, those most similar to `near`."""
     listed = sorted(names)
     if len(listed) > SHOWN:
         listed = difflib.get_close_matches(near, listed, SHOWN, 0.3) or listed[:SHOWN]
         return f"{', '.join(listed)} and others"
-    return ", ".join(listed) or "(there is none)"
+    return ", ".join(listed) or "(none available)"

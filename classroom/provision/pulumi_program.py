@@ -1,4 +1,4 @@
-"""What runs only inside Pulumi's program: its configuration as settings, and errors as one sentence."""
+"""Run the checks inside the Pulumi program: read its configuration as settings, report errors without a traceback."""
 
 import gc
 import json
@@ -19,32 +19,32 @@ from classroom.provision.preflight import Findings, check
 
 Result = TypeVar("Result")
 ENGINE_DATE = re.compile(r'"(\d{4}-\d\d-\d\d) 00:00:00 \+0000 UTC"')
-"""How the engine hands over a date that stands in the stack's file without quotes."""
+"""How the engine passes a date that is not quoted in the stack file."""
 NUMBERS = {name for name, field in Settings.model_fields.items() if field.annotation is int}
 
 
 def settings() -> Settings:
-    """Return the stack's settings; ends the program with one sentence for each fault."""
+    """Return the stack's settings; end the program with one line for each fault."""
     quiet()
-    # The SDK tells the engine three times of each resource, and waits each time: a twentieth of an `up` without change.
+    # The SDK logs three debug messages for each resource and waits for the engine: 5 % of an `up` without changes.
     pulumi.log.debug = lambda *_, **__: None
-    gc.freeze()  # what was imported stays until the end, and need not be looked through for garbage
+    gc.freeze()  # imported modules are never garbage, so exclude them from collection
     return checked(load, raw_settings())
 
 
 def quiet() -> None:
-    """End without a traceback when the engine interrupts the program: it would bury the message of what failed."""
+    """Exit without a traceback when the engine interrupts the program, so that the message of the failure stays visible."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 
 def gate(settings: Settings) -> None:
-    """End the program with status 3 in its message if the policy refuses what is known without asking anyone."""
+    """Check the policy without any request; end the program if it refuses the plan, log exceptions as warnings."""
     for sentence in checked(check_plan, settings, checked(stack_file, pulumi.get_stack())):
         pulumi.log.warn(sentence)
 
 
 def findings(settings: Settings) -> Findings:
-    """Return what the preflight finds for this stack; ends the program with one sentence for each thing in the way."""
+    """Return the findings of the preflight; end the program with one line for each fault, log advice as warnings."""
     found = checked(check, settings, pulumi.get_stack())
     for sentence in found.advice:
         pulumi.log.warn(sentence)
@@ -52,7 +52,7 @@ def findings(settings: Settings) -> Findings:
 
 
 def raw_settings() -> dict[str, Any]:
-    """Return the stack's configuration as it stands, structured values and numbers parsed."""
+    """Return the stack's configuration by key without the project name; structured values and numbers are parsed."""
     prefix = f"{pulumi.get_project()}:"
     found: dict[str, Any] = {}
     for key, text in CONFIG.get().items():
@@ -64,12 +64,12 @@ def raw_settings() -> dict[str, Any]:
             try:
                 found[name] = json.loads(ENGINE_DATE.sub(r'"\1"', text))
             except ValueError:
-                continue  # the settings' own check names what is wrong with it
+                continue  # validation of the settings reports the fault
     return found
 
 
 def checked(step: Callable[..., Result], *values: Any) -> Result:
-    """Return `step(*values)`; a ClassroomError ends the program with its sentences and no traceback."""
+    """Return `step(*values)`; a ClassroomError ends the program with its message and without a traceback."""
     try:
         return step(*values)
     except ClassroomError as error:
