@@ -1,4 +1,4 @@
-"""The join service: a class code and a pseudonym in, a token for the media server out. It keeps nothing about anybody.
+"""Join service: exchanges a class code and a pseudonym for a token of the media server. It stores no personal data.
 
-Runs by itself on the hosts, so it imports nothing else of this project.
+It runs on the hosts, where the rest of this project is not installed, and so imports nothing of it.
 """

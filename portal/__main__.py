@@ -1,4 +1,4 @@
-"""`python3 -m portal` serves the join service on the loopback address."""
+"""`python3 -m portal`: run the join service on the loopback address, port PORTAL_PORT."""
 
 import os
 import sys
@@ -17,13 +17,13 @@ except ConfigError as error:
 journal.keep()
 port = os.environ.get("PORTAL_PORT", "")
 if not port.isdecimal():
-    print(f"error: PORTAL_PORT: '{port}' is not a port number; portal.service sets it", file=sys.stderr)
+    print(f"error: PORTAL_PORT: '{port}' is not a port number; set it in the unit portal.service", file=sys.stderr)
     sys.exit(1)
 web.run_app(
     portal.application(),
     host="127.0.0.1",
     port=int(port),
-    access_log=None,  # it would hold the addresses of pupils
+    access_log=None,  # it would contain the IP addresses of pupils
     print=None,
-    auto_decompress=False,  # pages compress nothing, and what claims to be compressed may be anything
+    auto_decompress=False,  # the page sends no compressed bodies, and others may be decompression bombs
 )

@@ -1,4 +1,4 @@
-"""What may be written in the chat, and the message that the pages show."""
+"""Clean chat texts, and compose the chat messages for the pages."""
 
 import json
 import re
@@ -10,13 +10,13 @@ from typing import Any
 TOPIC = "chat"
 TEXT_LENGTH = 1000
 DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""They turn the direction of what follows, beyond the text itself where it ends too early."""
+"""Bidirectional formatting characters, which could affect the text after the message."""
 
 
 def clean_text(value: Any) -> str | None:
-    """Return a text fit to be shown, or None: 1 to 1000 characters, something visible among them.
+    """Return the cleaned text, or None unless it has 1 to TEXT_LENGTH characters with a visible one among them.
 
-    Control characters but line breaks and tabs, halves of characters, and what turns the direction are left out.
+    Removes control characters except line breaks and tabs, surrogates, and bidirectional formatting.
     """
     if not isinstance(value, str):
         return None
@@ -27,7 +27,7 @@ def clean_text(value: Any) -> str | None:
 
 
 def message(person: Any, text: str) -> bytes:
-    """Return what is delivered to the pages: the text, and who wrote it as the media server knows them."""
+    """Return the chat message as JSON; identity, name and role of the sender come from the media server."""
     return json.dumps(
         {
             "id": secrets.token_hex(8),

@@ -1,4 +1,4 @@
-"""Class codes and the short-lived codes of a verification; no code is ever kept in clear."""
+"""Check class codes, and issue short-lived codes for a verification; no code is stored in plain text."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ LOOKALIKES = str.maketrans("OIL", "011")
 
 
 class CodeEntry(TypedDict):
-    """A class code as the hosts hold it: which room and role it opens, and the SHA-256 of its normal form in hex."""
+    """A class code as stored on the hosts: its room, its role, and the SHA-256 (hex) of its normal form."""
 
     room: str
     role: Role
@@ -26,33 +26,34 @@ class CodeEntry(TypedDict):
 
 @dataclass(frozen=True)
 class Admission:
-    """What a code opens: a room, in a role."""
+    """The room and the role that a code admits to."""
 
     room: str
     role: Role
 
 
 def normal(code: str) -> str:
-    """Return a code as it was made: capitals, no dashes or blanks, letters that look like digits read as digits."""
+    """Return the normal form of a code: capitals, without hyphens and spaces, O, I and L replaced by digits."""
     return re.sub(r"[\s\-\u2010-\u2015\u2212]", "", code).upper().translate(LOOKALIKES)
 
 
 class Codes:
-    """Knows which code opens what."""
+    """The valid codes of this host."""
 
     def __init__(self, entries: list[CodeEntry], secret: str) -> None:
         self._entries = {entry["sha256"]: Admission(entry["room"], entry["role"]) for entry in entries}
         self._secret = secret.encode()
 
     def admit(self, code: str) -> Admission | None:
-        """Return what the code opens, or None."""
+        """Return the room and role of a code, or None if it is not valid."""
         written = normal(code)
         return self._entries.get(hashlib.sha256(written.encode()).hexdigest()) or self._verification(written)
 
     def verification(self, nonce: str) -> dict[str, str | int]:
-        """Return a teacher's and a pupil's code for a room of their own; `nonce` is 8 characters of the alphabet.
+        """Return `teacher_code` and `pupil_code` for a separate `room`, and when they expire (`expires`, Unix time).
 
-        They hold for a quarter of an hour and touch no class. Nothing is kept: the code carries its end and its proof.
+        They are valid for VERIFICATION_SECONDS. Nothing is stored: a code contains its expiry and an HMAC. `nonce` is 8
+        characters of ALPHABET.
         """
         expires = int(time.time()) + VERIFICATION_SECONDS
         made = {

@@ -1,4 +1,4 @@
-"""The join service's configuration, as Ansible lays it out on the host."""
+"""Read the join service's configuration, which Ansible writes on the host."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from portal.codes import CodeEntry
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message is one sentence."""
+    """The configuration is invalid; the message is one sentence with file, key and fix."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """`livekit` are the addresses of the media servers' interfaces, of which any answers for all."""
+    """`livekit` are the API URLs of the media servers; any of them serves all rooms."""
 
     domain: str
     url: str
@@ -26,18 +26,22 @@ class Config:
 
 
 def load() -> Config:
-    """Return the configuration: what all may read from portal.json, and the secrets from secrets/portal.json.
+    """Return the configuration from portal.json (public) and secrets/portal.json, in $PORTAL_CONFIG or /etc/classroom.
 
-    They stand in $PORTAL_CONFIG, or /etc/classroom. Raises ConfigError, which never shows a value of the secrets.
+    Raises ConfigError, whose message contains no secret value.
     """
     folder = Path(os.environ.get("PORTAL_CONFIG", "/etc/classroom"))
     settings = _read(folder / "portal.json", {"domain": str, "url": str, "livekit": list, "livekit_key": str})
     hidden = _read(folder / "secrets" / "portal.json", {"livekit_secret": str, "codes": list})
     for code in hidden["codes"]:
         if not isinstance(code, dict) or not {"room", "role", "sha256"} <= code.keys():
-            raise ConfigError(f"{folder}/secrets/portal.json: each of `codes` needs room, role and sha256")
+            raise ConfigError(
+                f"{folder}/secrets/portal.json: each entry of `codes` needs room, role and sha256; run `classroom configure`"
+            )
         if code["role"] not in {"teacher", "pupil"}:
-            raise ConfigError(f"{folder}/secrets/portal.json: a code's role is teacher or pupil")
+            raise ConfigError(
+                f"{folder}/secrets/portal.json: the role of a code must be teacher or pupil; run `classroom configure`"
+            )
     return Config(
         domain=settings["domain"],
         url=settings["url"],
@@ -52,12 +56,12 @@ def _read(path: Path, keys: dict[str, type]) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): run `classroom configure`") from None
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); run `classroom configure`") from None
     except ValueError:
-        raise ConfigError(f"{path} is no JSON: run `classroom configure`") from None
+        raise ConfigError(f"{path} is not valid JSON; run `classroom configure`") from None
     for key, kind in keys.items():
         if not isinstance(found, dict) or not isinstance(found.get(key), kind) or not found[key]:
             if key == "codes" and isinstance(found, dict) and found.get(key) == []:
-                continue  # only verification codes open anything then
-            raise ConfigError(f"{path}: `{key}` is missing or empty: run `classroom configure`")
+                continue  # then only verification codes are valid
+            raise ConfigError(f"{path}: `{key}` is missing or empty; run `classroom configure`")
     return dict(found)

@@ -1,10 +1,10 @@
-"""What the service writes to the journal: the kind and place of a fault alone, as its text might hold what somebody sent."""
+"""Log errors with type and location only, as their messages could contain personal data."""
 
 import logging
 
 
 def fault(error: BaseException) -> str:
-    """Return the kind of a fault and where it happened."""
+    """Return the type of an error and the file and line that raised it."""
     at = error.__traceback__
     while at and at.tb_next:
         at = at.tb_next
@@ -13,16 +13,16 @@ def fault(error: BaseException) -> str:
 
 
 class KindAndPlace(logging.Formatter):
-    """Formats what libraries log."""
+    """Formats log records of libraries without their messages."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line without the record's own text."""
+        """Return one line without the record's message."""
         error = record.exc_info[1] if record.exc_info else None
         return f"error: {fault(error) if error else f'{record.levelname} at {record.pathname}:{record.lineno}'}"
 
 
 def keep() -> None:
-    """Let everything that libraries log go this way."""
+    """Configure the root logger with this format, level WARNING."""
     handler = logging.StreamHandler()
     handler.setFormatter(KindAndPlace())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

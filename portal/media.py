@@ -1,4 +1,4 @@
-"""The media servers, as the join service asks them: any of them answers for all."""
+"""Call the API of the media servers; any of them serves all rooms."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +10,7 @@ from livekit import api
 from portal.config import Config
 
 NO_ANSWER = (aiohttp.ClientError, TimeoutError, DecodeError, AttributeError)
-"""No connection, or an answer that is none of a media server; the client takes every error for an object."""
+"""No connection, or a response that is not a media server's: the client parses every error body as a JSON object."""
 TIMEOUT = aiohttp.ClientTimeout(total=5, connect=2)
 
 
@@ -19,7 +19,7 @@ class Unreachable(Exception):
 
 
 class Media:
-    """Asks the first media server that answers."""
+    """A client that calls the first media server that answers."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -27,23 +27,23 @@ class Media:
         self._servers: list[Any] = []
 
     async def open(self) -> None:
-        """Be ready; to be called within the event loop."""
+        """Open the HTTP session; call it within the event loop."""
         self._session = aiohttp.ClientSession(timeout=TIMEOUT)
-        # `failover` would ask for other regions, as the vendor's own service has them.
+        # `failover` would query other regions, which only the vendor's own service has.
         self._servers = [
             api.LiveKitAPI(url, self._config.key, self._config.secret, session=self._session, failover=False)
             for url in self._config.livekit
         ]
 
     async def close(self) -> None:
-        """End what is open."""
+        """Close the HTTP session."""
         if self._session:
             await self._session.close()
 
     async def ask(self, call: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Return what `call` returns for the room service of the first server that answers.
+        """Return the result of `call` with the room service of the first server that answers.
 
-        Raises Unreachable, or api.TwirpError where a server answered no.
+        Raises Unreachable, or api.TwirpError if a server refuses the request.
         """
         for server in self._servers:
             try:

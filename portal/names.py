@@ -1,4 +1,4 @@
-"""What may be shown as a name."""
+"""Check and clean the pseudonyms of participants."""
 
 import re
 import unicodedata
@@ -6,15 +6,15 @@ from typing import Any
 
 NAME_LENGTH = 40
 INVISIBLE = set("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Characters that count as letters, marks or signs and show nothing."""
+"""Invisible characters in the Unicode categories of letters, marks or symbols."""
 JOINERS = "\u200c\u200d\ufe0f"
-"""Needed inside words of some scripts and inside emoji."""
+"""Joiners and variation selectors, needed in some scripts and in emoji."""
 
 
 def clean_name(value: Any) -> str | None:
-    """Return a pseudonym fit to be shown, or None: 1 to 40 characters, something visible, nothing that turns direction.
+    """Return the cleaned pseudonym, or None unless it has 1 to NAME_LENGTH characters with a visible one among them.
 
-    Runs of blanks become one; control, format and private characters are refused, and so are piles of accents.
+    Whitespace is collapsed; control, format and private-use characters and three combining marks in a row are refused.
     """
     if not isinstance(value, str) or len(value) > 10 * NAME_LENGTH:
         return None

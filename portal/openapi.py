@@ -1,4 +1,4 @@
-"""The join service's interface, in OpenAPI's own terms; tests hold the service to it."""
+"""Describe the join service's API in OpenAPI 3.0; the tests check the service against it."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ _PROBLEMS = {
     401: "No valid token",
     403: "Wrong code, or not a teacher",
     404: "Not in the room",
-    413: "More than 4 KiB",
-    422: "Something in the request is not as it must be",
+    413: "Body larger than 4 KiB",
+    422: "Invalid value in the request",
     423: "The room is locked",
-    429: "Too many",
+    429: "Too many requests",
     503: "No media server answers",
 }
 _PROBLEM = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
@@ -57,18 +57,25 @@ _HAND = _object(raised=_BOOLEAN)
 _HAND["properties"]["identity"] = {
     "type": "string",
     "minLength": 1,
-    "description": "Whose, for a teacher",
+    "description": "Participant whose hand a teacher lowers; default: oneself",
 }
 
 OPENAPI: dict[str, Any] = {
     "openapi": "3.0.3",
     "info": {"title": "Join service of the classroom", "version": "1"},
     "paths": {
-        "/api/health": {"get": _operation("health", "Whether it runs", _object(status=_STRING), None, False, set())},
+        "/api/health": {
+            "get": _operation("health", "Check that the service runs", _object(status=_STRING), None, False, set())
+        },
         "/api/openapi.json": {"get": _operation("openapi", "This document", {"type": "object"}, None, False, set())},
         "/api/join": {
             "post": _operation(
-                "join", "A code and a pseudonym in, a token out", _TICKET, _JOIN, False, {403, 413, 422, 423, 429}
+                "join",
+                "Exchange a class code and a pseudonym for a token",
+                _TICKET,
+                _JOIN,
+                False,
+                {403, 413, 422, 423, 429},
             )
         },
         "/api/hand": {
@@ -79,7 +86,7 @@ OPENAPI: dict[str, Any] = {
         "/api/chat": {
             "post": _operation(
                 "chat",
-                "Write to everybody in the room",
+                "Send a chat message to the room",
                 {"type": "object"},
                 _object(text={"type": "string", "minLength": 1, "maxLength": TEXT_LENGTH}),
                 True,
@@ -88,13 +95,13 @@ OPENAPI: dict[str, Any] = {
         },
         "/api/mute-all": {
             "post": _operation(
-                "mute-all", "Mute all but oneself", _object(muted={"type": "integer"}), None, True, _TEACHER
+                "mute-all", "Mute all other participants", _object(muted={"type": "integer"}), None, True, _TEACHER
             )
         },
         "/api/remove": {
             "post": _operation(
                 "remove",
-                "Remove one participant",
+                "Remove a participant from the room",
                 {"type": "object"},
                 _object(identity={"type": "string", "minLength": 1}),
                 True,
@@ -104,7 +111,7 @@ OPENAPI: dict[str, Any] = {
         "/api/lock": {
             "post": _operation(
                 "lock",
-                "Keep newcomers out, or let them in again",
+                "Lock the room for new pupils, or unlock it",
                 _object(locked=_BOOLEAN),
                 _object(locked=_BOOLEAN),
                 True,

@@ -1,4 +1,4 @@
-"""What the join service remembers while it runs, in memory alone: wrong codes, messages, locked rooms, who was removed."""
+"""Keep the join service's state in memory: wrong codes, messages, locked rooms, removed participants."""
 
 import ipaddress
 import time
@@ -6,36 +6,36 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 WRONG_CODES, WRONG_SECONDS = 30, 60.0
-"""Wrong codes from one address in this time, before it must wait; a school may stand behind one address."""
+"""Number of wrong codes allowed from one address, and the period in seconds; a whole school can share an address."""
 KNOWN_SECONDS = 3600.0
-"""So long an address that opened a room keeps its way into that room, whoever else guesses from there."""
+"""Seconds for which an address with a correct code for a room is exempt from the limit for that room."""
 HANDS, HANDS_SECONDS = 30, 60.0
 CHAT = ((10, 1.0), (60, 60.0))
-"""Messages of one participant and the seconds in which they are counted; all of these limits hold."""
+"""Limits of chat messages for each participant, as (number, seconds); all of them apply."""
 BANNED_SECONDS = 15 * 60.0
-"""Longer than any token lasts that a removed participant may still hold (the media server renews it for 10 minutes)."""
+"""Seconds of a ban: longer than the validity of any token that a removed participant has (LiveKit renews it for 10 minutes)."""
 MOST_ADDRESSES = 20_000
 
 
 class Limit:
-    """Counts what a key did lately; all of it is forgotten after `seconds`, and the longest unchanged when memory is full."""
+    """A limit of `most` events in `seconds` for each key; with more than MOST_ADDRESSES keys, the oldest are dropped."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most, self._seconds = most, seconds
-        # In the order of the last count, so that the oldest are found without a walk.
+        # Ordered by the last event, so that the oldest keys come first.
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many keys are remembered."""
+        """Return the number of keys in memory."""
         return len(self._times)
 
     def full(self, key: str) -> bool:
-        """Whether the key has done it as often as it may."""
+        """Return whether the key has reached the limit."""
         times, now = self._times.get(key, ()), time.monotonic()
         return sum(now - at <= self._seconds for at in times) >= self._most
 
     def note(self, key: str) -> None:
-        """Count one more."""
+        """Count one event of the key."""
         now = time.monotonic()
         self._times.setdefault(key, deque(maxlen=self._most)).append(now)
         self._times.move_to_end(key)
@@ -45,7 +45,7 @@ class Limit:
 
 @dataclass
 class RoomAccess:
-    """Wrong codes by address, ways known to be right, locked rooms, and identities that may not come back."""
+    """Wrong codes by address, addresses with a correct code, message limits, locked rooms, and banned identities."""
 
     wrong: Limit = field(default_factory=lambda: Limit(WRONG_CODES, WRONG_SECONDS))
     hands: Limit = field(default_factory=lambda: Limit(HANDS, HANDS_SECONDS))
@@ -55,18 +55,18 @@ class RoomAccess:
     _banned: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def opened(self, address: str, room: str) -> None:
-        """Remember that a right code for the room came from this address."""
+        """Record that this address sent a correct code for the room."""
         self._known[address, room] = time.monotonic()
         self._known.move_to_end((address, room))
         if len(self._known) > MOST_ADDRESSES:
             self._known.popitem(last=False)
 
     def knows(self, address: str, room: str) -> bool:
-        """Whether a right code for the room came from this address within the hour."""
+        """Return whether this address sent a correct code for the room in the last KNOWN_SECONDS."""
         return time.monotonic() - self._known.get((address, room), float("-inf")) < KNOWN_SECONDS
 
     def may_write(self, identity: str) -> bool:
-        """Count one more chat message of a participant, unless a limit is reached; return whether it may be delivered."""
+        """Count a chat message of a participant and return True, or return False if a limit is reached."""
         if any(limit.full(identity) for limit in self.chat):
             return False
         for limit in self.chat:
@@ -74,11 +74,11 @@ class RoomAccess:
         return True
 
     def ban(self, room: str, identity: str) -> None:
-        """Keep an identity out of a room for as long as its tokens last."""
+        """Ban an identity from a room for BANNED_SECONDS."""
         self._banned[room, identity] = time.monotonic() + BANNED_SECONDS
 
     def banned(self) -> dict[str, set[str]]:
-        """Return who is banned now, by room."""
+        """Return the banned identities by room."""
         now, found = time.monotonic(), dict[str, set[str]]()
         self._banned = {key: end for key, end in self._banned.items() if end > now}
         for room, identity in self._banned:
@@ -86,12 +86,12 @@ class RoomAccess:
         return found
 
     def is_banned(self, room: str, identity: str) -> bool:
-        """Whether this identity was removed from the room."""
+        """Return whether the identity is banned from the room."""
         return self._banned.get((room, identity), 0.0) > time.monotonic()
 
 
 def network(address: str) -> str:
-    """Return what counts as one place: an IPv4 address, or an IPv6 network of 64 bits, as one household has it."""
+    """Return the unit for which limits apply: an IPv4 address, or an IPv6 /64, as a household has; "" if invalid."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The join service's HTTP interface."""
+"""Serve the join service's HTTP API."""
 
 import asyncio
 import contextlib
@@ -23,9 +23,9 @@ from portal.openapi import OPENAPI
 from portal.rate_limit import RoomAccess, network
 
 TOKEN_SECONDS = 120
-"""A token opens the door; whoever is inside stays, as the media server renews it."""
+"""Validity of a token for joining; afterwards the media server renews it for those in the room."""
 LESSON = datetime.timedelta(hours=12)
-"""So long the token with which somebody came in proves who asks, provided that they are in the room."""
+"""Time after its expiry for which a token still authenticates requests, if its participant is in the room."""
 BODY_BYTES = 4096
 WATCH_SECONDS = 2.0
 
@@ -33,7 +33,7 @@ RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def token_for(config: Config, admission: Admission, name: str) -> str:
-    """Return a token for the room, with just the powers of the role, under a random identity."""
+    """Return a LiveKit token (JWT) for the room with a random identity and only the grants of the role."""
     teacher = admission.role == "teacher"
     sources = ["camera", "microphone", *(["screen_share", "screen_share_audio"] if teacher else [])]
     grants = api.VideoGrants(
@@ -42,10 +42,10 @@ def token_for(config: Config, admission: Admission, name: str) -> str:
         room_admin=teacher,
         can_publish=True,
         can_subscribe=True,
-        # Sound and pictures only: everything else goes through this service, which checks and limits it.
+        # Audio and video only: everything else goes through this service, which checks and limits it.
         can_publish_data=False,
         can_publish_sources=sources,
-        # Nobody changes their own name or role: hands are raised through this service.
+        # Participants cannot change their name or role; hands are raised through this service.
         can_update_own_metadata=False,
     )
     identity = ("t-" if teacher else "p-") + secrets.token_hex(8)
@@ -55,7 +55,7 @@ def token_for(config: Config, admission: Admission, name: str) -> str:
 
 
 def is_locked(metadata: str) -> bool:
-    """Whether a room's metadata says that it is locked."""
+    """Return whether a room's metadata (JSON) has `locked: true`."""
     try:
         found = json.loads(metadata or "{}")
     except ValueError:
@@ -64,7 +64,7 @@ def is_locked(metadata: str) -> bool:
 
 
 class Portal:
-    """The handlers, over one configuration."""
+    """The request handlers."""
 
     def __init__(self, config: Config) -> None:
         self._config, self._door, self._media = config, RoomAccess(), Media(config)
@@ -91,20 +91,21 @@ class Portal:
         return app
 
     async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        """Answer that the service runs."""
+        """Answer `status: ok`."""
         return web.json_response({"status": "ok"})
 
     async def openapi(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        """Answer with the description of this interface."""
+        """Answer with the OpenAPI description."""
         return web.json_response(OPENAPI)
 
     async def join(self, request: web.Request) -> web.Response:
-        """Give a token for a class code and a pseudonym: 403 wrong code, 422 bad name, 423 locked, 429 too many."""
+        """Issue a token for a class code and a pseudonym: 403 wrong code, 422 bad name, 423 locked, 429 too many requests."""
         address = network(request.headers.get("X-Real-IP", request.remote or ""))
         body = await _body(request)
         code, name = body.get("code"), clean_name(body.get("name"))
         admission = self._codes.admit(code) if isinstance(code, str) else None
-        # One who guesses is not told when a guess is right; but a class that comes from there already goes on coming.
+        # Over the limit, answer 429 even to a correct code, so that guessing is useless, except from addresses that have
+        # sent a correct code for the room before: their class can still join.
         if self._door.wrong.full(address) and not (admission and self._door.knows(address, admission.room)):
             return _problem(429, "too_many")
         if admission is None:
@@ -119,7 +120,7 @@ class Portal:
         return web.json_response(answer)
 
     async def hand(self, request: web.Request) -> web.Response:
-        """Raise or lower one's own hand; a teacher lowers anybody's."""
+        """Raise or lower one's own hand; a teacher can lower any hand."""
         claims = await self._claims(request)
         body = await _body(request)
         raised, identity = body.get("raised"), body.get("identity", claims.identity)
@@ -136,7 +137,7 @@ class Portal:
         return web.json_response({"raised": raised})
 
     async def chat(self, request: web.Request) -> web.Response:
-        """Deliver a text to everybody in the room, under the name and role of its writer, who has to be in the room."""
+        """Send a text to the room, with name and role of the sender, who has to be in the room."""
         claims, _ = self._bearer(request)
         text = chat.clean_text((await _body(request)).get("text"))
         if not self._door.may_write(claims.identity):
@@ -156,7 +157,7 @@ class Portal:
         return web.json_response({})
 
     async def mute_all(self, request: web.Request) -> web.Response:
-        """Mute every microphone but the teacher's own; `muted` tells how many."""
+        """Mute all microphones except the teacher's own; answer with their number in `muted`."""
         claims = await self._claims(request, teacher=True)
         room = claims.video.room
         wanted = [
@@ -176,7 +177,7 @@ class Portal:
         return web.json_response({"muted": sum(await asyncio.gather(*map(mute, wanted)))})
 
     async def remove(self, request: web.Request) -> web.Response:
-        """Remove one participant from the room; the token with which they came does not bring them back."""
+        """Remove a participant from the room and ban their token."""
         claims = await self._claims(request, teacher=True)
         identity = (await _body(request)).get("identity")
         if not isinstance(identity, str) or not identity or identity == claims.identity:
@@ -186,7 +187,7 @@ class Portal:
         return web.json_response({})
 
     async def lock(self, request: web.Request) -> web.Response:
-        """Keep pupils out of the room, or let them in again; the room itself remembers it until everybody has left."""
+        """Lock the room for new pupils, or unlock it; stored in the room's metadata until the room is empty."""
         claims = await self._claims(request, teacher=True)
         room, locked = claims.video.room, (await _body(request)).get("locked")
         if not isinstance(locked, bool):
@@ -195,7 +196,7 @@ class Portal:
         change = api.UpdateRoomMetadataRequest(room=room, metadata=metadata)
         try:
             await self._media.ask(lambda rooms: rooms.update_room_metadata(change))
-        except api.TwirpError:  # nobody is there yet
+        except api.TwirpError:  # the room does not exist yet
             new = api.CreateRoomRequest(name=room, metadata=metadata)
             await self._media.ask(lambda rooms: rooms.create_room(new))
         self._door.locked[room] = locked
@@ -211,9 +212,9 @@ class Portal:
         await self._media.close()
 
     async def _keep_out(self) -> None:
-        """Show the removed out again when they come back with the token that they still hold.
+        """Remove banned participants again if they rejoin with a token that is still valid.
 
-        The media server honours a token to its end, and nothing but asking tells who came in.
+        The media server accepts a token until it expires, and sends this service no events, so rooms are polled.
         """
         while True:
             await asyncio.sleep(WATCH_SECONDS)
@@ -232,7 +233,7 @@ class Portal:
         return list(found.participants)
 
     async def _is_locked(self, room: str) -> bool:
-        """Whether a room is locked: as it says itself, or, if nobody answers, as it was last."""
+        """Return whether a room is locked, by its metadata, or by its last known state if no media server answers."""
         try:
             found = await self._media.ask(lambda rooms: rooms.list_rooms(api.ListRoomsRequest(names=[room])))
         except (api.TwirpError, Unreachable):
@@ -241,7 +242,7 @@ class Portal:
         return self._door.locked[room]
 
     async def _claims(self, request: web.Request, *, teacher: bool = False) -> Any:
-        """Return the claims of the token of one who is or was just let in; 401 without one, 403 without the power."""
+        """Return the claims of a token that is fresh or whose participant is in the room; else 401, or 403 for a pupil."""
         claims, fresh = self._bearer(request)
         if not fresh and await self._person(claims) is None:
             raise _refusal(web.HTTPUnauthorized, "no_token")
@@ -250,7 +251,7 @@ class Portal:
         return claims
 
     def _bearer(self, request: web.Request) -> tuple[Any, bool]:
-        """Return the claims of the request's token, and whether it is fresh; 401 without one, or for the removed."""
+        """Return the claims of the request's token, and whether it is unexpired; 401 without one, or if banned."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         fresh = _verified(self._strict, token)
         claims = fresh or _verified(self._lenient, token)
@@ -259,7 +260,7 @@ class Portal:
         return claims, fresh is not None
 
     async def _person(self, claims: Any) -> Any:
-        """Return the participant whose token it is, as the media server knows them, or None if they are not in the room."""
+        """Return the token's participant from the media server, or None if they are not in the room."""
         who = api.RoomParticipantIdentity(room=claims.video.room, identity=claims.identity)
         try:
             return await self._media.ask(lambda rooms: rooms.get_participant(who))
@@ -270,7 +271,7 @@ class Portal:
 def _verified(verifier: Any, token: str) -> Any:
     try:
         claims = verifier.verify(token)
-    except Exception:  # whatever is wrong with a token, it opens nothing
+    except Exception:  # any fault makes the token invalid
         return None
     names = (claims.video.room, claims.identity)
     return claims if all(isinstance(name, str) and name and _is_unicode(name) for name in names) else None
@@ -286,7 +287,7 @@ def _refusal(kind: type[web.HTTPException], error: str) -> web.HTTPException:
 
 @web.middleware
 async def _plain_problems(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-    """Answer every failure as JSON, and write nothing about who asked or what was sent."""
+    """Answer every failure as JSON, and log nothing about the sender or the content."""
     try:
         return await handler(request)
     except Unreachable:
@@ -308,11 +309,11 @@ async def _plain_problems(request: web.Request, handler: RequestHandler) -> web.
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    """Return the object that was sent as JSON, which is UTF-8 whatever the headers say; an empty one if it is no such."""
+    """Return the JSON object in the body, read as UTF-8 whatever the headers say; an empty dict if it is not one."""
     try:
         raw = (await request.read()).decode()
         found = json.loads(raw)
-        # Halves of characters cannot be sent on.
+        # Surrogates cannot be encoded.
         whole = _is_unicode(json.dumps(found, ensure_ascii=False))
     except (ValueError, RecursionError, web.RequestPayloadError):
         return {}

@@ -1,4 +1,4 @@
-"""`python3 -m portal.verification` prints short-lived codes for a verification, as JSON."""
+"""`python3 -m portal.verification`: print short-lived codes for a verification as JSON."""
 
 import json
 import secrets

@@ -1,1 +1,1 @@
-"""A small Pulumi provider: secrets that are made once, and Ansible as a resource of the stack."""
+"""Pulumi provider of this project, with the resources Secret and Configure (an Ansible run)."""

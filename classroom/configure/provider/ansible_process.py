@@ -1,4 +1,4 @@
-"""Runs Ansible on the machines in a process of its own, and tells what happens line by line."""
+"""Run Ansible in a child process and report its events line by line."""
 
 import contextlib
 import fcntl
@@ -16,11 +16,11 @@ from classroom.common.tmpfs import memory_folder
 
 HostKeys = dict[str, list[str]]
 PREFIX = "classroom-run-"
-"""How the names of the runs' folders in memory begin."""
+"""Prefix of the names of the runs' folders in memory."""
 
 
 class FailedError(Exception):
-    """The machines are not configured: `reasons` tells host, task, reason and what to do."""
+    """The run failed; each of `reasons` names host, task, reason and fix."""
 
     def __init__(self, reasons: list[str], host_keys: HostKeys) -> None:
         super().__init__("; ".join(reasons))
@@ -30,24 +30,23 @@ class FailedError(Exception):
 class Ansible:
     """One run for `stack`.
 
-    `inputs` are the resource's own, `old` what the last run left; `tell(text, passing)` gets each line, `passing` if it
-    need not be kept.
+    `inputs` are the resource's inputs, `old` its state after the last run; `report(text, ephemeral)` is called for each line.
     """
 
     def __init__(
-        self, stack: str, inputs: dict[str, Any], old: dict[str, Any], tell: Callable[[str, bool], None]
+        self, stack: str, inputs: dict[str, Any], old: dict[str, Any], report: Callable[[str, bool], None]
     ) -> None:
-        self._stack, self._inputs, self._old, self._tell = stack, inputs, old, tell
+        self._stack, self._inputs, self._old, self._report = stack, inputs, old, report
         self._child: subprocess.Popen[str] | None = None
         self._stopped = False
 
     def run(self) -> HostKeys:
-        """Configure the machines and return their host keys; FailedError if that did not succeed."""
+        """Configure the machines and return their host keys; FailedError if the run fails."""
         with private_folder(memory_folder()) as private:
             return self._run(private)
 
     def known(self) -> HostKeys:
-        """Return the host keys of machines that are still the same server with the same image as in the last run."""
+        """Return the host keys of machines with the same server and image as in the last run."""
         same = unchanged(self._old, self._inputs["hosts"])
         return {name: keys for name, keys in self._old.get("hostKeys", {}).items() if keys and name in same}
 
@@ -73,15 +72,15 @@ class Ansible:
         done = False
         try:
             self._child.stdin.write(json.dumps(job) + "\n")
-            self._child.stdin.flush()  # and stays open: its end tells the child that we are gone
+            self._child.stdin.flush()  # stays open: EOF tells the child that this process has ended
         except BrokenPipeError:
-            reasons.append("Ansible's process ended at once")
+            reasons.append("the Ansible process ended at its start; see its output above")
         if self._stopped:
             self.stop()
         for line in self._child.stdout:
             event = json.loads(line)
             if event["kind"] in {"task", "note"}:
-                self._tell(event["text"], event["kind"] == "task")
+                self._report(event["text"], event["kind"] == "task")
             elif event["kind"] == "keys":
                 host_keys = event["keys"]
             elif event["kind"] == "failed":
@@ -90,20 +89,20 @@ class Ansible:
                 done = True
         status = self._child.wait()
         if reasons or not done:
-            reasons = reasons or [f"Ansible's process ended without a result (status {status})"]
-            reasons[-1] += "; then run `pulumi up` again, which goes on from there"
+            reasons = reasons or [f"the Ansible process ended without a result (status {status}); see its output above"]
+            reasons[-1] += "; then run `pulumi up` again, which continues from there"
             raise FailedError(reasons, host_keys)
         return host_keys
 
     def stop(self) -> None:
-        """End the run; the child ends every process of Ansible's that it started."""
+        """Stop the run; the child ends all its Ansible processes."""
         self._stopped = True
         if self._child and self._child.stdin and self._child.poll() is None:
             self._child.stdin.close()
 
 
 def unchanged(old: dict[str, Any], hosts: dict[str, dict[str, str]]) -> set[str]:
-    """Return the machines that are still the same server with the same image as in the last run."""
+    """Return the names of machines with the same server and image as in the last run."""
     before = old.get("hosts", {})
     return {
         name for name, host in hosts.items() if all(before.get(name, {}).get(k) == host[k] for k in ("server", "image"))
@@ -111,18 +110,18 @@ def unchanged(old: dict[str, Any], hosts: dict[str, dict[str, str]]) -> set[str]
 
 
 def installed(old: dict[str, Any]) -> list[dict[str, str]]:
-    """Return the administrators that the last complete run left on the machines, of what that run left in the state."""
+    """Return the administrators that the last complete run installed, from the resource's state."""
     if "installedAdmins" in old or "inventory" not in old:
         return list(old.get("installedAdmins", []))
-    # An earlier version kept them in the inventory alone.
+    # An earlier version stored them only in the inventory.
     return list(json.loads(old["inventory"])["all"]["vars"].get("classroom_admins", []))
 
 
 @contextlib.contextmanager
 def private_folder(memory: Path) -> Iterator[Path]:
-    """Give a folder below `memory` that only this user reads, and remove it; what killed runs have left goes too.
+    """Provide a folder below `memory` with mode 0700 and remove it at the end; also remove the folders of killed runs.
 
-    A run holds a lock on its folder, so that it is known to be alive from other namespaces, too.
+    A run locks its folder, so that other runs recognise it as alive, even in another PID namespace.
     """
     for folder in memory.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError), _locked(folder):
@@ -137,7 +136,7 @@ def private_folder(memory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; BlockingIOError if another process does."""
+    """Lock a folder; BlockingIOError if another process has locked it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

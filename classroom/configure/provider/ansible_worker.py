@@ -1,6 +1,6 @@
-"""The process in which Ansible runs: a job as one JSON line on standard input, events as JSON lines on standard output.
+"""Run Ansible in a process: read a job as one JSON line from standard input, write events as JSON lines to standard output.
 
-When standard input ends, the run is over: Ansible's workers, which make sessions of their own, are ended too.
+EOF on standard input stops the run, including Ansible's workers, which have sessions of their own.
 """
 
 import ctypes
@@ -30,27 +30,27 @@ from classroom.configure.provider.login import Logins, NoLoginError, choose, own
 
 PR_SET_CHILD_SUBREAPER = 36
 CONSOLE_SECONDS = 240.0
-"""How long a new machine may take until its console shows its host keys."""
+"""Timeout for a new machine until its console shows its host keys, in seconds."""
 SSH_SECONDS = 90.0
-"""How long a machine whose host keys are known may take until its SSH port answers."""
+"""Timeout for a machine with known host keys until its SSH port answers, in seconds."""
 SILENCE_SECONDS = 10.0
-"""After how long without a line a running task is told again."""
+"""Seconds of silence before a running task is reported again."""
 ASLEEP = {"SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "STOPPED", "RESCUE"}
-"""States of a server in which it does not answer until somebody wakes it."""
+"""Server statuses in which a machine does not run until an operator starts it."""
 KEYS = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.S)
 KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-\S+|ssh-rsa) ([A-Za-z0-9+/]+=*)")
 PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_.*|TERM|TMPDIR|TZ|SSH_AUTH_SOCK|XDG_.*|CLASSROOM_(CACHE|SSH_KEY)"
 )
-"""The variables that Ansible gets: nothing of the ways into the cloud and into Pulumi's state."""
+"""Environment variables passed to Ansible: no credentials of OpenStack or of Pulumi's state backend."""
 
 
 class Stopped(Exception):
-    """The run is over before its end: nobody waits for it any more, or what failed has been said."""
+    """The run ends early: the reader has gone, or a failure has been reported."""
 
 
 class Run:
-    """One Ansible run; `job` is what `classroom.configure.provider.ansible_process` sends, `out` takes the events."""
+    """One Ansible run; `job` comes from `classroom.configure.provider.ansible_process`, events are written to `out`."""
 
     def __init__(self, job: dict[str, Any], out: Any) -> None:
         self._job, self._out = job, out
@@ -58,16 +58,16 @@ class Run:
         self.private = Path(job["private"])
         self._hide = hider(self._inputs["secrets"])
         self._busy: dict[str, tuple[str, float]] = {}
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         self._lock = threading.Lock()
         self._failures = 0
         self.stopped = threading.Event()
 
     def say(self, kind: str, text: str = "", **values: Any) -> None:
-        """Write one event, its text free of secrets; a reader that is gone means that the run is over."""
+        """Write one event, with secrets masked; stop the run if the reader has gone."""
         with self._lock:
             self._failures += kind == "failed"
-            self._told = time.monotonic()
+            self._reported = time.monotonic()
             try:
                 self._out.write(json.dumps({"kind": kind, "text": self._hide(text), **values}) + "\n")
                 self._out.flush()
@@ -75,21 +75,21 @@ class Run:
                 self.stopped.set()
 
     def watch(self) -> None:
-        """Notice the end of standard input."""
+        """Stop the run at the end of standard input."""
         while sys.stdin.read(1):
             pass
         self.stopped.set()
 
     def tick(self) -> None:
-        """Tell again what runs, when nothing was told for a while."""
+        """Report the running tasks after SILENCE_SECONDS without a line."""
         while not self.stopped.wait(1):
-            if time.monotonic() - self._told >= SILENCE_SECONDS:
+            if time.monotonic() - self._reported >= SILENCE_SECONDS:
                 running = list(self._busy.items())
                 for who, (what, since) in running:
                     self.say("task", f"… {who}: {what} ({time.monotonic() - since:.0f} s)")
 
     def go(self) -> None:
-        """Read the host keys, choose the accounts to log in with, then run the roles."""
+        """Read the host keys, choose the login accounts, and run the roles."""
         start = time.monotonic()
         inventory = self._inputs["inventory"]
         if self._inputs["hosts"]:
@@ -103,7 +103,7 @@ class Run:
         self._run_roles(start, inventory)
 
     def _host_keys(self) -> HostKeys:
-        """Return each machine's host keys as its console shows them, or those of the last run if it shows them no more."""
+        """Return each machine's host keys from its console, or those of the last run if the console no longer shows them."""
         start = time.monotonic()
         hosts: dict[str, Any] = self._inputs["hosts"]
         cloud = connect(self._inputs.get("cloud"), self._inputs["region"])
@@ -134,46 +134,47 @@ class Run:
 
     def _changed(self, name: str, shown: list[str], known: list[str]) -> str:
         return (
-            f"{name}: its console shows another host key ({', '.join(shown)}) than the last run knew of the same server with the same"
-            f" image ({', '.join(known)}): its system was rebuilt or replaced, or the key was exchanged on it; do not log in. Nothing on"
-            " it is worth keeping, also if you rebuilt it on purpose: replace the machine with"
+            f"{name}: host key changed: its console shows {', '.join(shown)}, the last run saw {', '.join(known)}, on the same server"
+            " with the same image. Its system was rebuilt or replaced, or the key was changed on it; do not log in. The machine has no"
+            " data to keep, so replace it, even if you rebuilt it on purpose:"
             f" {replace_command(self._job['stack'], name)}"
         )
 
     def _look(self, cloud: OpenStackClient, name: str) -> list[str]:
-        """Return the host keys on a machine's console; say what is wrong with a machine that will not boot by itself."""
+        """Return the host keys on a machine's console; report a machine that is missing, in status ERROR or not running."""
         server_id = self._inputs["hosts"][name]["server"]
         answer = cloud.find("compute", f"/servers/{server_id}")
         stack = self._job["stack"]
         if answer is None:
             self.say(
                 "failed",
-                f"{name}: the cloud has no server {server_id} any more; make it anew with `pulumi up --refresh --stack {stack}`",
+                f"{name}: the server {server_id} no longer exists on the cloud; recreate it with `pulumi up --refresh --stack {stack}`",
             )
             return []
         server = answer["server"]
         if server["status"] == "ERROR":
-            reason = (server.get("fault") or {}).get("message") or "it tells no reason"
+            reason = (server.get("fault") or {}).get("message") or "no reason given"
             self.say(
                 "failed",
-                f"{name}: the cloud holds this machine in ERROR ({reason}); replace it with {replace_command(stack, name)}",
+                f"{name}: the server is in status ERROR ({reason}); replace it with {replace_command(stack, name)}",
             )
         elif server["status"] in ASLEEP:
             self.say(
-                "failed", f"{name}: the machine is {server['status']}; start it (`openstack server start {server_id}`)"
+                "failed",
+                f"{name}: the server is in status {server['status']}; start it (`openstack server start {server_id}`)",
             )
         return host_keys(cloud.console(server_id)) if server["status"] == "ACTIVE" else []
 
     def _no_keys(self, names: list[str]) -> None:
         self.say(
             "failed",
-            f"{', '.join(names)}: no SSH host key on the console after {CONSOLE_SECONDS:.0f} s; the machine did not boot (see its console on"
-            f" the cloud), or `image` is none of {guest.NAME} with cloud-init",
+            f"{', '.join(names)}: no SSH host key on the console after {CONSOLE_SECONDS:.0f} s; check on the cloud's console that the"
+            f" machine has booted, and that `image` is a {guest.NAME} image with cloud-init",
         )
         raise Stopped
 
     def _wait_for_ssh(self, addresses: Mapping[str, str]) -> None:
-        """Wait until every machine's SSH port answers from here."""
+        """Wait until the SSH port of every machine accepts connections from this machine."""
         start, port = time.monotonic(), port_number("ssh")
         self._busy = dict.fromkeys(addresses, ("waits for its SSH port", start))
         for name, address in addresses.items():
@@ -187,8 +188,8 @@ class Run:
                         allowed = ", ".join(self._inputs["inventory"]["all"]["vars"]["classroom_ssh_from"])
                         self.say(
                             "failed",
-                            f"{name}: port {port} of {address} does not answer from here ({error}); allow this machine's address in ssh_from"
-                            f" (now: {allowed}), or see the machine's console on the cloud",
+                            f"{name}: port {port} of {address} does not answer ({error}); allow the address of this machine in ssh_from"
+                            f" (now: {allowed}), or check the console of {name} on the cloud",
                         )
                         break
                     time.sleep(0.5)
@@ -197,7 +198,7 @@ class Run:
             raise Stopped
 
     def _logins(self, addresses: Mapping[str, str]) -> dict[str, dict[str, str]]:
-        """Return for each machine the account that logs in, and the administrator whose login is tried at the end."""
+        """Return for each machine the login account, and the administrator whose login is checked at the end of the run."""
         now, before, known = self._inputs["admins"], self._job["installed"], self._job["known"]
         keys = own_keys(next(iter(addresses.values())))
         logins = Logins(before, now, keys)
@@ -271,9 +272,7 @@ class Run:
         self.say("note", f"Ansible: {result.status} after {time.monotonic() - start:.0f} s ({counts})")
         if result.status != "successful" and not self._failures:
             last = " ".join(result.stdout.read().split())[-600:]
-            self.say(
-                "failed", f"Ansible ended with status '{result.status}' (code {result.rc}): {last or 'it said nothing'}"
-            )
+            self.say("failed", f"Ansible ended with status '{result.status}' (code {result.rc}): {last or 'no output'}")
         if not self._failures:
             self.say("done")
 
@@ -300,7 +299,7 @@ class Run:
         elif kind.startswith("runner_on_"):
             self._busy.pop(host, None)
         if kind == "runner_item_on_failed" and not ignored:
-            # The task's own event says no more than that an item failed.
+            # The event of the task itself only says that an item failed.
             item = str(result.get("_ansible_item_label") or result.get("item"))[:60]
             self.say("failed", f"{host}: task '{task}', item {item}: {self._reason(result)}")
         elif kind in words:
@@ -311,40 +310,38 @@ class Run:
         return True
 
     def _reason(self, result: dict[str, Any]) -> str:
-        """Return why a task failed, and what to do where that is known."""
+        """Return why a task failed, with the fix if it is known."""
         if "censored" in result:
-            return (
-                "what it says is kept back, as it deals with secrets; run the role by hand on a test machine to see it"
-            )
-        # A failed command says why on standard error, and "non-zero return code" in its message.
+            return "its output is hidden (no_log), as it contains secrets; run the role manually on a test machine to see it"
+        # A failed command has its reason on standard error; its message is only "non-zero return code".
         parts = [result.get("stderr"), result.get("module_stderr"), result.get("msg"), result.get("stdout")]
         text = " ".join(str(next((p for p in parts if p), "no reason given")).split())
         if len(text) > 600:
             text = f"…{text[-600:]}"
         if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
-            return f"{text}; its host key is none of those that its console showed: do not log in, replace the machine"
+            return f"{text}; its host key differs from those on its console: do not log in, replace the machine"
         if "Permission denied (publickey" in text:
             names = ", ".join(f"'{admin['name']}'" for admin in self._inputs["admins"])
             return f"{text}; log in with the private key of an administrator ({names}): set CLASSROOM_SSH_KEY, or ssh-add it"
         if "classroom_force" in text:
-            return f"{text} (after all: `classroom configure --stack {self._job['stack']} --force`)"
+            return f"{text} (to force it: `classroom configure --stack {self._job['stack']} --force`)"
         return text
 
 
 def host_keys(console: str) -> list[str]:
-    """Return the SSH host keys in the last list of them on a console; none if the list is not there or not whole."""
+    """Return the SSH host keys in the last list on a console; an empty list if there is no complete list."""
     shown = KEYS.findall(console)
     return [" ".join(pair) for pair in KEY.findall(shown[-1])] if shown else []
 
 
 def with_logins(inventory: dict[str, Any], logins: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return the inventory with the accounts that were chosen for each machine."""
+    """Return the inventory with the login account chosen for each machine."""
     hostvars = {name: {**values, **logins[name]} for name, values in inventory["_meta"]["hostvars"].items()}
     return {**inventory, "_meta": {"hostvars": hostvars}}
 
 
 def static(dynamic: dict[str, Any]) -> dict[str, Any]:
-    """Return a dynamic inventory in the form of Ansible's inventory files, as ansible-runner wants it."""
+    """Return a dynamic inventory in the format of Ansible's inventory files, which ansible-runner needs."""
     hostvars = dynamic["_meta"]["hostvars"]
     groups: dict[str, Any] = {
         g: {"hosts": {h: {} for h in v["hosts"]}} for g, v in dynamic.items() if g not in {"all", "_meta"}
@@ -353,7 +350,7 @@ def static(dynamic: dict[str, Any]) -> dict[str, Any]:
 
 
 def hider(secrets: Any) -> Callable[[str], str]:
-    """Return what replaces the long words of `secrets` in a text, so that no message carries one."""
+    """Return a function that replaces each word of `secrets` with 16 or more characters by `(secret)` in a text."""
     words = sorted(
         {word for text in _texts(secrets) for word in text.split() if len(word) >= 16}, key=len, reverse=True
     )
@@ -378,7 +375,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def descendants() -> list[int]:
-    """Return the numbers of all processes below this one."""
+    """Return the IDs of all descendants of this process."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -395,7 +392,7 @@ def descendants() -> list[int]:
 
 
 def end_descendants() -> None:
-    """End all processes below this one: first asked, after a second made to."""
+    """End all descendants of this process: SIGTERM for a second, then SIGKILL."""
     for attempt in range(30):
         left = descendants()
         if not left:
@@ -414,13 +411,13 @@ def end_descendants() -> None:
 
 
 def main() -> None:
-    """Take the job, run it, and leave nothing running and nothing in memory."""
-    # Orphans of Ansible's workers come to us, and we end them.
+    """Read the job, run it, then end all child processes and remove the private folder."""
+    # Orphans of Ansible's workers become children of this process, which ends them.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    # A terminal's Ctrl-C or hang-up reaches the engine, which tells us in its own way.
+    # The terminal's Ctrl-C or hang-up reaches the engine, which then cancels this run.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # Nothing but events may reach the reader.
+    # Only events may be written to the reader; all other output goes to standard error.
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     run = Run(json.loads(sys.stdin.readline()), out)
@@ -435,7 +432,7 @@ def main() -> None:
         for sentence in str(error).splitlines():
             run.say("failed", sentence)
     except Exception as error:
-        run.say("failed", f"Ansible could not be run: {type(error).__name__}: {error}")
+        run.say("failed", f"Ansible did not run: {type(error).__name__}: {error}")
     finally:
         end_descendants()
         shutil.rmtree(run.private, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Chooses the account that Ansible logs in with: an administrator that is on the machine, or the image's account."""
+"""Choose the account that Ansible logs in with: an installed administrator, or the image's account."""
 
 import os
 import subprocess
@@ -13,57 +13,57 @@ from classroom.config.guest import IMAGE_ACCOUNT
 Administrator = Mapping[str, str]
 """An entry of `admins`: `name` and `public_key`."""
 TRIES = 3
-"""Accounts tried on one machine: its SSH server refuses an address for some time after three failed logins."""
+"""Maximum number of accounts tried on a machine: its SSH server blocks an address after three failed logins."""
 LOGIN_SECONDS = 90.0
-"""How long a machine whose SSH port answers may take until it accepts or refuses a login."""
+"""Timeout for a machine whose SSH port answers until it accepts or refuses a login, in seconds."""
 
 
 class NoLoginError(Exception):
-    """No account of a machine accepts a login; the message says which were tried."""
+    """No account of a machine accepts a login; the message lists those tried."""
 
 
 @dataclass(frozen=True)
 class Logins:
-    """The administrators that the last complete run left on the machines, those wanted now, and this user's public keys."""
+    """The administrators of the last complete run, those in the settings, and the public keys of the user who runs this."""
 
     before: Sequence[Administrator]
     now: Sequence[Administrator]
     keys: frozenset[str]
 
     def candidates(self, *, known: bool) -> list[str]:
-        """Return the accounts to try, in order; a machine that is not known from an earlier run has the image's first."""
+        """Return the accounts to try, in order; on a new machine (not `known`), the image's account is the first."""
         lasting = [a for a in self.before if _key(a) in {_key(b) for b in self.now}]
         mine = _names([*lasting, *self.before, *self.now], self.keys)[: TRIES - 1]
         return [*mine, IMAGE_ACCOUNT] if known else [IMAGE_ACCOUNT, *mine]
 
     def final(self, login: str) -> str:
-        """Return the administrator whose login is tried before other accounts lose theirs: `login` if it stays one."""
+        """Return the administrator whose login is checked before accounts are removed: `login`, if it remains in the settings."""
         mine = _names(self.now, self.keys)
         return login if login in mine else mine[0]
 
     def fault(self) -> str | None:
-        """Return why no run can end well: it ends with the login of an administrator of the settings."""
+        """Return why the run would fail at its end, which logs in as an administrator of the settings; None if it would not."""
         if not self.keys or any(_key(a) in self.keys for a in self.now):
             return None
         return (
-            f"admins: no private key here belongs to one of {_listed(a['name'] for a in self.now)}, and a run ends with the login of one"
-            " of them: set CLASSROOM_SSH_KEY to an administrator's private key, or ssh-add it"
+            f"admins: this machine has no private key of {_listed(a['name'] for a in self.now)}, but the run has to log in as one of them;"
+            " set CLASSROOM_SSH_KEY to an administrator's private key, or add it with ssh-add"
         )
 
 
 def replaced_at_once(before: Sequence[Administrator], now: Sequence[Administrator]) -> str | None:
-    """Return why these administrators cannot follow the ones before: no key remains that opens the machines."""
+    """Return why the administrators `before` cannot be replaced by `now`: no key would remain; None if one remains."""
     if not before or {_key(a) for a in before} & {_key(a) for a in now}:
         return None
     return (
-        f"admins: none of the administrators that are on the machines ({_listed(a['name'] for a in before)}) keeps their key, so that"
-        " no login would be left; replace them in two steps: add the new ones, each under a new name, beside one of these and run"
-        " `pulumi up`; then remove the former ones and run `pulumi up` again"
+        f"admins: the settings contain no key of the administrators on the machines ({_listed(a['name'] for a in before)}), so that no"
+        " login would remain; replace them in two steps: add the new ones, each under a new name, keep one of the current ones and"
+        " run `pulumi up`; then remove the current ones and run `pulumi up` again"
     )
 
 
 def own_keys(address: str) -> frozenset[str]:
-    """Return the public keys of the private keys that `ssh address` offers, as far as they can be read."""
+    """Return the public keys that `ssh <address>` offers, as far as they are readable."""
     named = os.environ.get("CLASSROOM_SSH_KEY")
     if named:
         return frozenset(_public(Path(named)))
@@ -81,7 +81,7 @@ def choose(
     attempt: Callable[[str], "subprocess.CompletedProcess[str]"],
     go_on: Callable[[], None],
 ) -> str:
-    """Return the first account that logs in and has sudo; NoLoginError says what each of them got."""
+    """Return the first account that can log in and use sudo; NoLoginError gives the reason for each account."""
     reasons = []
     start = time.monotonic()
     for account in accounts:
@@ -93,21 +93,21 @@ def choose(
                 return account
             if "Host key verification failed" in said or "IDENTIFICATION HAS CHANGED" in said:
                 raise NoLoginError(
-                    f"{host}: its host key is none of those that its console showed: do not log in, replace the machine"
+                    f"{host}: its host key differs from those on its console: do not log in, replace the machine"
                 )
-            # A machine that boots, or that refuses this address for some seconds, closes the connection instead.
+            # A machine that is booting, or that blocks this address for some seconds, closes the connection: try again.
             if answer.returncode != 255 or "Permission denied" in said or time.monotonic() - start > LOGIN_SECONDS:
                 reasons.append(f"{account} ({said[-200:] or 'no reason given'})")
                 break
             time.sleep(1)
     raise NoLoginError(
-        f"{host}: no account accepts a login from here; tried: {', '.join(reasons)}; log in with the private key of an administrator"
-        " that is on the machine: set CLASSROOM_SSH_KEY, or ssh-add it"
+        f"{host}: no account accepts a login; tried: {', '.join(reasons)}; use the private key of an administrator on the machine:"
+        " set CLASSROOM_SSH_KEY, or add it with ssh-add"
     )
 
 
 def ssh_login(options: Mapping[str, str], address: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
-    """Return what logs in to `address` as an account and tries its sudo; it asks nothing of the terminal."""
+    """Return a function that logs in to `address` as an account and runs `sudo -n true`, without prompts."""
     words = ssh_options.arguments({**options, "BatchMode": "yes", "ConnectTimeout": "10"})
 
     def login(account: str) -> "subprocess.CompletedProcess[str]":
@@ -118,7 +118,7 @@ def ssh_login(options: Mapping[str, str], address: str) -> Callable[[str], "subp
 
 
 def _names(administrators: Iterable[Administrator], keys: frozenset[str]) -> list[str]:
-    """Return the names of those whose key is among `keys`, or all where none is: the keys may be out of sight."""
+    """Return the names of the administrators with a key in `keys`; all names if there is none, as keys may be unreadable."""
     every = list(administrators)
     mine = [a for a in every if _key(a) in keys] or every
     return list(dict.fromkeys(a["name"] for a in mine))
@@ -133,7 +133,7 @@ def _key(administrator: Administrator) -> str:
 
 
 def _keys(lines: Iterable[str]) -> set[str]:
-    """Return type and key of each line that is a public key; `ssh-add` says other things too."""
+    """Return type and key of each line that is a public key; `ssh-add` prints other lines too."""
     return {" ".join(words[:2]) for line in lines if len(words := line.split()) > 1 and words[1].startswith("AAAA")}
 
 
@@ -147,7 +147,7 @@ def _public(private: Path) -> set[str]:
 
 
 def _output(*argv: str, environment: Mapping[str, str] | None = None) -> str:
-    """Return what a program of OpenSSH prints, or nothing where it fails or is missing."""
+    """Return the standard output of an OpenSSH program, or "" if it fails or is missing."""
     try:
         answer = subprocess.run(
             argv,

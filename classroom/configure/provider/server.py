@@ -1,4 +1,4 @@
-"""Serves Pulumi's provider protocol for `classroom:index:Secret` and `classroom:index:Configure`."""
+"""Serve Pulumi's provider protocol for `classroom:index:Secret` and `classroom:index:Configure`."""
 
 import contextlib
 import glob
@@ -30,17 +30,17 @@ from classroom.configure.provider.login import replaced_at_once
 
 SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""Pulumi's own marks in property values: of a secret, and of what a preview cannot know."""
+"""Pulumi's markers in property values: of a secret, and of a value that is unknown in a preview."""
 
 CONFIGURE, RANDOM = "classroom:index:Configure", "classroom:index:Secret"
 PASSING = {"cloud", "region", "broken"}
-"""Inputs of Configure that change nothing on a machine: they only tell where, and what, to look at."""
+"""Inputs of Configure whose change alone causes no run: they do not affect the machines."""
 END_SECONDS = 15.0
-"""How long Ansible gets to end when the engine is gone."""
+"""Timeout for Ansible to end after the engine has ended, in seconds."""
 
 
 def plain(value: Any) -> Any:
-    """Return a property value with its secrets in clear, and whole numbers as such: on the wire every number is a float."""
+    """Return a property value with decrypted secrets, and integral floats as integers (protobuf only has floats)."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
@@ -69,10 +69,9 @@ def _kind(urn: str) -> str:
 
 
 def changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], *, forced: bool) -> list[str]:
-    """Return the names of the inputs whose change has to be acted upon.
+    """Return the names of the inputs whose change requires an update.
 
-    A machine in ERROR counts, as only a run can tell what to do about it; so does a forced run of Ansible. Neither leaves a
-    difference behind.
+    A machine in status ERROR requires one too, as the run reports the fix; so does CLASSROOM_FORCE. Neither changes the state.
     """
     keys = sorted(k for k in {*old, *new} if plain(old.get(k)) != plain(new.get(k)))
     if kind != CONFIGURE:
@@ -84,24 +83,24 @@ def changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], *, forced
 
 
 def wrong(kind: str, inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return each faulty input of a Secret with what is wrong about it."""
+    """Return the name and the fault of each invalid input of a Secret."""
     if kind != RANDOM:
         return []
     length, alphabet = plain(inputs.get("length")), plain(inputs.get("alphabet"))
     faults = []
     if length != UNKNOWN and (not isinstance(length, int) or not 1 <= length <= 1024):
-        faults.append(("length", f"length: {length!r} will not do; give a number of characters from 1 to 1024"))
+        faults.append(("length", f"length: {length!r} is invalid; set a number of characters from 1 to 1024"))
     if alphabet != UNKNOWN and (
         not isinstance(alphabet, str) or len(set(alphabet)) < 2 or len(set(alphabet)) != len(alphabet)
     ):
         faults.append(
-            ("alphabet", f"alphabet: {alphabet!r} will not do; give at least two different characters, each once")
+            ("alphabet", f"alphabet: {alphabet!r} is invalid; set at least two different characters, each once")
         )
     return faults
 
 
 def refused(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """Return why the machines of the last run cannot get these administrators; new machines take any."""
+    """Return why the administrators cannot be changed like this on existing machines; None if they can."""
     before, now = plain(dict(old)), plain(dict(new))
     hosts = now.get("hosts", {})
     if UNKNOWN in (now["admins"], hosts) or (hosts and not unchanged(before, hosts)):
@@ -110,7 +109,7 @@ def refused(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """Creates, updates and forgets the two kinds of resource; the engine calls it."""
+    """The gRPC service that the engine calls to create, update and delete both kinds of resource."""
 
     def __init__(self, engine: str) -> None:
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine))
@@ -130,13 +129,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """Refuse inputs that no secret can be made of."""
+        """Report invalid inputs of a Secret."""
         faults = wrong(_kind(request.urn), _read(request.news))
         failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in faults]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def Diff(self, request: Any, context: Any) -> Any:
-        """Tell which inputs differ; another length or alphabet makes a new secret."""
+        """Return the inputs that differ; a change of length or alphabet replaces the secret."""
         kind, forced = _kind(request.urn), bool(os.environ.get("CLASSROOM_FORCE"))
         if kind == CONFIGURE:
             _refuse(_read(request.olds), _read(request.news), context)
@@ -146,7 +145,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.DiffResponse(changes=some, diffs=changed, replaces=replaces)
 
     def Create(self, request: Any, context: Any) -> Any:
-        """Make a secret, or configure the machines for the first time; a preview does neither."""
+        """Generate a secret, or configure the machines for the first time; a preview does neither."""
         inputs = _read(request.properties)
         if _kind(request.urn) == RANDOM:
             if request.preview:
@@ -159,7 +158,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id="configured", properties=_write(outputs))
 
     def Update(self, request: Any, context: Any) -> Any:
-        """Configure the machines again; a preview does nothing."""
+        """Configure the machines again, except in a preview."""
         inputs, old = _read(request.news), _read(request.olds)
         _refuse(old, inputs, context)
         if request.preview:
@@ -168,15 +167,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=_write(outputs))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """Return the state as it is: there is nothing on the cloud that could have changed by itself."""
+        """Return the state unchanged, as these resources do not exist on the cloud."""
         return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """Forget it: the machines go with their own resources."""
+        """Do nothing: the machines are deleted with their own resources."""
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """End every Ansible that runs."""
+        """Stop all Ansible runs."""
         self._cancelled = True
         for ansible in list(self._running):
             ansible.stop()
@@ -185,15 +184,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _configure(
         self, urn: str, inputs: dict[str, Any], old: dict[str, Any], identity: str, context: Any
     ) -> dict[str, Any]:
-        def tell(text: str, passing: bool) -> None:
-            request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=passing)
+        def report(text: str, ephemeral: bool) -> None:
+            request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=ephemeral)
             try:
                 self._engine.Log(request)
             except grpc.RpcError:
-                ansible.stop()  # the engine is gone, and nobody wants to know
+                ansible.stop()  # the engine has ended
 
         stack = stack_of(urn)
-        ansible = Ansible(stack, plain(inputs), plain(old), tell)
+        ansible = Ansible(stack, plain(inputs), plain(old), report)
         self._running.add(ansible)
         try:
             if self._cancelled:
@@ -209,7 +208,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             self._running.discard(ansible)
 
     def stop(self) -> None:
-        """End every Ansible that runs, as nobody is left who could want its result, and wait until it has ended."""
+        """Stop all Ansible runs and wait up to END_SECONDS for them."""
         end = time.monotonic() + END_SECONDS
         while self._running and time.monotonic() < end:
             for ansible in list(self._running):
@@ -218,14 +217,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _refuse(old: Mapping[str, Any], new: Mapping[str, Any], context: Any) -> None:
-    """End the request before anything changes where the administrators cannot be replaced like this."""
+    """Abort the request before any change if the administrators cannot be changed like this."""
     reason = refused(old, new)
     if reason:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
 
 
 def _failed(identity: str, properties: Mapping[str, Any], reasons: list[str], context: Any) -> NoReturn:
-    """Fail a create or update so that the engine keeps the resource, and tries it again at the next `up`."""
+    """Fail a create or update in a way that the engine keeps the resource and tries it again in the next `up`."""
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message="the machines are not configured")
     status.details.add().Pack(
         provider_pb2.ErrorResourceInitFailed(id=identity, properties=_write(properties), reasons=reasons)
@@ -236,9 +235,9 @@ def _failed(identity: str, properties: Mapping[str, Any], reasons: list[str], co
 
 
 def language_hosts(engine: int) -> dict[int, str]:
-    """Return the engine's language hosts, each with the time at which it was started: they outlive a killed engine."""
+    """Return process ID and start time of the engine's language hosts, which outlive a killed engine."""
     found = {}
-    # Not pathlib: it fails where the engine ends meanwhile.
+    # Not pathlib, which raises an error if the engine ends in the meantime.
     for path in glob.glob(f"/proc/{engine}/task/*/children"):  # noqa: PTH207
         for word in _text(Path(path)).split():
             if "pulumi-language-" in _text(Path(f"/proc/{word}/cmdline")).split("\0")[0]:
@@ -254,11 +253,11 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
     except OSError:
-        return ""  # it has ended
+        return ""  # the process has ended
 
 
 def main() -> None:
-    """Serve until the engine is gone."""
+    """Serve until the engine ends."""
     provider = Provider(sys.argv[1])
     server = grpc.server(futures.ThreadPoolExecutor(16))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
@@ -267,12 +266,12 @@ def main() -> None:
 
     def end(*_: object) -> None:
         provider.stop()
-        os._exit(0)  # the engine waits until this process is gone, and the server's threads take their time
+        os._exit(0)  # the engine waits for this process, and the server's threads end slowly
 
-    signal.signal(signal.SIGINT, end)  # by this the engine ends its plugins
+    signal.signal(signal.SIGINT, end)  # sent by the engine to end its plugins
     engine = os.getppid()
     hosts: dict[int, str] = {}
-    while os.getppid() == engine:  # nobody else tells us when the engine was killed
+    while os.getppid() == engine:  # there is no other sign that the engine was killed
         hosts |= language_hosts(engine)
         time.sleep(0.5)
     provider.stop()
@@ -280,4 +279,4 @@ def main() -> None:
         if started and _started(process) == started:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
-    os._exit(1)  # the server's threads may hang on an engine that is gone
+    os._exit(1)  # the server's threads may wait forever for the engine
