@@ -61,11 +61,11 @@ def test_a_valid_certificate_has_no_faults() -> None:
     ("names", "days", "change", "fault"),
     [
         (["class.example"], -1, {}, "expired on"),
-        (["class.example"], 90, {"chain": "nothing"}, "no PEM certificate"),
-        (["other.example"], 90, {}, "and not for class.example"),
-        (["*.example.org"], 90, {}, "and not for class.example"),
-        (["class.example"], 90, {"key": Authority().issue(["x"])[1]}, "it is not the key of certificate"),
-        (["class.example"], 90, {"key": "nothing"}, "no PEM private key without a passphrase"),
+        (["class.example"], 90, {"chain": "nothing"}, "certificate: contains no readable PEM certificate"),
+        (["other.example"], 90, {}, "not for class.example"),
+        (["*.example.org"], 90, {}, "not for class.example"),
+        (["class.example"], 90, {"key": Authority().issue(["x"])[1]}, "certificate_key: does not match"),
+        (["class.example"], 90, {"key": "nothing"}, "certificate_key: contains no readable PEM private key"),
         (["class.example"], 90, {"issuer": Authority().pem}, "is not issued by"),
     ],
 )

@@ -1,6 +1,7 @@
-"""What scripts rely on: commands, options, exit codes and the keys of JSON outputs are those of the golden files.
+"""Compare commands, options, exit codes and the keys of JSON outputs with the golden files, as scripts rely on them.
 
-Wording is free; a changed golden file is a changed contract, which the changelog names. GOLDEN=write makes them anew.
+Wording may change freely; a changed golden file is a changed contract, to be listed in the changelog. GOLDEN=write rewrites
+the golden files.
 """
 
 import importlib.metadata
@@ -59,7 +60,7 @@ RUNS: dict[str, tuple[str, ...]] = {
 
 
 def shape(value: Any) -> Any:
-    """Return a JSON value with types in place of scalars; the elements of a list as one."""
+    """Return a JSON value with scalars replaced by their types, and list elements of the same shape merged."""
     if isinstance(value, dict):
         return {key: shape(inner) for key, inner in sorted(value.items())}
     if isinstance(value, list):
@@ -69,7 +70,7 @@ def shape(value: Any) -> Any:
 
 
 def compare(name: str, found: Any) -> None:
-    """Compare with a golden file, or write it where GOLDEN=write."""
+    """Compare with a golden file; write it first if GOLDEN=write."""
     path = GOLDEN / f"{name}.json"
     if os.environ.get("GOLDEN") == "write":
         path.write_text(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -77,7 +78,7 @@ def compare(name: str, found: Any) -> None:
 
 
 def surface(command: Any) -> dict[str, Any]:
-    """Return what can be typed after a command, below each of its names."""
+    """Return the options and subcommands of a command, recursively."""
     options = {
         "/".join(sorted(parameter.opts + parameter.secondary_opts)): {
             "switch": isinstance(parameter.default, bool),
@@ -94,7 +95,7 @@ def surface(command: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _no_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the runs from the caller's own stacks and clouds."""
+    """Isolate the runs from the caller's stacks and clouds."""
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
     for name in [name for name in os.environ if name.startswith(("OS_", "CLASSROOM_STACK"))]:
@@ -109,7 +110,7 @@ def test_commands_and_options() -> None:
 
 
 def test_help_of_every_command() -> None:
-    """Every command has a help text, and every option one."""
+    """Every command has a help text with all its options."""
 
     def look(path: list[str], node: dict[str, Any]) -> None:
         answer = classroom(*path, "--help")
@@ -135,5 +136,5 @@ def test_exit_codes_and_json() -> None:
 
 
 def test_json_of_the_report(tmp_path: Path) -> None:
-    """The kept record of a verification and the report in JSON, one with a failed control."""
+    """The saved record of a verification and its report in JSON, with a failed control."""
     compare("record", shape(record(tmp_path, bad=True)))

@@ -1,4 +1,4 @@
-"""`classroom verify`: what it refuses, what it counts as a pass, and what it keeps."""
+"""`classroom verify`: invalid use, outcomes of tests, and the saved record."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def given(tmp_path: Path, change: dict | None = None) -> Path:
         ([], "name the deployment"),
         (["--stack", "a", "--inventory", "b"], "name the deployment"),
         (["--inventory", "/nowhere"], "/nowhere cannot be read"),
-        (["--inventory", "/nowhere", "--without", "udp"], "there is no 'udp'; choose from ipv6, udp-drop, inside"),
+        (["--inventory", "/nowhere", "--without", "udp"], "'udp' is not a part; choose from ipv6, udp-drop, inside"),
     ],
 )
 def test_wrong_use(words: list[str], sentence: str) -> None:
@@ -59,11 +59,11 @@ def test_an_inventory_without_its_machines_is_refused(tmp_path: Path, change: di
         Target.read(given(tmp_path, change))
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_requirement_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     need = Requirement("a way to the class over IPv6", lambda _: False, "give this machine IPv6", frozenset({"ipv6"}))
     monkeypatch.setattr(commands, "needs", lambda _: [need])
     target = Target(inventory())
-    with pytest.raises(UnknownError, match="or go on with --without ipv6") as caught:
+    with pytest.raises(UnknownError, match="--without ipv6") as caught:
         commands.check_needs(target, frozenset())
     assert caught.value.status == 4
     assert "MISSING   a way to the class over IPv6" in capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "left out  a way to the class over IPv6" in capsys.readouterr().out
 
 
-def test_a_rehearsal_is_told_by_its_addresses() -> None:
+def test_a_rehearsal_is_recognised_by_its_addresses() -> None:
     found = inventory()
     assert Target(found).rehearsal
     found["_meta"]["hostvars"]["front"]["classroom_public4"] = "5.5.5.5"
@@ -96,7 +96,7 @@ def test_of_a_part(): assert False
 
 def outcomes(tmp_path: Path, without: frozenset[str], text: str = TESTS) -> tuple[dict[str, str], int]:
     (tmp_path / "every").mkdir()
-    # A module is read once by its name.
+    # Python imports a module name only once.
     (tmp_path / "every" / f"test_{uuid.uuid4().hex}.py").write_text(text)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = part(name)\n")
     lines: list[str] = []
@@ -133,12 +133,12 @@ print(f"status {status}")
 """
 
 
-def test_who_only_collects_scans_nothing(tmp_path: Path) -> None:
+def test_collecting_tests_scans_nothing(tmp_path: Path) -> None:
     given(tmp_path)
     argv = [sys.executable, "-c", SCANNED, str(tmp_path)]
     environment = os.environ | {"PYTEST_ADDOPTS": "--collect-only"}
     answer = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, cwd=REPO)
-    assert answer.stdout == "status 0\n", answer.stdout + answer.stderr  # another one if there were no tests
+    assert answer.stdout == "status 0\n", answer.stdout + answer.stderr  # another status if no tests were collected
     assert sorted(tmp_path.glob("scanned-*")) == []
 
 
@@ -175,10 +175,10 @@ def test_the_record_says_what_is_not_proven(tmp_path: Path) -> None:
     ("part", "what"),
     [("cloud", "the way into the cloud"), ("pulumi", "Pulumi.s.yaml"), ("up", "a capture of `pulumi up`")],
 )
-def test_what_an_inventory_alone_cannot_prove_has_a_name(
+def test_parts_that_an_inventory_alone_cannot_prove_are_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str, what: str
 ) -> None:
-    """A class without its stack's file, without an account on its cloud and without a capture."""
+    """A class without its stack file, without credentials of its cloud and without a capture."""
     monkeypatch.setattr(module, "CACHE", tmp_path)
     for name in ("OS_AUTH_URL", "OS_CLOUD"):
         monkeypatch.delenv(name, raising=False)

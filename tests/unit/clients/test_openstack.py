@@ -1,4 +1,4 @@
-"""The ways into a cloud, and what each fault on them is called."""
+"""Authentication with OpenStack, and the message of each fault."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Asked = list[tuple[str, str]]
 
 @pytest.fixture
 def way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, Asked]]:
-    """No way in is set; the address of a Keystone, and what it will have been asked."""
+    """Remove all credentials; provide the URL of a Keystone, and the list of requests to it."""
     for name in [name for name in os.environ if name.startswith("OS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
@@ -91,41 +91,40 @@ def test_by_os_cloud(way: tuple[str, Asked], tmp_path: Path, monkeypatch: pytest
 def test_a_wrong_password(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_PASSWORD", "wrong-password-9")
     message = refused()
-    assert message == (
-        f"the cloud {password} refuses 'ada': wrong password or credential, or no such project; check the OS_* variables"
-    )
+    assert message.startswith(f"the cloud {password} refuses 'ada': wrong password")
+    assert message.endswith("check the OS_* variables") and "wrong-password-9" not in message
 
 
-def test_a_cloud_that_is_not_there(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_cloud(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_AUTH_URL", "http://127.0.0.1:9/v3")
     message = refused()
-    assert message.startswith("the cloud http://127.0.0.1:9/v3 cannot be reached (")
-    assert message.endswith("check its address in the OS_* variables, and the network") and "\n" not in message
+    assert message.startswith("the cloud http://127.0.0.1:9/v3 is unreachable (")
+    assert message.endswith("check its URL in the OS_* variables, and the network") and "\n" not in message
 
 
-def test_another_region(password: str) -> None:
+def test_an_unknown_region(password: str) -> None:
     assert refused(region="south") == "region: the cloud has no 'south'; choose one of: north"
 
 
-def test_what_is_not_set_is_named(way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_variables_are_named(way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
     assert "OS_AUTH_URL, OS_USERNAME, OS_PASSWORD are not set" in refused()
     monkeypatch.setenv("OS_AUTH_URL", way[0])
     monkeypatch.setenv("OS_USERNAME", "ada")
     assert "OS_PASSWORD is not set" in refused()
 
 
-def test_an_entry_that_is_not_there(way: tuple[str, Asked], tmp_path: Path) -> None:
+def test_an_unknown_entry_of_clouds_yaml(way: tuple[str, Asked], tmp_path: Path) -> None:
     entry(tmp_path, way[0])
     with pytest.raises(WrongUseError, match=r"cloud: 'academy' cannot be used \(.*clouds.yaml"):
         openstack.connect("academy", "north")
 
 
-def test_two_ways_at_once_are_refused(password: str, tmp_path: Path) -> None:
+def test_credentials_from_two_sources_are_refused(password: str, tmp_path: Path) -> None:
     entry(tmp_path, password)
-    assert "OS_AUTH_URL, OS_USERNAME, OS_PASSWORD are set too: unset these" in refused("school")
+    assert "OS_AUTH_URL, OS_USERNAME, OS_PASSWORD are set too; unset these" in refused("school")
 
 
-def test_what_a_project_may_not_see_is_no_fault(password: str) -> None:
+def test_find_returns_none_for_what_a_project_cannot_read(password: str) -> None:
     found = openstack.connect(None, "north")
     assert found.find("compute", "/nothing") is None
     assert found.console("there") == "hello" and found.console("nowhere") == ""
@@ -156,7 +155,7 @@ def test_no_redirect_to_another_host_is_followed(
             request.getfixturevalue("monkeypatch").setenv("OS_AUTH_URL", url)
         with pytest.raises(RefusedError) as caught:
             openstack.connect(name, "north")
-    assert f"the cloud leads from '{url}" in str(caught.value)
+    assert f"the cloud redirects from '{url}" in str(caught.value)
     assert "to the host 'localhost'" in str(caught.value)
     assert "hidden-7" not in str(caught.value)
     assert asked[-1] == request_
@@ -164,14 +163,14 @@ def test_no_redirect_to_another_host_is_followed(
 
 
 @pytest.mark.parametrize(("there", "followed"), [("http://cloud.example:5000/v3/auth", False), ("/v3/auth", True)])
-def test_no_redirect_out_of_tls_is_followed(there: str, followed: bool) -> None:
+def test_no_redirect_to_http_is_followed(there: str, followed: bool) -> None:
     answer = requests.Response()
     answer.status_code, answer.url = 302, "https://cloud.example:5000/v3"
     answer.headers["location"] = there
     if followed:
         openstack._stays(answer)
         return
-    with pytest.raises(openstack.RedirectError, match="plain HTTP, where password and token would go in clear"):
+    with pytest.raises(openstack.RedirectError, match="to plain HTTP"):
         openstack._stays(answer)
 
 
@@ -183,7 +182,9 @@ def test_a_redirect_on_the_same_host_is_followed(password: str, monkeypatch: pyt
         assert asked == [VERSION, LOGIN]
 
 
-def test_nor_is_one_of_another_service(password: str, way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_redirect_of_another_service_is_followed(
+    password: str, way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked_for = ("GET", "/compute/v2.1/limits")
     moved = {asked_for: password.replace("127.0.0.1", "localhost")}
     with serving(moved=moved) as (url, asked):

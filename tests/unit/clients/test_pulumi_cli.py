@@ -1,9 +1,9 @@
-"""The names under which Pulumi keeps resources: they do not change, or a stack would lose what it has."""
+"""URNs of resources: they must not change, or existing stacks would lose their resources."""
 
 from classroom.clients.pulumi_cli import configure_urn, replace_command, stack_of
 
 
-def test_names_of_resources() -> None:
+def test_urns_of_resources() -> None:
     assert configure_urn("academy") == (
         "urn:pulumi:academy::classroom::classroom:index:Classroom$classroom:index:Configure::configure"
     )

@@ -1,4 +1,4 @@
-"""Whoever logs in to a machine, by hand too, takes the host keys that are known of it and no others."""
+"""SSH options: every login, manual ones too, accepts only the known host keys."""
 
 import json
 import runpy
@@ -21,7 +21,7 @@ KEY = "/home/ada/.ssh/id_ed25519"
 
 @pytest.fixture(params=[None, KEY])
 def key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """Set CLASSROOM_SSH_KEY, or not."""
+    """Set CLASSROOM_SSH_KEY to the parameter, or unset it."""
     monkeypatch.delenv("CLASSROOM_SSH_KEY", raising=False)
     if request.param:
         monkeypatch.setenv("CLASSROOM_SSH_KEY", request.param)
@@ -29,7 +29,7 @@ def key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str 
 
 
 def pairs(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each option of a command line."""
+    """Yield name and value of each `-o` option."""
     for flag, word in zip(words[::2], words[1::2], strict=True):
         assert flag == "-o"
         name, _, value = word.partition("=")
@@ -43,7 +43,7 @@ def wanted(known_hosts: Path, key: str | None) -> set[tuple[str, str]]:
 
 
 def by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """Return the variables that `ansible-playbook -i ansible/inventory` gets."""
+    """Return the variables of `ansible-playbook -i ansible/inventory`."""
     admins = [{"name": "ada", "public_key": "ssh-ed25519 AAAA"}]
     found = {
         "all": {"vars": {"classroom_admins": admins}},

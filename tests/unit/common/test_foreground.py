@@ -1,4 +1,4 @@
-"""A command that runs in this one's stead gets the signals that this one is sent, and its status is this one's."""
+"""A child command in the foreground gets the signals of its parent, which exits with the child's status."""
 
 import signal
 import subprocess
@@ -9,9 +9,9 @@ import pytest
 from classroom.common.foreground import wait
 from classroom.common.paths import REPO
 
-# A background job ignores interrupts, and so would all below it. Restored here and not between fork and exec: Python runs the
-# fork handlers of gRPC then, which other tests load, and these can end the child.
-IN_STEAD = """
+# A background job ignores SIGINT, and its children inherit that. The handler is restored in the program, not between fork and
+# exec, as Python would then run gRPC's fork handlers, loaded by other tests, which can end the child.
+FOREGROUND = """
 import signal, subprocess, sys
 from classroom.common.foreground import wait
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,7 +23,7 @@ STUBBORN = f"import signal; signal.signal({signal.SIGTERM:d}, lambda *_: exit(7)
 
 
 @pytest.mark.parametrize(("program", "status"), [("exit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 137)])
-def test_the_status_is_the_commands(program: str, status: int) -> None:
+def test_the_exit_status_is_the_command_s(program: str, status: int) -> None:
     command = subprocess.Popen([sys.executable, "-c", program])
     assert wait(command, command.send_signal) == status
 
@@ -39,7 +39,7 @@ def test_the_status_is_the_commands(program: str, status: int) -> None:
 )
 def test_a_signal_reaches_the_command(number: int, program: str, status: int) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", IN_STEAD, program],
+        [sys.executable, "-c", FOREGROUND, program],
         cwd=REPO,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -76,11 +76,11 @@ def without_text() -> tuple[str, str]:
         (good, []),
         (in_capitals, []),
         (out_of_date, ["expired on 20"]),
-        (of_other_names, ["it is for other.example and not for class.example, turn.class.example"]),
-        (with_another_key, ["certificate_key: it is not the key of certificate"]),
-        (with_a_passphrase, ["certificate_key: no PEM private key without a passphrase"]),
+        (of_other_names, ["issued for other.example", "not for class.example, turn.class.example"]),
+        (with_another_key, ["certificate_key: does not match"]),
+        (with_a_passphrase, ["certificate_key: contains no readable PEM private key without a passphrase"]),
         (out_of_order, ["is not issued by"]),
-        (without_text, ["certificate: no PEM certificate can be read from it"]),
+        (without_text, ["certificate: contains no readable PEM certificate"]),
     ],
 )
 def test_settings_and_role_find_the_same(

@@ -103,24 +103,24 @@ def test_rows_survive_the_way_through_the_inventory() -> None:
         ({"name": "DNS server"}, "'DNS server' is no host name"),
     ],
 )
-def test_a_wrong_row_is_named(change: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_row_is_named(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError) as refused:
         endpoints_of([ROWS[0] | change])
     assert sentence in str(refused.value)
 
 
-def test_what_machines_need_is_asked_for() -> None:
+def test_missing_endpoints_are_reported() -> None:
     assert faults_of(endpoints_of(ROWS)) == []
     assert [fault.partition(",")[0] for fault in faults_of([])] == [
         f"endpoints: none has use: {use}" for use in ("dns", "ntp", "packages")
     ]
     wrong = [ROWS[0] | {"addresses": []}, ROWS[1], ROWS[2] | {"url": "http://other.example/debian"}]
     first, second = faults_of(endpoints_of(wrong))
-    assert first.startswith("endpoints.0.addresses: 'dns.example' has none")
-    assert second.startswith("endpoints.2.url: 'http://other.example/debian' is no address at mirror.example")
+    assert first.startswith("endpoints.0.addresses: 'dns.example' has no addresses")
+    assert second.startswith("endpoints.2.url: 'http://other.example/debian' is not a URL on mirror.example")
 
 
-def test_hosts_are_told_their_services() -> None:
+def test_services_of_a_host() -> None:
     assert host_services(endpoints_of(ROWS)) == {
         "dns": ["192.0.2.53", "2001:db8:e::53"],
         "names": ["mirror.example", "ntp.example"],

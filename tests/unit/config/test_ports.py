@@ -1,4 +1,4 @@
-"""A port's number stands in the port tables alone: roles, templates, verification and tests take it from there."""
+"""Port numbers are written only in the port tables: roles, templates, verification and tests read them from there."""
 
 import ast
 import re
@@ -43,7 +43,7 @@ ALLOWED = (
     ("tests/unit/verify/test_ssh.py", ALL, "sockets as ss prints them"),
     ("tests/up/test_gate.py", "infomaniak.cloud:443", "address of a cloud"),
 )
-"""Where a port's number may stand: file, pattern of the line, reason."""
+"""Where a port number may be written: file, pattern of the line, reason."""
 
 # Port 53 of the local resolver is every other resolver's port too.
 NUMBERS = {port.first for port in PORTS} | {port.last for port in PORTS} | {*RELAY, *local_tls(9)}
@@ -55,7 +55,7 @@ def _either(numbers: set[int]) -> str:
     return "|".join(map(str, sorted(numbers)))
 
 
-# A short number is a port where a word, or a host before a colon, says so.
+# A short number is a port only next to a word such as `port`, or after a host and a colon.
 LITERAL = re.compile(
     rf"\b({_either(NUMBERS - SHORT)})\b|(?:\bport[ =]+|(?:^|[\w\]}}]):|\b[ds]port )({_either(SHORT)})\b(?!\.)",
     re.IGNORECASE,
@@ -83,7 +83,7 @@ def in_python(source: str) -> Iterator[int]:
         if not isinstance(node, ast.Constant) or node in passed:
             continue
         if isinstance(node.value, str):
-            # The text of a triple-quoted string has the lines of the source.
+            # A triple-quoted string has the same line breaks as the source.
             apart = (node.end_lineno or 0) > node.lineno
             for match in LITERAL.finditer(node.value):
                 yield node.lineno + (node.value.count("\n", 0, match.start()) if apart else 0)
@@ -92,14 +92,14 @@ def in_python(source: str) -> Iterator[int]:
 
 
 def in_text(source: str) -> Iterator[int]:
-    """Yield the lines of another file on which a port's number stands, comments left out."""
+    """Yield the numbers of the lines of another file with a port number, without comments."""
     for number, line in enumerate(source.splitlines(), 1):
         if LITERAL.search(re.sub(r"(^|\s)#.*", "", line)):
             yield number
 
 
 def literals() -> Iterator[tuple[str, int, str]]:
-    """Yield file, number and text of every line on which a port's number stands."""
+    """Yield file, line number and text of every line with a port number."""
     for path in (path for root in ROOTS for path in source_files(REPO / root) if path.suffix in SUFFIXES):
         source = path.read_text()
         lines = source.splitlines()

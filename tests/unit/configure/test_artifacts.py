@@ -1,4 +1,4 @@
-"""What reaches the hosts: one list for the roles' variables, for what is built, and for the digest that makes Ansible run."""
+"""Artifacts: the list from which the roles' variables and the digest that triggers Ansible are derived."""
 
 import re
 import shutil
@@ -13,16 +13,16 @@ from classroom.configure import artifacts
 from classroom.configure.artifacts import SHIPPED, Artifact, roles_digest, shipped
 
 OPERATORS = {".ansible-lint", "ansible.cfg", "inventory"}
-"""What of Ansible's folder concerns the operator's machine alone."""
+"""Files in the folder `ansible` that only concern the operator's machine."""
 
 
-def test_roles_are_given_exactly_what_is_shipped() -> None:
+def test_roles_get_exactly_the_shipped_artifacts() -> None:
     text = (REPO / "ansible" / "group_vars" / "all.yml").read_text()
     assert set(re.findall(r"\bclassroom_\w+_(?:binary|dir)\b", text)) == set(SHIPPED)
 
 
-def test_whatever_reaches_the_hosts_is_in_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change of any tracked source of Ansible, or of anything that is shipped, makes Ansible run."""
+def test_everything_that_is_deployed_to_hosts_is_in_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of any tracked file of Ansible, or of any shipped artifact, triggers an Ansible run."""
     listed = subprocess.run(["git", "ls-files", "ansible"], cwd=REPO, capture_output=True, text=True, check=True)
     trees = {Path(line).parts[1] for line in listed.stdout.splitlines()} - OPERATORS
     sources = [REPO / "ansible" / tree for tree in trees]
@@ -44,7 +44,7 @@ def test_a_shipped_tree_changes_the_digest(tmp_path: Path, monkeypatch: pytest.M
     assert len({before, first, roles_digest()}) == 3
 
 
-def test_what_is_not_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_artifact_that_is_not_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artifacts, "CACHE", tmp_path)
     for artifact in SHIPPED.values():
         artifact.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The tables of hosts, services and ports: generated, whole, and up to date in the documentation."""
+"""The generated tables of hosts, services and ports: complete, and up to date in the documentation."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def test_every_local_port_is_in_the_table() -> None:
         assert f"| {port.number} | {', '.join(port.protocols)} | {port.why} |" in tables()
 
 
-def test_a_page_without_the_marks_is_refused() -> None:
+def test_a_page_without_the_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="lacks the lines"):
         page("# Architecture\n")
 

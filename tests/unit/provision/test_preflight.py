@@ -1,4 +1,4 @@
-"""What stands in the way is named before anything is created; the judgement alone, without a cloud."""
+"""Checks before anything is created, with a fake cloud."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ Answers = dict[str, Any]
 
 
 class FakeCloud:
-    """Answers as a cloud would, from a table; takes down what it is asked."""
+    """A fake cloud that answers from a table, and records the requests."""
 
     project = "p"
 
@@ -91,11 +91,11 @@ def refused(answers: Answers, values: dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def test_all_is_well(answers: Answers, values: dict[str, Any]) -> None:
+def test_a_plan_without_faults_passes(answers: Answers, values: dict[str, Any]) -> None:
     assert look(answers, load(values)) == Findings("n1", {}, [])
 
 
-def test_what_the_cloud_does_not_have_is_named_with_what_it_has(answers: Answers, values: dict[str, Any]) -> None:
+def test_unknown_names_are_reported_with_the_available_ones(answers: Answers, values: dict[str, Any]) -> None:
     wrong = {"image": "debian-14", "flavor_front": "huge", "external_network": "internet", "availability_zone": "south"}
     message = refused(answers, values | wrong)
     assert message.splitlines() == [
@@ -106,18 +106,18 @@ def test_what_the_cloud_does_not_have_is_named_with_what_it_has(answers: Answers
     ]
 
 
-def test_of_many_names_the_nearest_are_shown(answers: Answers, values: dict[str, Any]) -> None:
+def test_of_many_names_the_most_similar_are_shown(answers: Answers, values: dict[str, Any]) -> None:
     answers["/images"] += [{"name": f"windows-{n}", "id": str(n)} for n in range(200)]
     message = refused(answers, values | {"image": "debian-14"})
     assert "choose one of: debian-13, debian-12" in message and message.endswith("and others")
 
 
-def test_a_flavour_that_the_image_does_not_fit_is_named(answers: Answers, values: dict[str, Any]) -> None:
+def test_a_flavour_that_is_too_small_for_the_image_is_named(answers: Answers, values: dict[str, Any]) -> None:
     message = refused(answers, values | {"flavor_front": "thin"})
     assert "flavor_front: 'thin' has 0 GiB of disk and 256 MiB" in message and "choose one of: small" in message
 
 
-def test_names_that_are_not_clear_are_told(answers: Answers, values: dict[str, Any]) -> None:
+def test_ambiguous_names_are_reported(answers: Answers, values: dict[str, Any]) -> None:
     answers["/images"].append({"name": "debian-13", "id": "i9"})
     answers["/networks"].append({"name": "public", "id": "n9"})
     message = refused(answers, values)
@@ -144,7 +144,7 @@ class Quota(NamedTuple):
         Quota({}, {"port": 4}, ["ports needed: 6, left in the project: 4 of 4"]),
     ],
 )
-def test_a_quota_that_is_too_small_is_told_in_numbers(answers: Answers, values: dict[str, Any], quota: Quota) -> None:
+def test_an_insufficient_quota_is_reported_in_numbers(answers: Answers, values: dict[str, Any], quota: Quota) -> None:
     split = {"shape": "split", "media_count": 2, "flavor_media": "small", "ipv6": "2001:db8::/64"}
     names = ["class.example", "turn1.class.example", "turn2.class.example"]
     answers["/limits"]["limits"]["absolute"] |= quota.limits
@@ -155,7 +155,7 @@ def test_a_quota_that_is_too_small_is_told_in_numbers(answers: Answers, values: 
 
 
 @pytest.mark.parametrize("media_count", [1, 2])
-def test_the_quota_on_the_network_is_what_the_program_declares(
+def test_the_network_quota_matches_the_declared_resources(
     answers: Answers, values: dict[str, Any], media_count: int
 ) -> None:
     names = ["class.example", "turn.class.example", "turn1.class.example", "turn2.class.example"]
@@ -172,22 +172,24 @@ def test_the_quota_on_the_network_is_what_the_program_declares(
     answers["/quotas/p/details.json"] = {"quota": dict.fromkeys(kinds, 0)}
     with pytest.raises(ClassroomError) as caught:
         look(answers, settings)
-    told = sorted(int(found[1]) for found in re.finditer(r"needed: (\d+)", str(caught.value)))
+    needed = sorted(int(found[1]) for found in re.finditer(r"needed: (\d+)", str(caught.value)))
     declared = run(settings)
-    assert told == sorted(len(declared.of(f"networking/{kind[0].lower()}{kind[1:]}:{kind}")) for kind in kinds.values())
+    assert needed == sorted(
+        len(declared.of(f"networking/{kind[0].lower()}{kind[1:]}:{kind}")) for kind in kinds.values()
+    )
 
 
-def test_machines_that_are_there_need_no_quota(answers: Answers, values: dict[str, Any]) -> None:
+def test_existing_machines_need_no_quota(answers: Answers, values: dict[str, Any]) -> None:
     answers["/limits"]["limits"]["absolute"] |= {"maxTotalInstances": 1, "totalInstancesUsed": 1}
     answers["/servers/detail"] = [{"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i1"}}]
     cloud = FakeCloud(answers)
     assert look_at(cloud, load(values)) == Findings("n1")
-    # Nor are details asked for that take a cloud long to tell.
+    # Details, which are slow, are not requested either.
     assert [path for _, path, _ in cloud.asked if path.startswith("/servers")] == ["/servers"]
 
 
 @pytest.mark.parametrize("change", [{"status": "ERROR"}, {"status": "SHUTOFF"}, {"image": {"id": "i2"}}])
-def test_of_a_machine_that_is_not_as_it_should_be_more_is_asked(
+def test_details_are_requested_if_a_machine_differs_from_the_settings(
     answers: Answers, values: dict[str, Any], change: dict[str, Any]
 ) -> None:
     answers["/images/i2"] = {"name": "debian-12", "id": "i2"}
@@ -199,54 +201,56 @@ def test_of_a_machine_that_is_not_as_it_should_be_more_is_asked(
     assert [path for _, path, _ in cloud.asked if path.startswith("/servers")] == ["/servers", "/servers/detail"]
 
 
-def test_a_machine_in_error_is_found(answers: Answers, values: dict[str, Any]) -> None:
+def test_a_server_in_error_is_found(answers: Answers, values: dict[str, Any]) -> None:
     server = {"name": "academy-class", "id": "s", "status": "ERROR", "image": {"id": "i1"}}
     others = [{"name": "academy-two-front", "id": "x", "status": "ERROR", "image": {"id": "i1"}}]
     answers["/servers/detail"] = [{**server, "fault": {"message": "No valid host was found."}}, *others]
     assert look(answers, load(values)).broken == {"class": "No valid host was found."}
 
 
-def test_another_image_is_advice_with_the_command(answers: Answers, values: dict[str, Any]) -> None:
+def test_another_image_is_a_warning_with_the_command(answers: Answers, values: dict[str, Any]) -> None:
     answers["/servers/detail"] = [{"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i2"}}]
     answers["/images/i2"] = {"name": "debian-12", "id": "i2"}
     (advice,) = look(answers, load(values)).advice
-    assert "image: class runs 'debian-12' and not 'debian-13'" in advice
+    assert [word for word in ("image: class ", "'debian-12'", "'debian-13'") if word not in advice] == []
     assert (
         "`pulumi up --stack academy --replace 'urn:pulumi:academy::classroom::" in advice
         and "machines-class'`" in advice
     )
-    # The cloud has renewed its image under the same name: nothing that an operator has to act upon.
+    # The cloud has updated its image under the same name: no action is needed.
     answers["/images/i2"] = {"name": "debian-13", "id": "i2"}
     assert look(answers, load(values)).advice == []
 
 
-def test_only_reading_is_asked_for() -> None:
+def test_the_preflight_only_reads() -> None:
     source = Path(preflight.__file__).read_text()
     assert ".console(" not in source and "_ask(" not in source
 
 
-def test_a_full_disk_is_told_with_place_and_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_with_folder_and_required_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/not/there/yet")
     monkeypatch.setattr(preflight, "shipped", dict)
     monkeypatch.delenv("CLASSROOM_SSH_KEY", raising=False)
     monkeypatch.setattr(preflight, "STATE_MIB", 10**9)
-    with pytest.raises(ClassroomError, match=r"MiB are free in .*/not/there/yet, and 1000000000 MiB are needed"):
+    with pytest.raises(ClassroomError, match=r"MiB free, 1000000000 MiB needed"):
         preflight.this_machine()
     monkeypatch.setattr(preflight, "STATE_MIB", 1)
     preflight.this_machine()
 
 
-def test_the_state_s_folder_is_where_pulumi_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_pulumi_s_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket?region=eu")
     assert preflight.state_folder() is None
     monkeypatch.delenv("PULUMI_BACKEND_URL")
     assert preflight.state_folder() == Path.home()
 
 
-def test_a_key_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ssh_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "shipped", dict)
     monkeypatch.setenv("CLASSROOM_SSH_KEY", "/nowhere/id_ed25519")
-    with pytest.raises(ClassroomError, match="CLASSROOM_SSH_KEY is '/nowhere/id_ed25519'"):
+    with pytest.raises(ClassroomError, match=r"CLASSROOM_SSH_KEY: .*'/nowhere/id_ed25519'"):
         preflight.this_machine()
 
 
@@ -254,10 +258,10 @@ def test_secrets_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert tmpfs.in_memory(tmpfs.memory_folder())
     assert not tmpfs.in_memory(Path("/proc"))
     monkeypatch.setattr(tmpfs, "in_memory", lambda _: False)
-    with pytest.raises(ClassroomError, match="secrets may not reach a disk"):
+    with pytest.raises(ClassroomError, match=r"/dev/shm.*XDG_RUNTIME_DIR"):
         tmpfs.memory_folder()
 
 
-def test_wrong_use_is_told_apart(answers: Answers, values: dict[str, Any]) -> None:
+def test_a_wrong_setting_is_wrong_use(answers: Answers, values: dict[str, Any]) -> None:
     with pytest.raises(WrongUseError):
         look(answers, load(values | {"image": "none"}))

@@ -1,4 +1,4 @@
-"""Which account Ansible logs in with, whether a run can end well, and when administrators cannot follow others."""
+"""The account that Ansible logs in with, and changes of administrators that are refused."""
 
 import subprocess
 from pathlib import Path
@@ -30,9 +30,9 @@ def keys(*names: str) -> frozenset[str]:
         ([], [ADA, BOB], ("ada",), False, [IMAGE_ACCOUNT, "ada"]),
         ([], [ADA, BOB], ("bob",), True, ["bob", IMAGE_ACCOUNT]),  # the first run failed
         ([ADA, BOB], [ADA, BOB], ("bob",), True, ["bob", IMAGE_ACCOUNT]),
-        ([ADA], [ADA, BOB], ("ada", "bob"), True, ["ada", "bob", IMAGE_ACCOUNT]),  # a new one is not there yet
-        ([ADA, BOB], [BOB], ("ada", "bob"), True, ["bob", "ada", IMAGE_ACCOUNT]),  # rather one who stays
-        ([ADA, BOB, EVE], [ADA, BOB, EVE], (), True, ["ada", "bob", IMAGE_ACCOUNT]),  # keys out of sight
+        ([ADA], [ADA, BOB], ("ada", "bob"), True, ["ada", "bob", IMAGE_ACCOUNT]),  # bob is not installed yet
+        ([ADA, BOB], [BOB], ("ada", "bob"), True, ["bob", "ada", IMAGE_ACCOUNT]),  # one who remains comes first
+        ([ADA, BOB, EVE], [ADA, BOB, EVE], (), True, ["ada", "bob", IMAGE_ACCOUNT]),  # unreadable keys
         ([ADA, BOB, EVE], [JOE], ("joe", "eve"), True, ["eve", "joe", IMAGE_ACCOUNT]),
     ],
 )
@@ -49,17 +49,17 @@ def test_accounts_that_are_tried(
         ([ADA, BOB], ("ada",), IMAGE_ACCOUNT, "ada"),
         ([ADA, BOB], ("bob",), IMAGE_ACCOUNT, "bob"),
         ([ADA, BOB], ("ada", "bob"), "bob", "bob"),
-        ([BOB], ("ada", "bob"), "ada", "bob"),  # ada goes
+        ([BOB], ("ada", "bob"), "ada", "bob"),  # ada is removed
         ([admin("ada", "new"), BOB], ("ada", "bob"), "ada", "bob"),  # ada's key changes
         ([ADA, BOB], (), "bob", "bob"),
         ([ADA, BOB], (), IMAGE_ACCOUNT, "ada"),
     ],
 )
-def test_the_login_that_is_tried_at_the_end(now: list[Any], own: tuple[str, ...], used: str, expected: str) -> None:
+def test_the_login_that_is_checked_at_the_end(now: list[Any], own: tuple[str, ...], used: str, expected: str) -> None:
     assert Logins([ADA], now, keys(*own)).final(used) == expected
 
 
-def test_a_run_that_could_not_end_with_a_login_does_not_begin() -> None:
+def test_a_run_without_an_administrator_s_key_is_refused() -> None:
     fault = Logins([ADA, BOB], [BOB, EVE], keys("ada")).fault()
     assert fault and "'bob', 'eve'" in fault and "CLASSROOM_SSH_KEY" in fault and "ssh-add" in fault
     assert Logins([ADA, BOB], [BOB], keys("ada", "bob")).fault() is None
@@ -84,7 +84,7 @@ def test_one_key_has_to_remain(before: list[Any], now: list[Any], allowed: bool)
     assert reason is None or all(word in reason for word in ("admins: ", "'ada'", "two steps", "`pulumi up` again"))
 
 
-def test_new_machines_take_any_administrators() -> None:
+def test_new_machines_accept_any_administrators() -> None:
     host = {"server": "s", "image": "i", "address": "a"}
     old = {"installedAdmins": [ADA], "hosts": {"front": host, "media1": host}}
     for hosts, allowed in (
@@ -99,7 +99,7 @@ def test_new_machines_take_any_administrators() -> None:
     assert refused({}, {"admins": [BOB], "hosts": {"front": host}}) is None
 
 
-def test_an_earlier_version_left_its_administrators_in_the_inventory() -> None:
+def test_administrators_are_read_from_the_inventory_of_an_earlier_version() -> None:
     inventory = '{"all": {"vars": {"classroom_admins": [{"name": "ada", "public_key": "k"}]}}}'
     assert installed({"inventory": inventory}) == [{"name": "ada", "public_key": "k"}]
     assert installed({"inventory": inventory, "installedAdmins": []}) == []
@@ -107,7 +107,7 @@ def test_an_earlier_version_left_its_administrators_in_the_inventory() -> None:
 
 
 class Server:
-    """An SSH server that knows some accounts, and says what it was asked."""
+    """A fake SSH server with some accounts, which records the logins."""
 
     def __init__(self, **answers: tuple[int, str]) -> None:
         self.answers, self.asked = answers, []  # type: ignore[var-annotated]
@@ -118,18 +118,18 @@ class Server:
         return subprocess.CompletedProcess(["ssh"], status, "", said)
 
 
-def test_the_first_account_that_works_is_taken() -> None:
+def test_the_first_account_that_works_is_chosen() -> None:
     server = Server(bob=(0, ""), eve=(0, ""))
     assert choose("class", ["ada", "bob", "eve"], server, lambda: None) == "bob"
     assert server.asked == ["ada", "bob"]
 
 
-def test_an_account_without_sudo_is_passed_over() -> None:
+def test_an_account_without_sudo_is_skipped() -> None:
     server = Server(ada=(1, "sudo: a password is required"), bob=(0, ""))
     assert choose("class", ["ada", "bob"], server, lambda: None) == "bob"
 
 
-def test_where_none_works_accounts_and_fix_are_named() -> None:
+def test_if_no_account_works_accounts_and_fix_are_named() -> None:
     server = Server(ada=(1, "sudo: a password is required"))
     with pytest.raises(NoLoginError) as error:
         choose("class", ["ada", IMAGE_ACCOUNT], server, lambda: None)
@@ -138,14 +138,14 @@ def test_where_none_works_accounts_and_fix_are_named() -> None:
         assert word in str(error.value)
 
 
-def test_another_host_key_ends_it_at_once() -> None:
+def test_another_host_key_ends_the_attempts() -> None:
     server = Server(ada=(255, "Host key verification failed."), bob=(0, ""))
     with pytest.raises(NoLoginError, match=r"class: .*do not log in"):
         choose("class", ["ada", "bob"], server, lambda: None)
     assert server.asked == ["ada"]
 
 
-def test_a_machine_that_closes_the_connection_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [(255, "System is booting up."), (255, "Connection closed by 203.0.113.9 port 22"), (0, "")]
     monkeypatch.setattr(login.time, "sleep", lambda _: None)
 
@@ -162,8 +162,8 @@ def made(path: Path, passphrase: str = "") -> str:
     return " ".join(path.with_name(f"{path.name}.pub").read_text().split()[:2])
 
 
-def test_keys_are_found_where_ssh_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The named file alone; otherwise the agent's keys and the files of SSH's own settings. A locked key has its `.pub`."""
+def test_keys_are_found_where_ssh_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the file in CLASSROOM_SSH_KEY; else the agent's keys and SSH's identity files, encrypted ones by their `.pub`."""
     plain, locked = made(tmp_path / "plain"), made(tmp_path / "locked", "words")
     (tmp_path / "plain.pub").unlink()
     for name, expected in (("plain", {plain}), ("locked", {locked})):

@@ -1,4 +1,4 @@
-"""What the provider decides by itself: what counts as a change, what is wrong with an input, what a console shows."""
+"""The provider's logic without an engine: changes, invalid inputs, host keys on a console, reasons of failures."""
 
 import io
 import json
@@ -54,7 +54,7 @@ class FakeCloud:
         return self.text
 
 
-def test_only_what_reaches_a_machine_is_a_change() -> None:
+def test_only_inputs_that_affect_a_machine_are_a_change() -> None:
     old = {"digest": "a", "cloud": "x", "region": "r", "broken": {}, "secrets": secret({"k": 1.0})}
     assert changes(CONFIGURE, old, old | {"secrets": secret({"k": 1})}, forced=False) == []
     assert changes(CONFIGURE, old, old | {"cloud": "y", "region": "s"}, forced=False) == []
@@ -62,7 +62,7 @@ def test_only_what_reaches_a_machine_is_a_change() -> None:
     assert changes(CONFIGURE, old, old | {"digest": "b"}, forced=True) == ["digest"]
 
 
-def test_a_forced_run_and_a_machine_in_error_are_acted_upon_and_leave_no_difference() -> None:
+def test_a_forced_run_and_a_server_in_error_cause_a_run_without_a_lasting_difference() -> None:
     old: dict[str, Any] = {"digest": "a", "broken": {}}
     assert changes(CONFIGURE, old, old, forced=True) == ["forced"]
     assert changes(CONFIGURE, old, old | {"broken": {"class": "no host"}}, forced=False) == ["broken"]
@@ -91,7 +91,7 @@ def test_inputs_of_which_no_secret_can_be_made(inputs: dict[str, Any], key: str)
     assert wrong(RANDOM, {"length": 8.0, "alphabet": "AB"}) == []
 
 
-def test_the_last_whole_list_on_the_console_counts() -> None:
+def test_the_last_complete_list_of_host_keys_on_the_console_counts() -> None:
     assert host_keys(CONSOLE) == [
         "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAA+/=",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOLD",
@@ -104,7 +104,7 @@ def test_the_last_whole_list_on_the_console_counts() -> None:
 
 @pytest.fixture
 def console(monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
-    """The cloud that a run asks, with a machine whose console shows host keys."""
+    """A fake cloud with a machine whose console shows host keys."""
     cloud = FakeCloud({"status": "ACTIVE"}, CONSOLE)
     monkeypatch.setattr("classroom.configure.provider.ansible_worker.connect", lambda *_: cloud)
     return cloud
@@ -129,36 +129,36 @@ def test_another_host_key_of_the_same_server_ends_the_run_before_any_login(conso
 @pytest.mark.parametrize(
     ("known", "shown"),
     [
-        ({}, CONSOLE),  # made anew
+        ({}, CONSOLE),  # a new machine
         ({"class": host_keys(CONSOLE)[::-1]}, CONSOLE),
-        ({"class": host_keys(CONSOLE)}, "login: "),  # shown no more
+        ({"class": host_keys(CONSOLE)}, "login: "),  # no longer shown
     ],
 )
-def test_a_new_machine_and_known_keys_go_on(console: FakeCloud, known: dict[str, list[str]], shown: str) -> None:
+def test_a_new_machine_and_known_keys_are_accepted(console: FakeCloud, known: dict[str, list[str]], shown: str) -> None:
     console.text = shown
     run = Run(job(region="r") | {"known": known}, io.StringIO())
     assert sorted(run._host_keys()["class"]) == sorted(host_keys(CONSOLE))
 
 
-def test_known_keys_hold_for_the_same_server_with_the_same_image() -> None:
+def test_known_keys_are_valid_for_the_same_server_with_the_same_image() -> None:
     old = {"hosts": {"class": {"server": "s", "image": "i", "address": "a"}}, "hostKeys": {"class": ["ssh-ed25519 K"]}}
     for change, expected in (({}, {"class": ["ssh-ed25519 K"]}), ({"server": "t"}, {}), ({"image": "j"}, {})):
         now = {"hosts": {"class": {"server": "s", "image": "i", "address": "b"} | change}}
-        assert Ansible("t", now, old, lambda text, passing: None).known() == expected
+        assert Ansible("t", now, old, lambda text, ephemeral: None).known() == expected
 
 
 @pytest.mark.parametrize(
     ("server", "words"),
     [
-        (None, ["the cloud has no server s any more", "`pulumi up --refresh --stack academy`"]),
-        ({"status": "SHUTOFF"}, ["the machine is SHUTOFF", "`openstack server start s`"]),
+        (None, ["server s no longer exists", "`pulumi up --refresh --stack academy`"]),
+        ({"status": "SHUTOFF"}, ["status SHUTOFF", "`openstack server start s`"]),
         (
             {"status": "ERROR", "fault": {"message": "No valid host was found."}},
             ["ERROR (No valid host was found.)", "`pulumi up --stack academy --replace 'urn:pulumi:academy::"],
         ),
     ],
 )
-def test_a_machine_that_will_not_come_up_is_named_with_the_command(server: Any, words: list[str]) -> None:
+def test_a_machine_that_does_not_run_is_reported_with_the_command(server: Any, words: list[str]) -> None:
     out = io.StringIO()
     run = Run(job(), out)
     assert run._look(FakeCloud(server, CONSOLE), "class") == []  # type: ignore[arg-type]
@@ -167,7 +167,7 @@ def test_a_machine_that_will_not_come_up_is_named_with_the_command(server: Any, 
     assert [word for word in words if word not in said["text"]] == [], said
 
 
-def test_a_machine_that_boots_is_waited_for() -> None:
+def test_the_run_waits_for_a_machine_that_is_booting() -> None:
     out = io.StringIO()
     run = Run(job(), out)
     assert run._look(FakeCloud({"status": "BUILD"}, CONSOLE), "class") == []  # type: ignore[arg-type]
@@ -182,11 +182,11 @@ def test_a_machine_that_boots_is_waited_for() -> None:
         ({"msg": "x Host key verification failed."}, ["do not log in", "replace the machine"]),
         ({"msg": "debian@203.0.113.9: Permission denied (publickey)."}, ["'ada'", "CLASSROOM_SSH_KEY", "ssh-add"]),
         ({"msg": "force it with `-e classroom_force=true`"}, ["`classroom configure --stack academy --force`"]),
-        ({"censored": "hidden"}, ["deals with secrets"]),
+        ({"censored": "hidden"}, ["hidden", "secrets"]),
         ({}, ["no reason given"]),
     ],
 )
-def test_a_failed_task_tells_why_and_what_to_do(result: dict[str, Any], words: list[str]) -> None:
+def test_a_failed_task_is_reported_with_reason_and_fix(result: dict[str, Any], words: list[str]) -> None:
     out = io.StringIO()
     Run(job(), out)._event({"event": "runner_on_failed", "event_data": {"host": "class", "task": "T", "res": result}})
     said = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -195,7 +195,7 @@ def test_a_failed_task_tells_why_and_what_to_do(result: dict[str, Any], words: l
     assert [word for word in words if word not in said[1]["text"]] == [], said
 
 
-def test_of_a_loop_the_item_that_failed_is_told_once() -> None:
+def test_the_failed_item_of_a_loop_is_reported_once() -> None:
     out = io.StringIO()
     run = Run(job(), out)
     item = {"host": "class", "task": "T", "res": {"item": "b", "msg": "no such file"}}
@@ -205,19 +205,19 @@ def test_of_a_loop_the_item_that_failed_is_told_once() -> None:
     assert [e["text"] for e in said if e["kind"] == "failed"] == ["class: task 'T', item b: no such file"]
 
 
-def test_no_message_carries_a_secret() -> None:
+def test_no_message_contains_a_secret() -> None:
     pem = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\nCCqGSM49\n-----END PRIVATE KEY-----\n"
     hide = hider({"key": pem, "codes": [{"sha256": "f" * 64, "class": "CM2"}]})
     assert hide(f"no: MIGHAgEAMBMGByqGSM49AgEG {'f' * 64} CM2") == "no: (secret) (secret) CM2"
 
 
-def test_ansible_gets_no_way_into_the_cloud_or_the_state() -> None:
+def test_ansible_gets_no_credentials_of_the_cloud_or_the_state() -> None:
     kept = ["PATH", "HOME", "LANG", "LC_ALL", "SSH_AUTH_SOCK", "CLASSROOM_CACHE", "CLASSROOM_SSH_KEY"]
     dropped = ["OS_PASSWORD", "OS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "AWS_SECRET_ACCESS_KEY", "CLASSROOM_FORCE"]
     assert [name for name in kept + dropped if PASSED.fullmatch(name)] == kept
 
 
-def test_what_killed_runs_left_goes_and_what_lives_stays(tmp_path: Path) -> None:
+def test_folders_of_killed_runs_are_removed_and_those_of_live_runs_remain(tmp_path: Path) -> None:
     left = tmp_path / f"{PREFIX}left"
     left.mkdir()
     (left / "secret").write_text("x")
@@ -229,7 +229,7 @@ def test_what_killed_runs_left_goes_and_what_lives_stays(tmp_path: Path) -> None
     assert ansible_process.PREFIX == PREFIX
 
 
-def test_the_inventory_keeps_hosts_groups_and_variables() -> None:
+def test_the_static_inventory_has_the_same_hosts_groups_and_variables() -> None:
     dynamic = {
         "front": {"hosts": ["class"]},
         "media": {"hosts": ["class"]},

@@ -526,7 +526,7 @@ def test_declarations_come_from_the_stack_file_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"rehearsal": False}, "overlay: only a rehearsal may label addresses"),
+        ({"rehearsal": False}, "overlay: .*rehearsal: true"),
         ({"exceptions": [{"name": "Example Inc.", "until": "2027-01-01"}]}, "exceptions.0.reason"),
         ({"exceptions": [{"name": "Example Inc.", "reason": "short", "until": "2027-01-01"}]}, "exceptions.0.reason"),
         (
