@@ -22,13 +22,13 @@ def run(*args: str) -> Done:
     return classroom("cloud", "check", *args, *day, **WIDE)
 
 
-def told(*args: str) -> tuple[int, dict[str, Any]]:
+def checked(*args: str) -> tuple[int, dict[str, Any]]:
     done = run(*args, "--json")
     return done.returncode, json.loads(done.stdout)
 
 
 def test_allowed_is_status_0_and_the_json_has_exactly_its_keys() -> None:
-    status, answer = told("--auth-url", OVH, "--region", "GRA11")
+    status, answer = checked("--auth-url", OVH, "--region", "GRA11")
     assert status == 0
     assert list(answer) == ["verdict", "cloud", "region", "country", "reasons"]
     assert (answer["verdict"], answer["cloud"], answer["country"]) == ("allowed", "OVHcloud", "FR")
@@ -41,18 +41,18 @@ def test_allowed_is_status_0_and_the_json_has_exactly_its_keys() -> None:
 
 
 def test_refused_is_status_3_and_a_wider_policy_admits() -> None:
-    status, answer = told("--auth-url", OVH, "--region", "eu-west-eri")
+    status, answer = checked("--auth-url", OVH, "--region", "eu-west-eri")
     assert (status, answer["verdict"], answer["country"]) == (3, "refused", "GB")
-    status, answer = told("--auth-url", OVH, "--region", "eu-west-eri", "--policy", "adequate")
+    status, answer = checked("--auth-url", OVH, "--region", "eu-west-eri", "--policy", "adequate")
     assert (status, answer["verdict"]) == (0, "allowed")
 
 
 def test_unknown_is_status_4() -> None:
-    status, answer = told("--auth-url", OVH, "--region", "eu-west-nowhere")
+    status, answer = checked("--auth-url", OVH, "--region", "eu-west-nowhere")
     assert (status, answer["verdict"], answer["country"]) == (4, "unknown", None)
-    status, answer = told("--auth-url", "https://nobody.example/v3", "--region", "one")
+    status, answer = checked("--auth-url", "https://nobody.example/v3", "--region", "one")
     assert (status, answer["verdict"], answer["cloud"]) == (4, "unknown", None)
-    status, answer = told("--auth-url", OVH, "--region", "GRA11", "--as-of", "2028-01-01")
+    status, answer = checked("--auth-url", OVH, "--region", "GRA11", "--as-of", "2028-01-01")
     assert (status, answer["verdict"]) == (4, "unknown")
 
 

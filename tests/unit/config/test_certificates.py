@@ -1,4 +1,4 @@
-"""One set of rules for certificates, whoever checks: the settings and the role's filter say the same."""
+"""Certificate checks: the settings and the filter of the role use the same rules."""
 
 import importlib.util
 from collections.abc import Callable
@@ -83,7 +83,7 @@ def without_text() -> tuple[str, str]:
         (without_text, ["certificate: contains no readable PEM certificate"]),
     ],
 )
-def test_settings_and_role_find_the_same(
+def test_settings_and_role_find_the_same_faults(
     smallest: dict[str, Any], made: Callable[[], tuple[str, str]], words: list[str]
 ) -> None:
     chain, key = made()
@@ -98,7 +98,7 @@ def test_settings_and_role_find_the_same(
     assert [word for word in words if not any(word in fault for fault in faults)] == []
 
 
-def test_a_chain_alone_is_checked_without_a_key() -> None:
+def test_a_chain_is_checked_without_a_key() -> None:
     check = _filters().certificate_check
     assert check(good()[0], "", NAMES)["faults"] == []
     assert len(check(of_other_names()[0], "", NAMES)["faults"]) == 1

@@ -1,4 +1,4 @@
-"""The table of outside endpoints: ways out of hosts, security groups and the inventory come from it alone."""
+"""Endpoints: egress rules of hosts, security groups and the inventory are derived from them."""
 
 from typing import Any, get_args
 
@@ -35,7 +35,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def test_each_way_out_is_one_account_s_and_leads_to_the_table_alone() -> None:
+def test_each_egress_rule_has_one_account_and_only_addresses_of_endpoints() -> None:
     found = {(w.use, w.protocol, w.port, w.account, *w.addresses) for w in egress_for(endpoints_of(ROWS))}
     assert found == {
         ("dns", "udp", 53, "unbound", "192.0.2.53", "2001:db8:e::53"),
@@ -45,7 +45,7 @@ def test_each_way_out_is_one_account_s_and_leads_to_the_table_alone() -> None:
     }
 
 
-def test_what_hosts_do_not_use_opens_nothing() -> None:
+def test_uses_of_other_machines_open_no_egress() -> None:
     for use in get_args(Use):
         row = {
             "use": use,
@@ -58,18 +58,18 @@ def test_what_hosts_do_not_use_opens_nothing() -> None:
 
 
 def out(*, ipv6: bool = True) -> dict[Group, list[Rule]]:
-    """What the security groups let out."""
+    """Return the egress rules of the security groups."""
     found = security_groups("split", 2, ssh_from=[], egress=egress_for(endpoints_of(ROWS)), ipv6=ipv6)
     return {group: [rule for rule in rules if rule.direction == "egress"] for group, rules in found.items()}
 
 
-def test_no_way_leads_everywhere() -> None:
+def test_no_egress_rule_is_for_all_addresses() -> None:
     for rules in out().values():
         assert rules and all(rule.protocol and rule.first and (rule.prefix or rule.peer) for rule in rules)
         assert not any((rule.prefix or "").endswith("/0") for rule in rules)
 
 
-def test_security_groups_let_out_the_table_in_both_families() -> None:
+def test_security_groups_allow_egress_to_endpoints_over_ipv4_and_ipv6() -> None:
     assert {(r.ethertype, r.protocol, r.first, r.prefix) for r in out()["all"]} == {
         *(("IPv4", p, 53, "192.0.2.53/32") for p in ("udp", "tcp")),
         *(("IPv6", p, 53, "2001:db8:e::53/128") for p in ("udp", "tcp")),
@@ -81,13 +81,13 @@ def test_security_groups_let_out_the_table_in_both_families() -> None:
     assert {r.ethertype for rules in out(ipv6=False).values() for r in rules} == {"IPv4"}
 
 
-def test_front_and_media_reach_each_other_s_inner_ports() -> None:
+def test_front_and_media_can_connect_to_each_other_s_inner_ports() -> None:
     to = {group: {(r.first, r.peer) for r in out()[group]} for group in ("front", "media")}
     signal, turn, valkey = (port_number(name) for name in ("signal", "turn-tls", "valkey"))
     assert to == {"front": {(signal, "media"), (turn, "media")}, "media": {(valkey, "front")}}
 
 
-def test_rows_survive_the_way_through_the_inventory() -> None:
+def test_rows_of_the_inventory_are_read_back() -> None:
     endpoints = endpoints_of(ROWS)
     assert endpoints_of(rows_for(endpoints)) == endpoints
     assert resolvers(endpoints) == ["192.0.2.53", "2001:db8:e::53"]

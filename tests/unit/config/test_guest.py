@@ -1,4 +1,4 @@
-"""The guest system is described in one place, and what it means for apt in one file of the base role."""
+"""The guest system is defined in one place, and its apt configuration in one file of the role base."""
 
 import re
 import tomllib
@@ -19,7 +19,7 @@ ALLOWED = {
 }
 
 
-def test_the_guest_system_is_described_once() -> None:
+def test_the_guest_system_is_defined_once() -> None:
     found = {
         path.relative_to(REPO).as_posix()
         for root in ROOTS
@@ -29,7 +29,7 @@ def test_the_guest_system_is_described_once() -> None:
     assert found - {"ansible/roles/base/vars/Debian_13.yml"} == set(ALLOWED), "take it from classroom.config.guest"
 
 
-def test_the_base_role_knows_the_system() -> None:
+def test_the_role_base_supports_the_guest_system() -> None:
     given = guest.variable()
     files = {path.name: set(yaml.safe_load(path.read_text())) for path in VARS.glob("*_*.yml")}
     assert f"{given['distribution']}_{given['version']}.yml" in files

@@ -45,7 +45,7 @@ ALLOWED = (
 )
 """Where a port number may be written: file, pattern of the line, reason."""
 
-# Port 53 of the local resolver is every other resolver's port too.
+# The local resolver's port 53 is also the port of all other resolvers.
 NUMBERS = {port.first for port in PORTS} | {port.last for port in PORTS} | {*RELAY, *local_tls(9)}
 NUMBERS |= {port.number for port in LOCAL_PORTS} - {port_number("resolver")}
 SHORT = {number for number in NUMBERS if number < 1000}
@@ -133,7 +133,7 @@ def test_no_port_is_written_outside_the_tables() -> None:
         ("2001:db8::22, 192.0.2.80, 80 %, in 22 s\n", False),
     ],
 )
-def test_literals_of_a_text_are_found(source: str, found: bool) -> None:
+def test_port_numbers_in_a_text_file_are_found(source: str, found: bool) -> None:
     assert bool(list(in_text(source))) == found
 
 
@@ -151,11 +151,11 @@ def test_literals_of_a_text_are_found(source: str, found: bool) -> None:
         ("trials(text[:80], most=80) if len(found) > 80 else None", False),
     ],
 )
-def test_literals_of_a_program_are_found(source: str, found: bool) -> None:
+def test_port_numbers_in_a_program_are_found(source: str, found: bool) -> None:
     assert bool(list(in_python(source))) == found
 
 
-def test_the_tables_name_each_port_once() -> None:
+def test_each_port_is_in_the_tables_once() -> None:
     names = [port.name for port in PORTS] + [port.name for port in LOCAL_PORTS]
     assert len(set(names)) == len(names)
     assert list(port_numbers()) == names
@@ -165,7 +165,7 @@ def test_the_tables_name_each_port_once() -> None:
     assert len(set(taken)) == len(taken)
 
 
-def test_what_a_role_requires_is_given_to_it() -> None:
+def test_roles_get_the_variables_that_they_require() -> None:
     ansible = REPO / "ansible"
     given = yaml.safe_load((ansible / "group_vars" / "all.yml").read_text())
     for path in sorted(Path(ansible).glob("roles/*/meta/argument_specs.yml")):

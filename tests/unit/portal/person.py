@@ -1,4 +1,4 @@
-"""Somebody in a class by signalling alone: what the media server lets a token do, without any picture or sound."""
+"""A participant that only uses signalling, without media: for tests of what the media server permits with a token."""
 
 import asyncio
 from types import TracebackType
@@ -43,7 +43,7 @@ class Person:
         await self._socket.send_bytes(SignalRequest(**request).SerializeToString())
 
     async def gets(self, kind: str, seconds: float = 5.0) -> Any:
-        """Return the first message of this kind, or None if none came in time."""
+        """Return the first message of this kind, or None after `seconds`."""
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end:
             for message in self.seen:

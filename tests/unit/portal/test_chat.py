@@ -1,4 +1,4 @@
-"""The chat of the join service beside a real media server: who may write, what, and how often."""
+"""The chat of the join service with a real media server: permissions, texts and limits."""
 
 import asyncio
 import json
@@ -48,11 +48,11 @@ UNFIT = ["", "  \n\t ", "\0\x07", "\ud83d", "\u200d\u200b", "x" * (TEXT_LENGTH +
 
 
 @pytest.mark.parametrize("value", UNFIT)
-def test_what_is_no_text_is_refused(value: object) -> None:
+def test_an_invalid_text_is_refused(value: object) -> None:
     assert clean_text(value) is None
 
 
-def test_a_message_says_who_wrote_it_as_the_media_server_knows_them() -> None:
+def test_a_message_has_the_sender_s_name_and_role_from_the_media_server() -> None:
     person = types.SimpleNamespace(identity="t-1", name="Mme", attributes={"role": "teacher"})
     first, second = (json.loads(chat.message(person, "Bonjour")) for _ in range(2))
     assert first.pop("id") != second.pop("id")
@@ -62,7 +62,7 @@ def test_a_message_says_who_wrote_it_as_the_media_server_knows_them() -> None:
     assert json.loads(chat.message(person, "Bonjour"))["role"] == "pupil"
 
 
-async def test_only_one_who_is_inside_writes(at: Settings) -> None:
+async def test_only_participants_in_the_room_can_write(at: Settings) -> None:
     token = ticket(at)
     assert (await write(at, "Bonjour", token))[0] == 401
     assert (await write(at, "Bonjour", ""))[0] == 401
@@ -73,19 +73,19 @@ async def test_only_one_who_is_inside_writes(at: Settings) -> None:
         assert (await asyncio.to_thread(post, at, "chat", {}, token))[0] == 422
         assert (await asyncio.to_thread(post, at, "chat", {"text": "x" * 5000}, token))[0] == 413
         await asyncio.sleep(1.1)
-        # Another room, another person, another key: not those of this token.
+        # Claims with another room, another participant or another key.
         said = jwt.decode(token, at.secret, algorithms=["HS256"])
         other = said | {"video": said["video"] | {"room": f"room-{secrets.token_hex(4)}"}}
         assert (await write(at, "Bonjour", jwt.encode(other, at.secret, "HS256")))[0] == 401
         assert (await write(at, "Bonjour", jwt.encode(said | {"sub": "p-none"}, at.secret, "HS256")))[0] == 401
         assert (await write(at, "Bonjour", jwt.encode(said, "x" * 48, "HS256")))[0] == 401
-        # Hours later the token of the start still proves who writes.
+        # The expired token still authenticates its participant in the room.
         old = said | {"exp": int(time.time()) - 3600, "nbf": int(time.time()) - 3720}
         await asyncio.sleep(1.1)
         assert (await write(at, "Bonjour", jwt.encode(old, at.secret, "HS256")))[0] == 200
 
 
-async def test_the_removed_do_not_write(at: Settings) -> None:
+async def test_removed_participants_cannot_write(at: Settings) -> None:
     teachers, token = ticket(at, "teacher"), ticket(at)
     async with Person(at.livekit, teachers), Person(at.livekit, token) as pupil:
         assert (await write(at, "Bonjour", token))[0] == 200
@@ -97,7 +97,7 @@ async def test_the_removed_do_not_write(at: Settings) -> None:
         assert (await write(at, "Bonjour", teachers))[0] == 200
 
 
-async def test_one_who_writes_too_much_is_refused_and_the_others_are_not(at: Settings) -> None:
+async def test_the_limit_of_messages_applies_to_each_participant(at: Settings) -> None:
     fast, other = ticket(at), ticket(at)
     async with Person(at.livekit, fast), Person(at.livekit, other):
         begin = time.monotonic()

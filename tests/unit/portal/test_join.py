@@ -1,4 +1,4 @@
-"""The join service alone: codes, names, limits, and what it does not write down."""
+"""The join service without a media server: codes, names, limits, and what it does not log."""
 
 import json
 import os
@@ -20,12 +20,12 @@ from tests.page.server import CODES, Settings, codes, environment, post
 
 @pytest.fixture
 def address() -> str:
-    """An address of a school that has not been seen before."""
+    """A new client address."""
     return f"2001:db8:c:{secrets.randbelow(65536):x}::1"
 
 
 @pytest.mark.parametrize("written", ["PVP11C0D", "pvp1-1c0d", " PVPI LCOD ", "PVP1\u20131C0D"])
-def test_a_code_is_read_as_people_write_it(at: Settings, written: str) -> None:
+def test_spellings_of_a_code_are_accepted(at: Settings, written: str) -> None:
     status, answer = post(at, "join", {"code": written, "name": "Ada"})
     assert (status, answer["role"]) == (200, "pupil")
     assert set(answer) == {"token", "url", "role"}
@@ -34,7 +34,7 @@ def test_a_code_is_read_as_people_write_it(at: Settings, written: str) -> None:
 @pytest.mark.parametrize(
     "body", [{"code": "NOSUCH", "name": "A"}, {"code": 7, "name": "A"}, {}, [], b"no json", b"\xff"]
 )
-def test_a_wrong_code_opens_nothing(at: Settings, body: object, address: str) -> None:
+def test_a_wrong_code_is_refused(at: Settings, body: object, address: str) -> None:
     assert post(at, "join", body, address=address) == (403, {"error": "wrong_code"})
 
 
@@ -42,7 +42,7 @@ def test_a_wrong_code_opens_nothing(at: Settings, body: object, address: str) ->
     "name",
     ["", "  ", None, 7, "x" * 41, "a\u202eb", "a\u0000b", "\u200b", "\u3164", "a" + "\u0301" * 9, "\u0301", "x" * 5000],
 )
-def test_a_name_that_cannot_be_shown_is_refused(at: Settings, name: object) -> None:
+def test_an_invalid_name_is_refused(at: Settings, name: object) -> None:
     assert post(at, "join", {"code": CODES["pupil"], "name": name})[0] in {422, 413}
     assert clean_name(name) is None
 
@@ -51,35 +51,35 @@ def test_a_name_that_cannot_be_shown_is_refused(at: Settings, name: object) -> N
     ("written", "shown"),
     [(" Léa  B ", "Léa B"), ("e\u0301", "é"), ("山田", "山田"), ("👩‍🏫", "👩‍🏫"), ("نور", "نور"), ("3", "3")],
 )
-def test_names_of_all_scripts_are_welcome(written: str, shown: str) -> None:
+def test_names_in_all_scripts_are_accepted(written: str, shown: str) -> None:
     assert clean_name(written) == shown
 
 
-def test_a_guesser_is_stopped_and_the_class_of_the_same_school_is_not(at: Settings, address: str) -> None:
+def test_wrong_codes_are_limited_but_the_class_behind_the_same_address_can_join(at: Settings, address: str) -> None:
     right = {"code": CODES["pupil"], "name": "Ada"}
     assert all(post(at, "join", right, address=address)[0] == 200 for _ in range(40))
     statuses = [post(at, "join", {"code": f"WRONG{n}", "name": "x"}, address=address)[0] for n in range(40)]
     assert statuses == [403] * 30 + [429] * 10
     assert post(at, "join", right, address=address)[0] == 200
     teacher = {"code": CODES["teacher"], "name": "x"}
-    assert post(at, "join", teacher, address=address)[0] == 200  # the same room, known from there
+    assert post(at, "join", teacher, address=address)[0] == 200  # the address is known for this room
     elsewhere = address.replace(":c:", ":d:")
     assert post(at, "join", {"code": "WRONG", "name": "x"}, address=elsewhere)[0] == 403
 
 
-def test_a_guesser_is_not_told_that_a_guess_is_right(at: Settings, address: str) -> None:
+def test_over_the_limit_a_correct_code_gets_the_same_answer(at: Settings, address: str) -> None:
     for n in range(30):
         post(at, "join", {"code": f"WRONG{n}", "name": "x"}, address=address)
     assert post(at, "join", {"code": CODES["pupil"], "name": "x"}, address=address)[0] == 429
 
 
-def test_one_place_is_one_address_or_one_network() -> None:
+def test_limits_apply_to_an_ipv4_address_or_an_ipv6_network() -> None:
     assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") != network("2001:db8:1:3::9")
     assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("192.0.2.2")
     assert network("unix:") == ""
 
 
-def test_verification_codes_open_a_room_of_their_own_for_a_quarter_of_an_hour(
+def test_verification_codes_are_valid_for_their_own_room_and_expire(
     at: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = [sys.executable, "-m", "portal.verification"]
@@ -94,7 +94,7 @@ def test_verification_codes_open_a_room_of_their_own_for_a_quarter_of_an_hour(
     known = Codes(codes(), at.secret)
     admission = known.admit(found["pupil_code"])
     assert admission and admission.room == found["room"] != "cm2"
-    # A pupil's code made a teacher's, another end, another server's secret: none opens anything.
+    # Another role, another expiry, another server's secret: all are refused.
     assert known.admit(found["pupil_code"].replace("VP", "VT", 1)) is None
     longer = found["teacher_code"][:10] + "ZZZZZZ" + found["teacher_code"][16:]
     assert known.admit(longer) is None
@@ -107,20 +107,20 @@ def test_the_alphabet_survives_being_normalised() -> None:
     assert normal(ALPHABET) == ALPHABET
 
 
-def test_no_pseudonym_no_code_and_no_address_is_written(at: Settings) -> None:
-    """Everything in the service's folder and output; what is sought was first sent."""
+def test_no_pseudonym_no_code_and_no_address_is_logged(at: Settings) -> None:
+    """Search all files and output of the service for values that were sent before."""
     name, wrong = f"Canari{secrets.token_hex(4)}", f"CANARY{secrets.token_hex(4)}"
     place = "203.0.113.99"
     assert post(at, "join", {"code": CODES["pupil"], "name": name}, address=place)[0] == 200
     assert post(at, "join", {"code": wrong, "name": name}, address=place)[0] == 403
     assert post(at, "join", {"code": CODES["pupil"], "name": name + "\u202e"}, address=place)[0] == 422
     written = b"".join(p.read_bytes() for p in at.folder.rglob("*") if p.is_file())
-    assert b"livekit_secret" in written  # the search reads what there is
+    assert b"livekit_secret" in written  # the search does read the files
     for sought in (name, wrong, place, CODES["pupil"], CODES["teacher"]):
         assert sought.encode() not in written
 
 
-def test_a_bad_configuration_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_configuration_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTAL_CONFIG", str(tmp_path))
     with pytest.raises(ConfigError, match="cannot be read"):
         load()
@@ -133,13 +133,13 @@ def test_a_bad_configuration_is_one_sentence(tmp_path: Path, monkeypatch: pytest
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
-def test_too_much_is_refused(at: Settings) -> None:
+def test_a_large_body_is_refused(at: Settings) -> None:
     assert post(at, "join", {"code": "x" * 5000, "name": "x"})[0] == 413
 
 
 @pytest.mark.parametrize("role", ["teacher", "pupil", ""])
-def test_the_interface_is_as_it_describes_itself(at: Settings, role: str, address: str, tmp_path: Path) -> None:
-    """A generator of good and bad requests finds no fault and no answer that the description lacks."""
+def test_the_api_matches_its_description(at: Settings, role: str, address: str, tmp_path: Path) -> None:
+    """Generated valid and invalid requests find no server error and no undocumented response."""
     base = f"http://127.0.0.1:{at.portal}"
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{base}/api/openapi.json", "--url", base]
     command += ["--phases", "examples,coverage,fuzzing", "-n", "8", "--seed", "1", "-H", f"X-Real-IP: {address}"]
@@ -149,5 +149,5 @@ def test_the_interface_is_as_it_describes_itself(at: Settings, role: str, addres
         command += ["-H", f"Authorization: Bearer {token}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     if role == "teacher":
-        post(at, "lock", {"locked": False}, token)  # it may have locked the room, as a teacher may
+        post(at, "lock", {"locked": False}, token)  # as a teacher, the generator may have locked the room
     assert done.returncode == 0, done.stdout[-3000:]

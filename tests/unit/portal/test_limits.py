@@ -1,4 +1,4 @@
-"""How often somebody may do something: limits that forget, and whose memory has an end."""
+"""Rate limits: expiry of events, and bounded memory."""
 
 import time
 
@@ -12,14 +12,14 @@ ADDRESSES = 200
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time as the limits read it, in an element that a test changes; room for `ADDRESSES` addresses."""
+    """The clock of the limits, as a list with one element that tests change; memory for `ADDRESSES` addresses."""
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(door_module, "MOST_ADDRESSES", ADDRESSES)
     return now
 
 
-def test_a_limit_forgets(clock: list[float]) -> None:
+def test_events_of_a_limit_expire(clock: list[float]) -> None:
     limit = Limit(2, 60)
     limit.note("a")
     limit.note("a")
@@ -27,11 +27,11 @@ def test_a_limit_forgets(clock: list[float]) -> None:
     clock[0] += 61
     assert not limit.full("a")
     limit.note("b")
-    assert len(limit) == 1  # what is over is not kept either
+    assert len(limit) == 1  # expired keys are dropped
 
 
-def test_a_full_memory_refuses_no_address_that_is_honest(clock: list[float]) -> None:
-    """More addresses than there is room for, each as often as it may, some of them long ago."""
+def test_a_full_memory_refuses_no_address_below_the_limit(clock: list[float]) -> None:
+    """More addresses than fit in memory, each up to its limit, some of them long ago."""
     limit = Limit(3, 60)
     for number in range(3 * ADDRESSES):
         clock[0] += 61 if number == ADDRESSES - 1 else 0.001
@@ -45,8 +45,8 @@ def test_a_full_memory_refuses_no_address_that_is_honest(clock: list[float]) -> 
     assert not limit.full("honest")
 
 
-def test_an_address_that_looks_while_memory_is_full_changes_nothing(clock: list[float]) -> None:
-    """Addresses whose time is over are asked for and noted again, in every order."""
+def test_reading_a_limit_while_memory_is_full_changes_nothing(clock: list[float]) -> None:
+    """Expired addresses are read and counted again, in every order."""
     limit = Limit(1, 60)
     for number in range(ADDRESSES):
         limit.note(str(number))
@@ -58,7 +58,7 @@ def test_an_address_that_looks_while_memory_is_full_changes_nothing(clock: list[
         assert len(limit) <= ADDRESSES
 
 
-def test_a_full_memory_of_open_rooms_keeps_the_latest(clock: list[float]) -> None:
+def test_a_full_memory_of_known_addresses_keeps_the_latest(clock: list[float]) -> None:
     door = RoomAccess()
     for number in range(2 * ADDRESSES):
         clock[0] += 0.001
@@ -69,7 +69,7 @@ def test_a_full_memory_of_open_rooms_keeps_the_latest(clock: list[float]) -> Non
     assert not door.knows("address 0", "cm2")
 
 
-def test_messages_are_limited_by_the_second_and_by_the_minute(clock: list[float]) -> None:
+def test_messages_are_limited_per_second_and_per_minute(clock: list[float]) -> None:
     door = RoomAccess()
     assert [door.may_write("p-1") for _ in range(12)] == [True] * 10 + [False] * 2
     assert door.may_write("p-2")
@@ -77,6 +77,6 @@ def test_messages_are_limited_by_the_second_and_by_the_minute(clock: list[float]
         clock[0] += 1.01
         allowed = sum(door.may_write("p-1") for _ in range(200))
         assert allowed <= 10
-    assert not door.may_write("p-1")  # sixty within the minute
+    assert not door.may_write("p-1")  # sixty in this minute
     clock[0] += 60
     assert door.may_write("p-1")

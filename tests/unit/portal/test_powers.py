@@ -1,4 +1,4 @@
-"""What a token can do is decided by a real LiveKit server, whatever the page shows."""
+"""Permissions of tokens, checked with a real LiveKit server."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ GRANTS: dict[str, dict[str, object]] = {
     }
     for role, teacher in (("teacher", True), ("pupil", False))
 }
-"""Every right in every token that the service gives out; any other is one too many."""
+"""The exact grants of every token that the service issues."""
 
 
 def verification_codes(at: Settings) -> dict[str, str]:
@@ -49,7 +49,7 @@ def verification_codes(at: Settings) -> dict[str, str]:
 
 @pytest.mark.parametrize("role", GRANTS)
 @pytest.mark.parametrize("kind", ["class", "verification"])
-def test_tokens_carry_exactly_what_the_role_needs(at: Settings, role: str, kind: str) -> None:
+def test_tokens_have_exactly_the_grants_of_the_role(at: Settings, role: str, kind: str) -> None:
     code = {"class": CODES, "verification": verification_codes(at)}[kind][role]
     room = {"class": ROOM, "verification": "verification-abcd1234"}[kind]
     found = []
@@ -65,21 +65,21 @@ def test_tokens_carry_exactly_what_the_role_needs(at: Settings, role: str, kind:
     assert claim["exp"] - time.time() <= 121
 
 
-def test_tokens_are_made_in_one_place() -> None:
-    """The list above is whole: nothing else in the service signs a token."""
+def test_tokens_are_signed_in_one_place() -> None:
+    """GRANTS is complete: no other code of the service signs a token."""
     source = "".join(path.read_text() for path in (REPO / "portal").glob("*.py"))
     assert source.count("AccessToken(") == 1
     assert "jwt" not in source.replace("to_jwt()", "")
 
 
-async def test_data_rights_are_given_to_nobody(at: Settings) -> None:
+async def test_no_participant_can_publish_data(at: Settings) -> None:
     async with Person(at.livekit, ticket(at, "teacher")) as teacher, Person(at.livekit, ticket(at, "pupil")) as pupil:
         for person in (teacher, pupil):
             permission = person.joined.participant.permission
             assert permission.can_publish and not permission.can_publish_data
 
 
-async def test_the_media_server_refuses_a_pupil_the_teachers_powers(at: Settings) -> None:
+async def test_the_media_server_refuses_a_teacher_s_actions_to_a_pupil(at: Settings) -> None:
     token = ticket(at, "pupil")
     async with (
         Person(at.livekit, ticket(at, "teacher", "Mme")) as teacher,
@@ -102,7 +102,7 @@ async def test_the_media_server_refuses_a_pupil_the_teachers_powers(at: Settings
             assert refused.value.status in {401, 403}
 
 
-async def test_a_teacher_has_power_over_one_room_alone(at: Settings) -> None:
+async def test_a_teacher_can_only_administer_one_room(at: Settings) -> None:
     async with api.LiveKitAPI.with_token(ticket(at, "teacher"), url=f"http://127.0.0.1:{at.livekit}") as server:
         with pytest.raises(api.TwirpError) as refused:
             await server.room.list_participants(api.ListParticipantsRequest(room="another"))
@@ -110,7 +110,7 @@ async def test_a_teacher_has_power_over_one_room_alone(at: Settings) -> None:
 
 
 @pytest.mark.parametrize(("role", "may"), [("teacher", True), ("pupil", False)])
-async def test_only_the_teacher_may_share_a_screen(at: Settings, role: str, may: bool) -> None:
+async def test_only_the_teacher_can_share_a_screen(at: Settings, role: str, may: bool) -> None:
     async with Person(at.livekit, ticket(at, role)) as person:
         track = rtc.AddTrackRequest(cid="x", type=models.TrackType.VIDEO, source=models.TrackSource.SCREEN_SHARE)
         await person.send(add_track=track)
@@ -118,7 +118,7 @@ async def test_only_the_teacher_may_share_a_screen(at: Settings, role: str, may:
         assert (published is not None) is may
 
 
-async def test_nobody_takes_another_name_or_role(at: Settings) -> None:
+async def test_no_participant_can_change_name_or_role(at: Settings) -> None:
     async with Person(at.livekit, ticket(at, "pupil")) as person:
         change = rtc.UpdateParticipantMetadata(name="Mme Martin", attributes={"role": "teacher"}, request_id=7)
         await person.send(update_metadata=change)
@@ -129,7 +129,7 @@ async def test_nobody_takes_another_name_or_role(at: Settings) -> None:
 @pytest.mark.parametrize(
     ("path", "body"), [("mute-all", {}), ("remove", {"identity": "x"}), ("lock", {"locked": True})]
 )
-def test_the_portal_refuses_a_pupil_the_teachers_powers(at: Settings, path: str, body: dict) -> None:
+def test_the_portal_refuses_a_teacher_s_actions_to_a_pupil(at: Settings, path: str, body: dict) -> None:
     assert post(at, path, body, ticket(at, "pupil"))[0] == 403
     assert post(at, path, body)[0] == 401
     foreign = (
@@ -140,7 +140,7 @@ def test_the_portal_refuses_a_pupil_the_teachers_powers(at: Settings, path: str,
     assert post(at, path, body, foreign.to_jwt())[0] == 401
 
 
-async def test_the_removed_do_not_stay_with_the_token_that_they_hold(at: Settings) -> None:
+async def test_removed_participants_cannot_rejoin_with_their_token(at: Settings) -> None:
     teachers, token = ticket(at, "teacher"), ticket(at, "pupil")
     async with Person(at.livekit, teachers):
         async with Person(at.livekit, token) as pupil:
@@ -149,10 +149,10 @@ async def test_the_removed_do_not_stay_with_the_token_that_they_hold(at: Setting
         async with Person(at.livekit, token) as back:
             assert await back.gets("leave", 6), "came back and stayed"
         assert (await ask(at, "hand", {"raised": True}, token))[0] == 401
-        assert (await ask(at, "remove", {"identity": "p-nobody"}, teachers))[0] == 404
+        assert (await ask(at, "remove", {"identity": "p-missing"}, teachers))[0] == 404
 
 
-async def test_a_locked_room_lets_no_pupil_in_and_remembers_it_over_a_restart(at: Settings) -> None:
+async def test_a_locked_room_admits_no_pupil_even_after_a_restart(at: Settings) -> None:
     teachers = ticket(at, "teacher")
     async with Person(at.livekit, teachers) as teacher:
         assert await ask(at, "lock", {"locked": True}, teachers) == (200, {"locked": True})
@@ -180,8 +180,8 @@ async def test_hands_are_raised_through_the_portal(at: Settings) -> None:
         assert (await ask(at, "hand", {"raised": False, "identity": pupil.identity}, teachers))[0] == 200
 
 
-async def test_a_teachers_power_lasts_as_long_as_the_teacher_stays(at: Settings) -> None:
-    """The token of the start of the lesson has long ended when the teacher locks the room at its end."""
+async def test_a_teacher_in_the_room_can_act_with_an_expired_token(at: Settings) -> None:
+    """At the end of a lesson, the token from its start has expired, but the teacher can still lock the room."""
     fresh = ticket(at, "teacher")
     claims = jwt.decode(fresh, at.secret, algorithms=["HS256"])
     old = jwt.encode(claims | {"exp": int(time.time()) - 3600, "nbf": int(time.time()) - 3720}, at.secret, "HS256")

@@ -1,4 +1,4 @@
-"""Requests that no page sends: each gets an answer that the interface names, never a 500, and none is written down."""
+"""Malformed requests: each gets a status that the API describes, never 500, and none is logged."""
 
 import contextlib
 import gzip
@@ -21,9 +21,9 @@ from tests.page.server import CODES, ROOM, Settings, free_port, portal, post
 from tests.unit.portal.wire import ANSWERS, failing_media, send
 
 CANARY = f"canary{secrets.token_hex(4)}"
-"""Part of everything that is sent; found nowhere afterwards."""
+"""Marker in every request; it must not appear in any file or output afterwards."""
 HTTP_PROBLEMS = {400, 404, 405, 413, 417, 431}
-"""What the HTTP server itself answers to requests that reach no handler."""
+"""Statuses of the HTTP server itself for requests that reach no handler."""
 BODIES = {
     path.removeprefix("/api/"): way["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
     for path, way in OPENAPI["paths"].items()
@@ -59,7 +59,7 @@ VALUES = [
     "[" * 1900 + "]" * 1900,
     '{"a":' * 600 + "1" + "}" * 600,
 ]
-"""JSON, or what claims to be some, in place of one value."""
+"""Valid and invalid JSON to replace one value."""
 
 WHOLE = {
     "nothing": b"",
@@ -79,7 +79,7 @@ WHOLE = {
     "too deep": b"[" * 100_000,
     "deep": b"[" * 4000,
 }
-"""Whole bodies, by what is wrong with them."""
+"""Complete bodies, by their fault."""
 
 HEADERS: dict[str, dict[bytes, bytes]] = {
     "UTF-7": {b"Content-Type": b"application/json; charset=utf-7"},
@@ -104,9 +104,9 @@ HEADERS: dict[str, dict[bytes, bytes]] = {
     "a negative length": {b"Content-Length": b"-1"},
     "a length in words": {b"Content-Length": CANARY.encode()},
     "an unknown transfer": {b"Transfer-Encoding": CANARY.encode()},
-    "chunks that are none": {b"Content-Length": b"0", b"Transfer-Encoding": b"chunked"},
+    "invalid chunks": {b"Content-Length": b"0", b"Transfer-Encoding": b"chunked"},
 }
-"""Headers, by what is wrong with them."""
+"""Headers, by their fault."""
 
 RAW = {
     "no HTTP": CANARY.encode() + b"\r\n\r\n",
@@ -118,11 +118,11 @@ RAW = {
     + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     "a second one that is bad": b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n" + CANARY.encode() + b"\xff\r\n\r\n",
 }
-"""Requests as bytes, by what is wrong with them."""
+"""Raw requests, by their fault."""
 
 
 def claims(at: Settings, **changes: Any) -> dict[str, Any]:
-    """Return what a pupil's token says, with changes."""
+    """Return the claims of a pupil's token, with changes."""
     now = int(time.time())
     video = {"roomJoin": True, "room": ROOM, "canPublish": True}
     said = {"iss": "classroom", "sub": "p-odd", "nbf": now, "exp": now + 100, "name": CANARY, "video": video}
@@ -146,13 +146,13 @@ ODD_CLAIMS: dict[str, dict[str, Any]] = {
     "no end": {"exp": None},
     "a text as end": {"exp": CANARY},
     "an endless end": {"exp": 10**400},
-    "attributes that are none": {"attributes": CANARY},
+    "invalid attributes": {"attributes": CANARY},
 }
-"""Claims under the right signature, by what is odd about them."""
+"""Correctly signed claims, by their fault."""
 
 
 def authorizations(at: Settings) -> dict[str, bytes]:
-    """Return values of the Authorization header, by what is wrong with them."""
+    """Return values of the Authorization header, by their fault."""
     good = jwt.encode(claims(at), at.secret, "HS256")
     head, body, proof = good.split(".")
     odd = {name: jwt.encode(claims(at, **changes), at.secret, "HS256") for name, changes in ODD_CLAIMS.items()}
@@ -173,7 +173,7 @@ def authorizations(at: Settings) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def beside(port: int, folder: Path) -> Iterator[Settings]:
-    """Run a join service whose media server would be on this port."""
+    """Run a join service that expects its media server on this port."""
     here = Settings(port, free_port(), "s" * 48, folder)
     with portal(here):
         yield here
@@ -189,27 +189,27 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(params=ANSWERS)
 def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """A join service whose media server hangs up, or answers what is no answer."""
+    """A join service whose media server closes the connection or sends an invalid response."""
     with failing_media(*ANSWERS[request.param]) as port, beside(port, tmp_path) as here:
         yield here
 
 
 @pytest.fixture(scope="module")
 def real(at: Settings) -> Iterator[Settings]:
-    """The join service beside a real media server."""
+    """The join service with a real media server."""
     yield at
     written(at)
 
 
 def written(at: Settings) -> None:
-    """Find nothing in the service's journal but kinds and places of faults, and no fault of a handler at all."""
+    """Check that the service's journal has only types and locations of errors, and no error of a handler."""
     journal = Path(at.folder / "portal.log").read_text(errors="replace")
     assert CANARY not in journal
     assert not [line for line in journal.splitlines() if not re.fullmatch(r"\w+: \w+ at [\w/.\-]+:\d+", line)], journal
 
 
 def check(at: Settings, endpoint: str, body: bytes = b"{}", headers: dict[bytes, bytes] | None = None) -> int:
-    """Send a request and return its status, which is one that the interface names."""
+    """Send a request, check that the API describes its status, and return the status."""
     status = send(at.portal, "POST", f"/api/{endpoint}", body, headers)
     named = {int(code) for code in OPENAPI["paths"][f"/api/{endpoint}"]["post"]["responses"]}
     assert status in named | HTTP_PROBLEMS, (endpoint, status, body[:80], headers)
@@ -217,13 +217,13 @@ def check(at: Settings, endpoint: str, body: bytes = b"{}", headers: dict[bytes,
 
 
 def with_value(endpoint: str, key: str, value: str) -> bytes:
-    """Return the JSON of a good request but for one value, which is text of its own."""
+    """Return the JSON of a valid request with one value replaced by the JSON text `value`."""
     rest = {name: GOOD[name] for name in BODIES[endpoint] if name != key}
     return f'{{"{key}": {value}, "canary": "{CANARY}", {json.dumps(rest)[1:]}'.replace(", }", "}").encode()
 
 
 def bearer(at: Settings, role: str) -> dict[bytes, bytes]:
-    """Return the header of somebody who was just let in, from an address of their own."""
+    """Return the headers of a participant who has just joined, from a new address."""
     sub = f"{role[0]}-{secrets.token_hex(4)}"
     video = {"roomJoin": True, "room": f"room-{secrets.token_hex(4)}", "roomAdmin": role == "teacher"}
     token = jwt.encode(claims(at, sub=sub, video=video), at.secret, "HS256")
@@ -231,11 +231,11 @@ def bearer(at: Settings, role: str) -> dict[bytes, bytes]:
 
 
 def somewhere() -> dict[bytes, bytes]:
-    """Return the header of an address that has not been seen before."""
+    """Return the header of a new client address."""
     return {b"X-Real-IP": b"2001:db8:%x:%x::1" % (secrets.randbelow(65536), secrets.randbelow(65536))}
 
 
-def every_nasty_request(at: Settings, endpoint: str) -> None:
+def every_malformed_request(at: Settings, endpoint: str) -> None:
     for key in BODIES.get(endpoint, ()):
         for value in VALUES:
             for role in CODES:
@@ -251,34 +251,34 @@ def every_nasty_request(at: Settings, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_nasty_requests_get_an_answer(real: Settings, endpoint: str) -> None:
-    every_nasty_request(real, endpoint)
+def test_malformed_requests_are_answered(real: Settings, endpoint: str) -> None:
+    every_malformed_request(real, endpoint)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_nasty_requests_get_an_answer_without_a_media_server(alone: Settings, endpoint: str) -> None:
-    every_nasty_request(alone, endpoint)
+def test_malformed_requests_without_a_media_server_are_answered(alone: Settings, endpoint: str) -> None:
+    every_malformed_request(alone, endpoint)
 
 
-def test_good_requests_get_an_answer_while_the_media_server_fails(failing: Settings) -> None:
+def test_valid_requests_are_answered_while_the_media_server_fails(failing: Settings) -> None:
     for endpoint in ENDPOINTS:
         status = check(failing, endpoint, json.dumps(GOOD).encode(), bearer(failing, "teacher"))
         assert (status == 200) is (endpoint == "join"), (endpoint, status)
 
 
 @pytest.mark.parametrize("what", RAW)
-def test_what_is_hardly_http_gets_an_answer(real: Settings, what: str) -> None:
+def test_invalid_http_is_answered(real: Settings, what: str) -> None:
     assert send(real.portal, "", "", raw=RAW[what]) in {200, *HTTP_PROBLEMS}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "PATCH", "PROPFIND", "FOO"])
 @pytest.mark.parametrize("path", [*OPENAPI["paths"], "/", "/api/", "/api//join", "/api/join/", "*", "/api/%00"])
-def test_every_method_of_every_path_gets_an_answer(real: Settings, method: str, path: str) -> None:
+def test_every_method_of_every_path_is_answered(real: Settings, method: str, path: str) -> None:
     assert send(real.portal, method, path, b"{}", somewhere()) in {200, *HTTP_PROBLEMS}
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_wrong_codes_among_nasty_texts_are_counted(real: Settings, value: str) -> None:
+def test_malformed_wrong_codes_are_counted(real: Settings, value: str) -> None:
     address = somewhere()
     body = with_value("join", "code", value)
     statuses = [check(real, "join", body, address) for _ in range(31)]
@@ -286,7 +286,7 @@ def test_wrong_codes_among_nasty_texts_are_counted(real: Settings, value: str) -
 
 
 @pytest.mark.parametrize("what", [name for name, body in WHOLE.items() if len(body) <= 4096])
-def test_bodies_without_a_right_code_are_counted(real: Settings, what: str) -> None:
+def test_bodies_without_a_correct_code_are_counted(real: Settings, what: str) -> None:
     address = somewhere()
     assert [check(real, "join", WHOLE[what], address) for _ in range(31)] == [403] * 30 + [429]
 
@@ -300,7 +300,7 @@ ANYTHING = st.recursive(
 
 
 @pytest.mark.parametrize("endpoint", sorted(BODIES))
-def test_any_json_gets_an_answer(real: Settings, endpoint: str) -> None:
+def test_any_json_is_answered(real: Settings, endpoint: str) -> None:
     headers = bearer(real, "teacher")
     known = st.fixed_dictionaries({}, optional=dict.fromkeys(BODIES[endpoint], ANYTHING))
 
@@ -312,5 +312,5 @@ def test_any_json_gets_an_answer(real: Settings, endpoint: str) -> None:
     every()
 
 
-def test_the_service_still_serves(real: Settings) -> None:
+def test_the_service_still_runs(real: Settings) -> None:
     assert post(real, "join", {"code": CODES["pupil"], "name": "Ada"})[0] == 200

@@ -1,4 +1,4 @@
-"""Requests as bytes on a socket, well formed or not, and media servers that fail."""
+"""Raw requests on a socket, valid or not, and failing media servers."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ def send(
     lines = b"".join(b"%s: %s\r\n" % line for line in (head | (headers or {})).items())
     sent = raw or b"%s %s HTTP/1.1\r\nConnection: close\r\n%s\r\n%s" % (method.encode(), path.encode(), lines, body)
     with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
-        # A service that has seen enough closes before everything is sent; its answer stands all the same.
+        # The service may close the connection before everything is sent; its response is read all the same.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(sent)
         answer = b""
@@ -37,12 +37,12 @@ ANSWERS: dict[str, tuple[int, bytes]] = {
     "is a text of 500": (500, json.dumps("broken").encode()),
     "has no kind": (503, b"{}"),
 }
-"""What media servers that fail answer, by what is wrong with it."""
+"""Responses of failing media servers, by their fault."""
 
 
 @contextlib.contextmanager
 def failing_media(status: int, body: bytes) -> Iterator[int]:
-    """Answer every request on the port that is yielded in the same way; status 0 hangs up."""
+    """Yield a port on which every request gets this response; status 0 closes the connection."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

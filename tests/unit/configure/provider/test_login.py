@@ -14,7 +14,7 @@ from classroom.configure.provider.server import UNKNOWN, refused
 
 
 def admin(name: str, key: str = "") -> dict[str, str]:
-    return {"name": name, "public_key": f"ssh-ed25519 AAAA{key or name} somebody@laptop"}
+    return {"name": name, "public_key": f"ssh-ed25519 AAAA{key or name} ada@laptop"}
 
 
 ADA, BOB, EVE, JOE = (admin(name) for name in ("ada", "bob", "eve", "joe"))
