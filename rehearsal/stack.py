@@ -199,7 +199,7 @@ def view(out: Path) -> None:
     classes = output("classes")
     assert isinstance(classes, list)
     target = out.expanduser().absolute()
-    code = "import json, sys; from classroom.verify.browsers.browser import look; look(*json.load(sys.stdin))"
+    code = "import json, sys; from classroom.verify.browsers.browser import save_screenshot; save_screenshot(*json.load(sys.stdin))"
     job = [classes[0]["url"], classes[0]["pupil_code"], str(target)]
     with tempfile.TemporaryFile("w+", dir=STACK) as arguments:
         json.dump(job, arguments)

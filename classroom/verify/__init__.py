@@ -1,1 +1,1 @@
-"""Proves a running classroom: over SSH, from outside by probes, and with two real browsers."""
+"""Verification of a running deployment: over SSH, by port scans from outside, and with real browsers."""

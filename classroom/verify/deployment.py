@@ -1,4 +1,4 @@
-"""The deployment under test: its inventory, and how to reach its machines over SSH with checked host keys."""
+"""The deployment under test: its inventory, and an SSH configuration with its machines' host keys."""
 
 import ipaddress
 import json
@@ -14,7 +14,7 @@ from classroom.config.ports import GROUPS, Group, Port, inner_ports, ports_for
 
 ACCOUNT = "verifier"
 DOCUMENTATION = [ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
-"""Addresses that nobody has (RFC 5737): a class there is a rehearsal."""
+"""Documentation networks (RFC 5737): a deployment with such addresses is a rehearsal."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Machine:
 
 
 class Target:
-    """A deployment, as its inventory describes it."""
+    """A deployment, as described by its inventory."""
 
     def __init__(self, inventory: dict[str, Any]) -> None:
         self.inventory = inventory
@@ -56,13 +56,13 @@ class Target:
 
     @property
     def rehearsal(self) -> bool:
-        """Whether this is a rehearsal's class, told by its addresses."""
+        """Whether this is a rehearsal: all machines have documentation addresses."""
         addresses = [ipaddress.ip_address(machine.public4) for machine in self.machines]
         return all(any(address in network for network in DOCUMENTATION) for address in addresses)
 
     @property
     def stack_file(self) -> Path:
-        """The stack's own file, there or not."""
+        """The path of the stack's settings file, which may not exist."""
         return REPO / f"Pulumi.{self.stack}.yaml"
 
     def group(self, name: str) -> list[Machine]:
@@ -70,11 +70,11 @@ class Target:
         return [machine for machine in self.machines if name in machine.groups]
 
     def ports(self, machine: Machine) -> list[Port]:
-        """Return the ports of the table that are open on a machine."""
+        """Return the ports of the port table that are open on a machine."""
         return ports_for(sorted(machine.groups), self.vars["classroom_shape"], len(self.group("media")))
 
     def inner_ports(self, machine: Machine) -> list[Port]:
-        """Return the ports of the table on other machines that a machine uses, in the table's order."""
+        """Return the ports of other machines that a machine connects to, in the order of the port table."""
         return inner_ports(machine.groups, self.vars["classroom_shape"], len(self.group("media")))
 
     @property
@@ -83,37 +83,37 @@ class Target:
         return [self.domain, *self.turn_names]
 
     def addresses(self, machine: Machine, *, ipv6: bool = True) -> list[str]:
-        """Return a machine's public addresses, IPv4 first; with `ipv6` false IPv4 alone."""
+        """Return a machine's public addresses, IPv4 first; only IPv4 if `ipv6` is false."""
         return [address for address in (machine.public4, machine.public6 if ipv6 else "") if address]
 
     @classmethod
     def read(cls, path: Path) -> "Target":
-        """Return the deployment of an inventory file; WrongUseError if it cannot be read, is empty or lacks host keys."""
+        """Read an inventory file; WrongUseError if it cannot be read, is empty or lacks host keys."""
         try:
             target = cls(json.loads(path.read_text()))
         except OSError as error:
             raise WrongUseError(f"--inventory: {path} cannot be read ({error.strerror})") from None
         except (ValueError, KeyError, TypeError) as error:
             raise WrongUseError(
-                f"--inventory: {path} is no inventory ({error!r}); make one with `classroom inventory --json`"
+                f"--inventory: {path} is not an inventory ({error!r}); create one with `classroom inventory --json`"
             ) from None
         if not target.machines:
-            raise WrongUseError(f"--inventory: {path} names no machine; has `pulumi up` ended?")
+            raise WrongUseError(f"--inventory: {path} contains no machine; run `pulumi up` to the end first")
         for group in GROUPS:
-            strange = set(target.inventory[group]["hosts"]) - {machine.name for machine in target.machines}
-            if strange or not target.group(group):
+            unknown = set(target.inventory[group]["hosts"]) - {machine.name for machine in target.machines}
+            if unknown or not target.group(group):
                 raise WrongUseError(
                     f"--inventory: {path}: group '{group}' "
-                    + (f"names {sorted(strange)}, of which it says no more" if strange else "is empty")
-                    + "; make it anew with `classroom inventory --json`"
+                    + (f"lists {sorted(unknown)}, without host variables" if unknown else "is empty")
+                    + "; create it again with `classroom inventory --json`"
                 )
         for machine in target.machines:
             if not machine.host_keys:
-                raise WrongUseError(f"--inventory: {path} has no host key of '{machine.name}'; run `pulumi up` again")
+                raise WrongUseError(f"--inventory: {path} contains no host key of '{machine.name}'; run `pulumi up` again")
         return target
 
     def write_ssh(self, folder: Path) -> Path:
-        """Write an SSH configuration into `folder` that knows exactly these machines, and return its path."""
+        """Write an SSH configuration for exactly these machines into `folder`, and return its path."""
         known = folder / "known_hosts"
         lines = [
             f"{address} {key}\n"

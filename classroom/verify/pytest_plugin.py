@@ -1,8 +1,8 @@
-"""pytest's part of a verification: gives tests their target, keeps what they found, and tells it as it goes.
+"""A pytest plugin for verification: passes the deployment to tests, collects their results and prints progress.
 
-A test that is skipped, or one that is expected to fail, proves nothing and counts as failed. What cannot be proven here is
-no test's own choice: `@pytest.mark.part(NAME)` names what `--without` may leave out, `@pytest.mark.own_kernel` what a
-container cannot show, `@pytest.mark.rehearsal` what is tried in the rehearsal alone.
+A test that skips itself or is marked as expected to fail proves nothing and counts as failed. Markers declare what cannot be
+proven here: `@pytest.mark.part(NAME)` for tests that `--without` leaves out, `@pytest.mark.own_kernel` for tests that
+need a machine with its own kernel, `@pytest.mark.rehearsal` for tests that run in the rehearsal only.
 """
 
 import datetime
@@ -22,17 +22,17 @@ from classroom.verify.report.phrases import Said, said
 from classroom.verify.requirements import PARTS, SECONDS
 from classroom.verify.ssh import Remote
 
-if TYPE_CHECKING:  # with it comes the library of browsers, which takes a second to load
+if TYPE_CHECKING:  # it imports the browser library, which takes a second to load
     from classroom.verify.browsers.background_class import Observed
 
 TICK = 8.0
-"""Seconds between two signs of life."""
+"""Seconds without output before progress is printed."""
 NOT_PROVEN = "not proven: "
 
 
 @dataclass
 class Result:
-    """One test: its area (folder), name, outcome, why it is not passed, and how long it took."""
+    """One test: its area (folder), name, outcome, reason unless it passed, and duration in seconds."""
 
     area: str
     test: str
@@ -42,7 +42,7 @@ class Result:
 
 
 class Verification:
-    """The plugin. `remotes` are the machines by name; `say` prints one line, whatever pytest captures."""
+    """The plugin. `remotes` maps names to machines; `say` prints one line past pytest's capture."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class Verification:
         as_of: datetime.date | None = None,
         hold: float = SECONDS,
     ) -> None:
-        """Prepare it: controls judge by the day `as_of` (today if None), and the class is held for `hold` seconds."""
+        """Initialise: controls evaluate as of the day `as_of` (today if None); the background class runs for `hold` seconds."""
         self.target, self.without, self.say = target, without, say
         self.as_of, self.hold = as_of or datetime.date.today(), hold
         self.held_for = 0.0
         self.observed: Observed | None = None
-        """What was seen of a held class: of the one in this run, or of an earlier one that is to be judged again."""
+        """Observations of a background class: of this run, or of an earlier one that is evaluated again."""
         self.eye = Eye(target.declarations, self.as_of)
         self.proofs: dict[str, Proof] = {}
         self.results: list[Result] = []
@@ -66,7 +66,7 @@ class Verification:
         self._containers: dict[str, str] = {}
         self._running: tuple[str, float] | None = None
         self._done = threading.Event()
-        self._told = time.monotonic()
+        self._printed = time.monotonic()
         self._step = ""
         self._parts: dict[str, list[pytest.TestReport]] = {}
 
@@ -77,7 +77,7 @@ class Verification:
         return [name for name, kind in self._containers.items() if kind]
 
     def prove(self, proof: Proof) -> None:
-        """Keep what a control found; AssertionError, naming each fault, unless it passed."""
+        """Store the proof of a control; AssertionError with each fault unless it passed."""
         self.proofs[proof.id] = proof
         assert proof.state == "passed", f"{proof.id}: {proof.state}\n" + "\n".join(proof.faults())
 
@@ -93,50 +93,50 @@ class Verification:
         return found
 
     def step(self, what: str) -> None:
-        """Name what a long test does now, for its signs of life."""
+        """Set the current step of a long test, which is printed as progress."""
         self._step = what
 
-    # What pytest calls.
+    # Hooks of pytest.
 
     def pytest_sessionstart(self) -> None:
-        """Begin to show signs of life."""
-        self._told = time.monotonic()
+        """Start the thread that prints progress."""
+        self._printed = time.monotonic()
         threading.Thread(target=self._tick, daemon=True).start()
 
     def pytest_sessionfinish(self) -> None:
-        """End the signs of life."""
+        """Stop the thread that prints progress."""
         self._done.set()
 
     def _tick(self) -> None:
         while not self._done.wait(1):
             running = self._running
-            if running and time.monotonic() - self._told > TICK:
+            if running and time.monotonic() - self._printed > TICK:
                 doing = f": {self._step}" if self._step else ""
-                self._tell(f"  …      {time.monotonic() - running[1]:6.1f} s  {running[0]}{doing}")
+                self._print(f"  …      {time.monotonic() - running[1]:6.1f} s  {running[0]}{doing}")
 
-    def _tell(self, line: str) -> None:
-        self._told = time.monotonic()
+    def _print(self, line: str) -> None:
+        self._printed = time.monotonic()
         self.say(line)
 
     def _reason(self, item: pytest.Item) -> str:
-        """Return why a test cannot prove anything here, or an empty string."""
+        """Return why a test cannot run here, or an empty string."""
         for marker in item.iter_markers("part"):
             part = marker.args[0]
             if part not in PARTS:
-                raise pytest.UsageError(f"{item.nodeid}: there is no part '{part}'")
+                raise pytest.UsageError(f"{item.nodeid}: unknown part '{part}'; use one of {', '.join(PARTS)}")
             if part in self.without:
                 return f"--without {part}"
             if part == "ipv6" and not self.target.ipv6:
                 return "this class has no IPv6"
         if item.get_closest_marker("rehearsal") and not self.target.rehearsal:
-            return "it is tried in the rehearsal alone"
+            return "it runs in the rehearsal only"
         if item.get_closest_marker("own_kernel") and self.containers():
-            return f"{', '.join(self.containers())} are containers, without a kernel of their own"
+            return f"{', '.join(self.containers())} run in containers, without their own kernel"
         return ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Leave out what cannot be proven here."""
+        """Skip a test that cannot run here."""
         reason = self._reason(item)
         if reason:
             pytest.skip(NOT_PROVEN + reason)
@@ -145,25 +145,25 @@ class Verification:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Turn every other skipped test into a failed one."""
+        """Report any other skipped test as failed."""
         report = yield
         ours = report.skipped and call.when == "setup" and self._reason(item)
         if (report.skipped and not ours) or hasattr(report, "wasxfail"):
             report.outcome = "failed"
-            report.longrepr = f"it was skipped, and so proves nothing: {report.longrepr}"
+            report.longrepr = f"the test was skipped, so it proves nothing: {report.longrepr}"
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Count a file that cannot be read as a failed test."""
+        """Report a file that cannot be imported as a failed test."""
         if report.failed:
             self._add(Result(_area(report.nodeid), Path(report.nodeid).name, "failed", report.longreprtext, 0.0))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Remember what runs."""
+        """Record the running test."""
         self._running, self._step = (_short(nodeid), time.monotonic()), ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep and tell a test's result once its last phase is over."""
+        """Store and print the result of a test after its last phase."""
         parts = self._parts.setdefault(report.nodeid, [])
         parts.append(report)
         if report.when != "teardown":
@@ -183,7 +183,7 @@ class Verification:
     def _add(self, result: Result) -> None:
         self.results.append(result)
         word = {"passed": "ok", "failed": "FAILED", "not proven": "open"}[result.outcome]
-        self._tell(f"  {word:6} {result.seconds:6.1f} s  {result.area}/{result.test}")
+        self._print(f"  {word:6} {result.seconds:6.1f} s  {result.area}/{result.test}")
 
 
 def _area(nodeid: str) -> str:
@@ -195,12 +195,12 @@ def _short(nodeid: str) -> str:
 
 
 def as_json(results: list[Result]) -> list[dict[str, Any]]:
-    """Return results as they stand in the record of a verification."""
+    """Return results in the form of the verification record."""
     return [asdict(result) for result in results]
 
 
-class Quiet:
-    """Stands in for pytest's own reporter: the plugin above tells what there is to tell."""
+class QuietReporter:
+    """Replaces pytest's terminal reporter, which prints nothing: the plugin above prints the results."""
 
     def __init__(self, config: pytest.Config) -> None:
         from _pytest.config import create_terminal_writer  # noqa: PLC2701 - offered nowhere else
@@ -208,12 +208,12 @@ class Quiet:
         self._tw = create_terminal_writer(config, sys.stderr)
 
 
-class Silence:
-    """Replaces pytest's own reporter once it is there."""
+class ReplaceReporter:
+    """Unregisters pytest's terminal reporter after it is registered."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Take the reporter's place."""
+        """Register the quiet reporter instead."""
         manager = config.pluginmanager
         manager.unregister(name="terminalreporter")
-        manager.register(Quiet(config), "terminalreporter")
+        manager.register(QuietReporter(config), "terminalreporter")

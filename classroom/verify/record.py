@@ -1,4 +1,4 @@
-"""The record of a verification: what of it is kept, and where."""
+"""The record of a verification: its content and its file."""
 
 import datetime
 import json
@@ -26,7 +26,7 @@ PSEUDONYM = re.compile(r"verif-[0-9a-f]{6}[\w-]*")
 
 
 def record_of(done: Verification, start: float, status: int) -> dict[str, Any]:
-    """Return a verification as it is kept: date (UTC), stack, machines, results by test, and what is not proven."""
+    """Return the record: date (UTC, ISO 8601), stack, machines, results by test, and what is not proven."""
     return {
         "date": datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat(timespec="seconds"),
         "stack": done.target.stack,
@@ -41,7 +41,7 @@ def record_of(done: Verification, start: float, status: int) -> dict[str, Any]:
 
 
 def controls_of(done: Verification) -> dict[str, Any]:
-    """Return the part of a record that is about sovereignty: each control, and what it was judged by. No participant is in it."""
+    """Return the part of a record about sovereignty: each control and its policy, without data of participants."""
     declarations, tables = done.target.declarations, addresses.tables()
     return {
         "kit": version("sovereign-classroom"),
@@ -62,7 +62,7 @@ def controls_of(done: Verification) -> dict[str, Any]:
 
 
 def _control(done: Verification, name: str) -> dict[str, Any]:
-    """Return what is kept of one control: the state that its test really had, never a better one."""
+    """Return the record of one control; its state is never better than the outcome of its test."""
     test = f"test_{name.replace('-', '_')}"
     results = [r for r in done.results if r.area == "sovereignty" and r.test.partition("[")[0] == test]
     proof = done.proofs.get(name)
@@ -84,18 +84,18 @@ def _control(done: Verification, name: str) -> dict[str, Any]:
 
 
 def _reason(results: list[Result]) -> str:
-    """Return the last line of a failure, without addresses: it may name anybody."""
+    """Return the last line of a failure, without addresses, as it may contain personal data."""
     lines = [line for r in results for line in r.message.splitlines() if line.strip()] or ["?"]
     return without_people(lines[-1].removeprefix("E").strip())[:200]
 
 
 def without_people(text: str) -> str:
-    """Return a text as it may be kept: no address stands in it, whoever's it is, and no participant's name."""
+    """Replace every IP address and participant's name in a text by "…"."""
     return PSEUDONYM.sub("…", ADDRESS.sub("…", text))
 
 
 def keep(record: dict[str, Any]) -> Path:
-    """Keep a verification as its stack's last one, for this account alone, and return its file."""
+    """Write the record as the stack's last one, readable by this account only, and return its path."""
     path = last_path(record["stack"])
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.chmod(0o700)

@@ -1,4 +1,4 @@
-"""What a verification needs where it runs, and what it cannot prove there."""
+"""Requirements of a verification on the machine that runs it, and the parts that can be left out."""
 
 import os
 import shutil
@@ -13,15 +13,15 @@ from classroom.config.ports import port_number
 from classroom.verify.deployment import Target
 
 PARTS = ("ipv6", "udp-drop", "inside", "cloud", "capture", "pulumi", "up")
-"""What `--without` may name; the phrase `part-NAME` tells what then is not proven."""
+"""Values of `--without`; the phrase `part-NAME` describes what is then not proven."""
 
 SECONDS = 60.0
-"""How long the class is held at least."""
+"""Minimum duration of the background class, in seconds."""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """Something that has to be there, unless all `parts` that need it are left out (no parts: everything needs it)."""
+    """A requirement, unless all `parts` that need it are left out (no parts: it is always required)."""
 
     what: str
     there: Callable[[Target], bool]
@@ -58,7 +58,7 @@ def _knows_cloud(target: Target) -> bool:
 
 
 def capture_path(stack: str) -> Path:
-    """Return the file that keeps whom the operator's machine asked during a stack's last `up`, there or not."""
+    """Return the path of the traffic capture of a stack's last `pulumi up`, which may not exist."""
     return CACHE / "captured" / f"{stack}.json"
 
 
@@ -67,34 +67,39 @@ def _program(name: str, package: str, parts: frozenset[str] = frozenset()) -> Re
 
 
 def needs(target: Target) -> list[Requirement]:
-    """Return what the verification of this deployment needs here."""
+    """Return the requirements of the verification of this deployment on this machine."""
     clients = frozenset({"ipv6", "udp-drop", "capture"})
     found = [
-        Requirement("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run it as root"),
+        Requirement("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run as root"),
         _program("ssh", "openssh-client"),
         _program("nmap", "nmap"),
         _program("chromium", "chromium chromium-sandbox"),
         _program("certutil", "libnss3-tools"),
         _program("setpriv", "util-linux"),
-        Requirement("a way to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "give this machine IPv4"),
+        Requirement("a route to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "configure IPv4 on this machine"),
         Requirement(
-            f"DNS that knows {', '.join(target.names)}",
+            f"DNS records of {', '.join(target.names)}",
             _resolves,
-            "enter the records that `classroom status` shows",
+            "create the records that `classroom status` shows",
         ),
         _program("ip", "iproute2", clients),
         _program("nft", "nftables", clients),
-        Requirement("network namespaces", lambda _: _makes_namespaces(), "use a kernel with them", clients),
+        Requirement("network namespaces", lambda _: _makes_namespaces(), "use a kernel with network namespaces", clients),
     ]
     if target.ipv6:
-        way6 = "a way to the class over IPv6"
+        route6 = "a route to the class over IPv6"
         found.append(
-            Requirement(way6, lambda t: _reaches(t, socket.AF_INET6), "give this machine IPv6", frozenset({"ipv6"}))
+            Requirement(
+                route6,
+                lambda t: _reaches(t, socket.AF_INET6),
+                "configure IPv6 on this machine",
+                frozenset({"ipv6"}),
+            )
         )
-    account = "the way into the cloud (an openrc file's variables, or an entry of clouds.yaml)"
+    account = "OpenStack credentials (variables of an openrc file, or an entry of clouds.yaml)"
     found.append(Requirement(account, _knows_cloud, "source your project's openrc file", frozenset({"cloud"})))
-    file = f"the stack's file {target.stack_file.name}"
-    here = f"verify by --stack where it lies, in {target.stack_file.parent}"
+    file = f"the stack's settings file {target.stack_file.name}"
+    here = f"create it in {target.stack_file.parent}, and verify with --stack"
     found.append(Requirement(file, lambda t: t.stack_file.exists(), here, frozenset({"pulumi"})))
     run = f"run `classroom capture --stack {target.stack} -- pulumi up --stack {target.stack}`"
     found.append(

@@ -1,4 +1,4 @@
-"""One run of the tests of `tests/deployed`, in this process."""
+"""Runs the tests of `tests/deployed` with pytest in this process."""
 
 import datetime
 import os
@@ -10,10 +10,10 @@ import pytest
 
 from classroom.common.paths import REPO
 from classroom.verify.deployment import Target
-from classroom.verify.pytest_plugin import Silence, Verification
+from classroom.verify.pytest_plugin import ReplaceReporter, Verification
 from classroom.verify.requirements import SECONDS
 
-if TYPE_CHECKING:  # with it comes the library of browsers, which takes a second to load
+if TYPE_CHECKING:  # it imports the browser library, which takes a second to load
     from classroom.verify.browsers.background_class import Observed
 
 TESTS = REPO / "tests" / "deployed"
@@ -29,8 +29,8 @@ AREAS = (
     "class/test_networks.py",
     "class/test_traces.py",
 )
-"""Tests in their order: the class is held beside all that come before `sovereignty`, which then judges it. The probe of
-`inside` starts beside the first ones and is removed beside the class."""
+"""Tests in order: the background class runs during all areas before `sovereignty`, which evaluates it. The probe of
+`inside` boots during the first areas and is removed during the class."""
 
 
 def run(
@@ -44,12 +44,12 @@ def run(
     hold: float = SECONDS,
     observed: "Observed | None" = None,
 ) -> tuple[Verification, int]:
-    """Run the tests of `areas` in this process, tell them as they end, and return what they found, and pytest's status.
+    """Run the tests of `areas`, print results as they end, and return the plugin with the results, and pytest's exit status.
 
-    An area may be a file of tests too, such as `sovereignty/test_time.py`. Controls judge by the day `as_of`; the class is
-    held for at least `hold` seconds, or none is where what was `observed` of an earlier one is to be judged again.
+    An area may also be a test file, such as `sovereignty/test_time.py`. Controls evaluate as of the day `as_of`. The
+    background class runs for at least `hold` seconds, or not at all if `observed` passes the observations of an earlier one.
     """
-    out = os.fdopen(os.dup(1), "w")  # pytest catches what is written to the usual one
+    out = os.fdopen(os.dup(1), "w")  # pytest captures the usual one
 
     def say(line: str) -> None:
         print(line, file=out, flush=True)
@@ -57,12 +57,12 @@ def run(
     done = Verification(target, target.write_ssh(scratch), left_out, say, as_of, hold)
     done.observed = observed
     argv = [f"--rootdir={REPO}", "-c", str(TESTS / "pytest.ini"), "--tb=short", "-q"]
-    # Whatever other plugins are installed here: they have no part in it, and take seconds to load.
+    # Other installed plugins are not needed and take seconds to load.
     argv += ["--disable-plugin-autoload", "-p", "pytest_timeout"]
     argv += [f"--junitxml={junit.absolute()}"] if junit else []
     here = Path.cwd()
     try:
-        plugins: list[object] = [_Named(done), Silence()]
+        plugins: list[object] = [_RegisterPlugin(done), ReplaceReporter()]
         status = pytest.main([*argv, *(str(TESTS / area) for area in areas)], plugins=plugins)
     finally:
         os.chdir(here)
@@ -70,13 +70,13 @@ def run(
     return done, int(status)
 
 
-class _Named:
-    """Registers a verification under its name, by which the tests' fixtures find it."""
+class _RegisterPlugin:
+    """Registers a verification under the plugin name that the tests' fixtures look up."""
 
     def __init__(self, verification: Verification) -> None:
         self._verification = verification
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Register it."""
+        """Register the plugin."""
         config.pluginmanager.register(self._verification, "verification")

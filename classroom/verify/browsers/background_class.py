@@ -1,4 +1,4 @@
-"""The class that is held while everything else is tested: a teacher and two pupils, in a network that is watched."""
+"""The background class that runs during the other tests: a teacher and two pupils, in a network whose traffic is captured."""
 
 import contextlib
 import datetime
@@ -23,12 +23,12 @@ from classroom.verify.requirements import SECONDS
 from classroom.verify.ssh import Remote
 
 LOOK = 3.0
-"""Seconds between two looks at the hosts' connections."""
+"""Seconds between two reads of the hosts' sockets."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of the held class: each host's window, requests, connections by participant, and traffic if captured."""
+    """Observations of the background class: windows by host, requests, ICE state by participant, and captured traffic, if any."""
 
     windows: Mapping[str, Window]
     requests: tuple[Request, ...]
@@ -41,16 +41,16 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _Snapshot:
     moment: datetime.datetime
     ruleset: list[dict[str, Any]]
     counters: Mapping[str, int]
 
 
 class BackgroundClass:
-    """A teacher and two pupils in one class of `meeting`. Use it in a `with`; `close` ends the watch, not the class.
+    """A teacher and two pupils in one class of `meeting`, as a context manager; `close` ends the observation, not the class.
 
-    Where there is IPv6, the second of the pupils has nothing else.
+    With `ipv6`, the second pupil has only IPv6.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class BackgroundClass:
         self.pupils: list[Participant] = []
 
     def __enter__(self) -> "BackgroundClass":
-        """Let everybody join; then the watch begins."""
+        """Let all participants join, then start the observation."""
         try:
             self._begin()
         except BaseException:
@@ -102,47 +102,47 @@ class BackgroundClass:
             others = [other for other in self._people if other is not person]
             for other in others:
                 if person.sees(other) is None:
-                    self._broken.append(f"{person.name} saw no picture of {other.name}: {person.console}")
-        # All have seen each other; from here on they listen to the teacher, which leaves the machine to what runs beside. The
-        # pupils' microphones were never on: even one that is muted costs a browser a tenth of a core.
+                    self._broken.append(f"{person.name} received no video of {other.name}; console: {person.console}")
+        # All have received each other's video; cameras off from here on to leave the CPU to the other tests. The pupils'
+        # microphones were never on: even a muted one costs a browser a tenth of a core.
         for person in self._people:
             person.page.click("[data-testid=camera]")
         self.began = time.monotonic()
         self._marks = {name: self._mark(remote) for name, remote in self._remotes.items()}
-        self._look()
+        self._read_sockets()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _client(self, *, v4: bool, v6: bool) -> Client:
-        """Make a network from which the stack's own addresses are reached and no others."""
+        """Create a client network that reaches only the addresses of this deployment."""
         target = self._target
         own = [address for machine in target.machines for address in target.addresses(machine)]
         return self._stack.enter_context(Client(v4=v4, v6=v6, names=target.names, only=own))
 
     @staticmethod
-    def _mark(remote: Remote) -> _Mark:
+    def _mark(remote: Remote) -> _Snapshot:
         ruleset = remote.nft()
         counters = {i["counter"]["name"]: i["counter"]["packets"] for i in ruleset if "counter" in i}
-        return _Mark(clock(remote), ruleset, counters)
+        return _Snapshot(clock(remote), ruleset, counters)
 
-    def _look(self) -> None:
+    def _read_sockets(self) -> None:
         for name, remote in self._remotes.items():
             self._connections[name] |= own_connections(remote.sockets())
 
     def _watch(self) -> None:
         while not self._end.wait(LOOK):
             try:
-                self._look()
-            except Exception as error:  # told by `close`: a look that failed may have missed something
-                self._broken.append(f"the connections could not be looked at: {error}")
+                self._read_sockets()
+            except Exception as error:  # `close` reports it: a connection may have been missed
+                self._broken.append(f"the hosts' sockets could not be read: {error}")
                 return
 
     def show(self, *people: Participant) -> None:
-        """Let people be seen and heard."""
+        """Turn on the cameras and microphones of participants."""
         self._turn(people, on=True)
 
     def hide(self, *people: Participant) -> None:
-        """Let people be neither seen nor, the teacher apart, heard."""
+        """Turn off the cameras of participants and the pupils' microphones."""
         self._turn(people, on=False)
 
     def _turn(self, people: Sequence[Participant], *, on: bool) -> None:
@@ -155,9 +155,9 @@ class BackgroundClass:
             self._shown = [*self._shown, person] if on else [other for other in self._shown if other is not person]
 
     def close(self, seconds: float = SECONDS) -> Observed:
-        """Wait until the class was held for `seconds`, end the watch, and return what was seen.
+        """Wait until the class has run for `seconds`, end the observation, and return it.
 
-        AssertionError if the class did not stand all the time.
+        AssertionError if a participant received no video or the hosts' sockets could not be read.
         """
         if self._observed is None:
             while time.monotonic() < self.began + seconds:
@@ -168,12 +168,12 @@ class BackgroundClass:
     def _close(self) -> Observed:
         self._end.set()
         self._thread.join(60)
-        self._look()
+        self._read_sockets()
         people = self._people
         for person in people:
-            person.page.wait_for_timeout(1)  # what the browser has told meanwhile is read now
+            person.page.wait_for_timeout(1)  # lets the library process pending browser events
             person.name_hints()
-        held = time.monotonic() - self.began
+        duration = time.monotonic() - self.began
         connections = {person.name: person.connections() for person in people}
         captured = baseline = None
         if self._captures:
@@ -188,7 +188,7 @@ class BackgroundClass:
         participants = set()
         for machine in self._target.group("media"):
             for address in self._target.addresses(machine, ipv6=self._target.ipv6):
-                # A machine without IPv6, or a TURN that answers no STUN: that one is told by the control `ice`.
+                # No IPv6 on this machine, or no STUN answer, which the control `ice` reports.
                 with contextlib.suppress(OSError, ClassroomError):
                     participants.add(own_address(address))
                     participants.add(stun_binding(address)[0])
@@ -200,7 +200,7 @@ class BackgroundClass:
             captured,
             baseline,
             frozenset(participants),
-            held,
+            duration,
         )
 
     def _window(self, remote: Remote) -> Window:
@@ -208,7 +208,7 @@ class BackgroundClass:
         first, last = self._marks[name], self._mark(remote)
         rules = read(last.ruleset)
         grown = {key: packets - first.counters.get(key, 0) for key, packets in last.counters.items()}
-        for _ in range(6):  # what was kept in is told a moment later
+        for _ in range(6):  # drops are logged with a delay
             dropped = drops(between(remote.journal(), first.moment, last.moment))
             if len(dropped) >= grown.get("out_dropped", 0):
                 break
@@ -225,19 +225,19 @@ class BackgroundClass:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End the watch, and let everybody leave before their network goes."""
+        """End the observation, and let all participants leave before their network is removed."""
         self._end.set()
         self._meeting.dismiss(*(p for p in getattr(self, "_people", ()) if p in self._meeting.people))
         self._stack.close()
 
 
 def clock(remote: Remote) -> datetime.datetime:
-    """Return the time by a machine's own clock, in whole seconds."""
+    """Return the time of a machine's clock, in whole seconds."""
     return datetime.datetime.fromisoformat(remote.host.check_output("date --iso-8601=seconds"))
 
 
 def between(journal: str, first: datetime.datetime, last: datetime.datetime) -> str:
-    """Return the lines of a journal (`short-iso`) from one moment to another, both seconds included."""
+    """Return the lines of a journal (`short-iso`) from `first` to `last`, both inclusive."""
     kept = []
     for line in journal.splitlines():
         try:

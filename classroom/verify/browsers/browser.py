@@ -1,4 +1,4 @@
-"""Real browsers in one class, run as an ordinary user, in this machine's network or in a restricted client's."""
+"""Real browsers in one class, run as an unprivileged user, in this machine's network or in a client network."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ from classroom.verify.browsers.media_signal import READER, SENDERS, Sender, writ
 from classroom.verify.controls.page_requests import Request
 
 USER = "nobody"
-"""Browsers never run as root; this account exists everywhere and owns nothing."""
+"""Account of the browsers, which never run as root; it exists on every system and owns no file."""
 
 FLAGS = (
     "--use-fake-ui-for-media-stream",
@@ -66,10 +66,10 @@ CREDENTIALS = """
 """
 NEUTRAL = '<!doctype html><html lang="fr"><title>.</title><form><input name="name"><button>.</button></form>'
 NEUTRAL_HOST = "no-class.example"
-"""A page of no class, and its host, given to the browser without any network: what is asked from there, it asks by itself."""
+"""A page outside any class, and its host, served without network: all traffic of this browser is the browser's own."""
 LEAVE = "[data-testid=leave]"
 PATIENCE = 8
-"""Seconds to wait for the first sound of everybody before counting begins all the same."""
+"""Maximum seconds to wait for everyone's first sound before measuring starts."""
 
 
 def _command(*argv: object) -> None:
@@ -79,7 +79,7 @@ def _command(*argv: object) -> None:
 
 
 def _give(folder: Path) -> None:
-    """Make the ordinary user the owner of a folder and all in it."""
+    """Make the unprivileged user the owner of a folder and its content."""
     if os.geteuid() == 0:
         account = pwd.getpwnam(USER)
         for path in (folder, *folder.rglob("*")):
@@ -87,7 +87,7 @@ def _give(folder: Path) -> None:
 
 
 class Participant:
-    """One browser in the class, with a name and a signature of its own."""
+    """One browser in the class, with its own name and test signal."""
 
     def __init__(
         self, playwright: Any, home: Path, base: str, name: str, sender: Sender, client: Client | None
@@ -124,55 +124,55 @@ class Participant:
         self.page.add_init_script(WATCH_CONNECTIONS)
 
     def _listen(self) -> None:
-        """Keep every request, as the browser's own protocol tells it: answered, failed and blocked ones."""
+        """Record every request (answered, failed or blocked) from events of the Chrome DevTools Protocol."""
         protocol = self.context.new_cdp_session(self.page)
         protocol.on(
-            "Network.requestWillBeSent", lambda e: self._asked(e["requestId"], e["request"]["url"], e.get("type"))
+            "Network.requestWillBeSent", lambda e: self._add_request(e["requestId"], e["request"]["url"], e.get("type"))
         )
-        protocol.on("Network.webSocketCreated", lambda e: self._asked(e["requestId"], e["url"], "WebSocket"))
-        protocol.on("Network.webTransportCreated", lambda e: self._asked(e["transportId"], e["url"], "WebTransport"))
-        protocol.on("Network.webSocketHandshakeResponseReceived", lambda e: self._told(e["requestId"], "answered"))
+        protocol.on("Network.webSocketCreated", lambda e: self._add_request(e["requestId"], e["url"], "WebSocket"))
+        protocol.on("Network.webTransportCreated", lambda e: self._add_request(e["transportId"], e["url"], "WebTransport"))
+        protocol.on("Network.webSocketHandshakeResponseReceived", lambda e: self._set_result(e["requestId"], "answered"))
         protocol.on(
             "Network.responseReceived",
-            lambda e: self._told(e["requestId"], "answered", e["response"].get("remoteIPAddress", "")),
+            lambda e: self._set_result(e["requestId"], "answered", e["response"].get("remoteIPAddress", "")),
         )
         protocol.on(
             "Network.loadingFailed",
-            lambda e: self._told(e["requestId"], "blocked" if e.get("blockedReason") else "failed"),
+            lambda e: self._set_result(e["requestId"], "blocked" if e.get("blockedReason") else "failed"),
         )
         protocol.send("Network.enable")
 
-    def _asked(self, key: str, url: str, kind: str | None) -> None:
+    def _add_request(self, key: str, url: str, kind: str | None) -> None:
         host = urlsplit(url).hostname or ""
         if urlsplit(url).scheme in {"data", "blob", "about"}:
             return
-        # A request that is sent on keeps its key.
+        # A redirected request keeps its id.
         if key in self._requests:
             self._requests[f"{key} {len(self._requests)}"] = self._requests.pop(key)
         self.hosts.add(host)
         self._requests[key] = Request(host, kind or "Other", "unanswered")
 
-    def _told(self, key: str, result: str, address: str = "") -> None:
+    def _set_result(self, key: str, result: str, address: str = "") -> None:
         if key in self._requests:
             before = self._requests[key]
             kept = before.result if before.result == "answered" else result
             self._requests[key] = replace(before, result=kept, address=address.strip("[]") or before.address)
 
     def name_hints(self) -> None:
-        """Keep what the page only announces: hosts of its links, which a browser may ask before any request is seen."""
+        """Record the hosts of `<link>` elements, to which a browser may connect without a request event."""
         hosts: list[str] = self.page.evaluate("[...document.querySelectorAll('link[href]')].map(l => l.href)")
         for href in hosts:
             if (urlsplit(href).hostname or "") not in self.hosts | {""}:
-                self._asked(f"link {href}", href, "Link")
+                self._add_request(f"link {href}", href, "Link")
 
     @property
     def requests(self) -> list[Request]:
-        """Every request of the page so far."""
+        """All requests of the page so far."""
         return list(self._requests.values())
 
     @staticmethod
     def _launcher(folder: Path, client: Client | None) -> Path:
-        """Write the program that starts Chromium: as an ordinary user, and in the client's network if there is one."""
+        """Write the script that starts Chromium as the unprivileged user, in the client's network if one is given."""
         words = client.command([]) if client else []
         if os.geteuid() == 0:
             account = pwd.getpwnam(USER)
@@ -184,14 +184,14 @@ class Participant:
         return path
 
     def join(self, code: str, *, microphone: bool = True) -> None:
-        """Enter the class through its page, as people do; `opened` is the moment at which the page was asked for."""
+        """Join the class through its page; `opened` is the Unix time at which the page is requested."""
         self.opened = time.time()
         for left in (2, 1, 0):
             try:
                 self.page.goto(f"{self._base}/#{code}", wait_until="load")
                 break
             except BrowserError as error:
-                # This machine's own network changed just then: the page is asked for again, as a browser's user does.
+                # The network of this machine changed during the request: retry.
                 if "ERR_NETWORK_CHANGED" not in str(error) or not left:
                     raise
         self.page.fill("#name", self.name)
@@ -200,11 +200,11 @@ class Participant:
         self.page.click("#join")
 
     def leave(self) -> None:
-        """Leave the class; the browser goes on until its `end`."""
+        """Leave the class; the browser runs until `end`."""
         self._leaving(lambda: self.page.dispatch_event(LEAVE, "click", timeout=2000))
 
     def end(self) -> None:
-        """End the browser, once its page has left: one that is just ended stays in the room as a black picture for a while."""
+        """Close the browser after its page has left: otherwise it stays in the room with black video for a while."""
         try:
             self._leaving(lambda: self.page.wait_for_selector(LEAVE, state="detached", timeout=3000))
         finally:
@@ -215,15 +215,15 @@ class Participant:
             if self.page.locator(LEAVE).count():
                 step()
         except BrowserError as error:
-            self.console.append(f"it could not leave: {str(error)[:200]}")
+            self.console.append(f"leaving failed: {str(error)[:200]}")
 
     def sees(self, other: "Participant", seconds: float = 40) -> float | None:
-        """Wait until a picture of the other is decoded; return the Unix time when it was, or None."""
+        """Wait until a video frame of the other is decoded; return the Unix time of that, or None after `seconds`."""
         selector = f'video[data-participant="{other.name}"][data-source="camera"][data-local="false"]'
         return time.time() if self.shows(selector, seconds) else None
 
     def shows(self, selector: str, seconds: float) -> bool:
-        """Wait until a video that `selector` finds has a picture (the page's policy forbids the library's own way)."""
+        """Wait until the video element `selector` has a frame (the page's CSP forbids the library's wait function)."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.page.evaluate("selector => (document.querySelector(selector)?.videoWidth ?? 0) > 0", selector):
@@ -232,7 +232,7 @@ class Participant:
         return False
 
     def appears(self, selector: str, seconds: float = 10) -> bool:
-        """Wait until `selector` finds something; return whether it did."""
+        """Wait until `selector` matches an element; return whether it does within `seconds`."""
         try:
             self.page.wait_for_selector(selector, timeout=seconds * 1000, state="attached")
         except BrowserError:
@@ -240,27 +240,27 @@ class Participant:
         return True
 
     def connections(self) -> dict[str, Any]:
-        """Return `servers` (URLs that the class gave for STUN and TURN) and `pairs` (the ways that media really take)."""
+        """Return `servers` (URLs of STUN and TURN received from the class) and `pairs` (selected ICE candidate pairs)."""
         found: dict[str, Any] = self.page.evaluate(STATISTICS)
         return found
 
     def credentials(self) -> list[dict[str, Any]]:
-        """Return the TURN servers that the class gave, each with `urls`, `username` and `credential`."""
+        """Return the TURN servers received from the class, each with `urls`, `username` and `credential`."""
         found: list[dict[str, Any]] = self.page.evaluate(CREDENTIALS)
         return found
 
 
 class Meeting:
-    """Browsers that meet in the class at `base` (https://…). Use it in a `with`: everybody has left afterwards."""
+    """Browsers in the class at `base` (https://…), as a context manager that lets all participants leave at the end."""
 
     def __init__(self, base: str) -> None:
         self.base = base.rstrip("/")
         self.people: list[Participant] = []
         self.word = f"verif-{secrets.token_hex(3)}"
-        """With this all participants' names begin."""
+        """Prefix of all participants' names."""
 
     def __enter__(self) -> "Meeting":
-        """Make a home for the browsers, in which the extra authorities of $CLASSROOM_EXTRA_CA are trusted, if there are any."""
+        """Create a home folder for the browsers, which trusts the certificate authorities in $CLASSROOM_EXTRA_CA, if set."""
         self._home = Path(tempfile.mkdtemp(prefix="classroom-browsers-"))
         try:
             self._home.chmod(0o755)
@@ -276,7 +276,7 @@ class Meeting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Let everybody leave, end the browsers, and drop all they had."""
+        """Let all participants leave, close the browsers and delete their files."""
         try:
             self.dismiss(*self.people)
         finally:
@@ -284,7 +284,7 @@ class Meeting:
             shutil.rmtree(self._home, ignore_errors=True)
 
     def _trust(self, authorities: str | None) -> None:
-        """Let Chromium trust the authorities of a PEM file too: its own store in the user's home is where it looks."""
+        """Add the certificate authorities of a PEM file to Chromium's NSS store in the home folder."""
         store = self._home / ".pki" / "nssdb"
         store.mkdir(parents=True)
         _command("certutil", "-d", f"sql:{store}", "-N", "--empty-password")
@@ -295,42 +295,42 @@ class Meeting:
             _command("certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", f"extra {number}", "-i", one)
 
     def start(self, client: Client | None = None) -> Participant:
-        """Start a browser, in the client's network if one is given; it shows nothing yet. ClassroomError if it does not start."""
+        """Start a browser without a page, in the client's network if one is given; ClassroomError if it does not start."""
         number = next(n for n in range(len(SENDERS)) if all(p.sender is not SENDERS[n] for p in self.people))
         name = f"{self.word}-{number + 1}"
         try:
             person = Participant(self._playwright, self._home, self.base, name, SENDERS[number], client)
         except BrowserError as error:
-            raise ClassroomError(f"the browser did not start: {error}") from None
+            raise ClassroomError(f"Chromium does not start: {error}") from None
         self.people.append(person)
         return person
 
     def enter(self, code: str, client: Client | None = None, *, microphone: bool = True) -> Participant:
         """Start a browser, in the client's network if one is given, and join the class with `code`.
 
-        ClassroomError when the browser does not start or cannot join, with what it says.
+        ClassroomError with the console output if the browser does not start or cannot join.
         """
         person = self.start(client)
         try:
             person.join(code, microphone=microphone)
         except BrowserError as error:
             raise ClassroomError(
-                f"{person.name} could not join {self.base}: {error}; the page said {person.console}"
+                f"{person.name} could not join {self.base}: {error}; console: {person.console}"
             ) from None
         return person
 
     def idle(self, client: Client | None = None) -> Participant:
-        """Start a browser that shows a page of no class, with a form and no request; end it with its own `end`."""
+        """Start a browser with a page outside any class, with a form and no request; close it with `end`."""
         try:
             person = Participant(self._playwright, self._home, self.base, f"{self.word}-idle", SENDERS[0], client)
             person.page.route("**/*", lambda route: route.fulfill(content_type="text/html", body=NEUTRAL))
             person.page.goto(f"https://{NEUTRAL_HOST}/")
             return person
         except BrowserError as error:
-            raise ClassroomError(f"the browser did not start: {error}") from None
+            raise ClassroomError(f"Chromium does not start: {error}") from None
 
     def dismiss(self, *people: Participant) -> None:
-        """Let people leave, all at once, and end their browsers."""
+        """Let participants leave at the same time, and close their browsers."""
         with contextlib.ExitStack() as stack:
             for person in people:
                 self.people.remove(person)
@@ -342,9 +342,9 @@ class Meeting:
     def watch(
         self, people: Sequence[Participant], seconds: int, of: Sequence[Participant]
     ) -> list[list[dict[str, Any]]]:
-        """Let each of `people` read what comes from all others in the class, at once; return the reader's result of each.
+        """Measure at the same time what each of `people` receives from all others for `seconds`; return the results of `reader.js`.
 
-        Counting begins when all `of` whom something is expected have been heard.
+        Measuring starts when all senders in `of` have been heard.
         """
         tones = [sender.tone for sender in SENDERS]
         for person in people:
@@ -354,11 +354,11 @@ class Meeting:
         return [person.page.evaluate("window.__seen") for person in people]
 
 
-def look(base: str, code: str, out: str) -> None:
-    """Join a class as somebody who only looks, and save what such a participant sees as a PNG file."""
+def save_screenshot(base: str, code: str, out: str) -> None:
+    """Join a class and save a screenshot of the page as the PNG file `out`; ClassroomError if no video appears."""
     with Meeting(base) as meeting:
         person = meeting.enter(code)
         if not person.shows('video[data-local="true"]', 30):
-            raise ClassroomError(f"the class showed no picture within 30 s: {person.console}")
+            raise ClassroomError(f"the page shows no video within 30 s; console: {person.console}")
         time.sleep(1)
         person.page.screenshot(path=out)

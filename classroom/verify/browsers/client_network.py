@@ -1,4 +1,4 @@
-"""A client with less network than this machine: a namespace of its own, behind address translation."""
+"""A client with a restricted network: its own network namespace, behind NAT."""
 
 import contextlib
 import fcntl
@@ -23,7 +23,7 @@ PREFIX, FOLDER = "verify", "classroom-client-"
 IPV4_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 IPV6 = Path("/proc/sys/net/ipv6/conf")
 
-# Names are known in there without asking anybody: what is tested is the way of the media.
+# DNS is not needed: names are in the namespace's hosts file.
 ONLY_HTTPS = """
 table inet only443 {
   counter dropped_udp { }
@@ -54,35 +54,35 @@ def _try(*argv: object) -> None:
 
 
 class Folder:
-    """A folder for a client's files, this process's as long as it holds the lock on it: that ends with a killed one, too.
+    """A temporary folder for a client's files, owned by this process through a file lock, which a killed process releases.
 
-    The lock tells more than a number of a process would: a client may have numbers of its own.
+    A process id would not suffice: a client may have its own PID namespace.
     """
 
     def __init__(self) -> None:
-        """Make the folder; OSError if there is no room for it."""
+        """Create the folder; OSError if that fails, such as on a full disk."""
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=FOLDER))
-            with contextlib.suppress(FileNotFoundError):  # swept before the lock was held
+            with contextlib.suppress(FileNotFoundError):  # removed by `sweep_folders` before it was locked
                 self._lock = os.open(self.path, os.O_RDONLY)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
                 self.path.chmod(0o755)
                 return
 
     def remove(self) -> None:
-        """Take it away."""
+        """Remove the folder and release the lock."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
 @dataclass
 class Client:
-    """A namespace with IPv4 (`v4`) and IPv6 (`v6`) or one of them; with `only_443` all but TCP 443 is dropped.
+    """A network namespace with IPv4 (`v4`), IPv6 (`v6`) or both; with `only_443` it drops all but TCP 443.
 
-    `names` are looked up out here and known in there, and nothing else is: a resolver of this machine may not be
-    reachable from the namespace. With `own_names` this machine's own resolver is asked instead. Where `only` lists
-    addresses, what is for any other leaves the namespace and goes no further. Use it in a `with`: namespace, addresses
-    and rules are gone afterwards, and forwarding is as it was.
+    `names` are resolved on this machine and written to the namespace's hosts file; other names do not resolve, as the
+    machine's resolver may be unreachable from the namespace. With `own_names` the machine's resolver is used instead. If
+    `only` lists addresses, this machine drops packets of the namespace to any other address. As a context manager, it
+    removes namespace, addresses and rules at the end and restores the forwarding settings.
     """
 
     v4: bool
@@ -93,7 +93,7 @@ class Client:
     only: Sequence[str] = ()
 
     def __enter__(self) -> "Client":
-        """Make the namespace and its way out; ClassroomError says what failed, and then nothing is left."""
+        """Create the namespace and its NAT; ClassroomError with the failed command, after everything is removed again."""
         sweep()
         self._number = 0
         self._forwarding: dict[Path, str] = {}
@@ -108,12 +108,12 @@ class Client:
 
     @property
     def link(self) -> str:
-        """The name of its link on this machine."""
+        """The name of the veth interface on this machine."""
         return f"{PREFIX}{self._number}"
 
     @property
     def name(self) -> str:
-        """The namespace's name; it says which process made it."""
+        """The namespace's name, which contains the id of the process that created it."""
         return f"{PREFIX}-{os.getpid()}-{self._number}"
 
     @property
@@ -121,14 +121,13 @@ class Client:
         return self.name.replace("-", "_")
 
     def _make(self) -> None:
-        addresses = {name: self._look_up(name) for name in self.names}
+        addresses = {name: self._resolve(name) for name in self.names}
         self._claim()
         n, link = self._number, self.link
         inside = ("ip", "-n", self.name)
-        # An address that comes later, once nobody else was found to have it, is a change of network: browsers give up what
-        # they were about to load.
+        # An address added after duplicate address detection is a change of network, at which browsers abort their requests.
         key, value = ("accept_dad", 0) if self.v6 else ("disable_ipv6", 1)
-        if IPV6.exists():  # it is not where the kernel has no IPv6
+        if IPV6.exists():  # missing if the kernel has no IPv6
             (IPV6 / link / key).write_text(str(value))
             _run("ip", "netns", "exec", self.name, "sh", "-c", f"echo {value} > {IPV6}/eth0/{key}")
         _run(*inside, "link", "set", "lo", "up")
@@ -157,7 +156,7 @@ class Client:
         _run("nft", "-f", "-", input_text=f"table inet {self._table} {{\n{chains}}}\n")
         lines = ["127.0.0.1 localhost", "::1 localhost"]
         lines += [f"{address} {name}" for name, found in addresses.items() for address in found]
-        hosts, resolver = "\n".join(lines) + "\n", "# nobody is asked in here\nnameserver 127.0.0.1\n"
+        hosts, resolver = "\n".join(lines) + "\n", "# no DNS in this namespace\nnameserver 127.0.0.1\n"
         if self.own_names:
             hosts, resolver = Path("/etc/hosts").read_text(), _own_resolver()
         (self._folder / "hosts").write_text(hosts)
@@ -172,12 +171,13 @@ class Client:
             )
             if answer.returncode:
                 raise ClassroomError(
-                    f"a client in a namespace of this machine does not reach {address} port {port_number('https')}"
-                    f" ({answer.stderr.strip().splitlines()[-1]}): let this machine forward for 10.250.0.0/16 and fd00:250::/32"
+                    f"a network namespace of this machine does not reach {address} port {port_number('https')}"
+                    f" ({answer.stderr.strip().splitlines()[-1]}): allow forwarding for 10.250.0.0/16 and fd00:250::/32 on this"
+                    " machine"
                 )
 
     def _claim(self) -> None:
-        """Make the namespace and its link under the first number that nobody uses: the link's name is the claim."""
+        """Create the namespace and its link with the first free number; the link's name reserves the number."""
         there = set(re.findall(rf"^\d+: {PREFIX}(\d+)@", _run("ip", "-o", "link"), re.M))
         for number in (n for n in range(1, 250) if str(n) not in there):
             self._number = number
@@ -191,18 +191,18 @@ class Client:
             if "exists" not in answer.stderr:
                 raise ClassroomError(f"`{' '.join(link)}` failed: {answer.stderr.strip()}")
         raise ClassroomError(
-            f"249 clients of verifications are there already (`ip link` shows {PREFIX}1 …): delete them"
+            f"249 client networks exist already (`ip link` shows {PREFIX}1 …): delete them with `ip link del`"
         )
 
-    def _look_up(self, name: str) -> list[str]:
+    def _resolve(self, name: str) -> list[str]:
         families = [socket.AF_INET] * self.v4 + [socket.AF_INET6] * self.v6
         try:
             answers = socket.getaddrinfo(name, port_number("https"), type=socket.SOCK_STREAM)
         except OSError as error:
-            raise ClassroomError(f"the name {name} cannot be looked up: {error.strerror}") from None
+            raise ClassroomError(f"{name} does not resolve ({error.strerror}): create its DNS records") from None
         found = sorted({str(answer[4][0]) for answer in answers if answer[0] in families})
         if not found:
-            raise ClassroomError(f"{name} has no address for a client with {'IPv6' if self.v6 else 'IPv4'} alone")
+            raise ClassroomError(f"{name} has no {'IPv6' if self.v6 else 'IPv4'} address: create its DNS record")
         return found
 
     def _set(self, path: Path, value: str) -> None:
@@ -212,7 +212,7 @@ class Client:
             self._forwarding[path] = before
 
     def _forward6(self) -> None:
-        """Forward IPv6; a machine that learns its way out from router advertisements would forget it without `accept_ra` 2."""
+        """Enable IPv6 forwarding; `accept_ra` 2 keeps a default route that was learnt from router advertisements."""
         for route in json.loads(_run("ip", "-6", "-j", "route", "show", "default")):
             if route.get("protocol") == "ra":
                 self._set(IPV6 / route["dev"] / "accept_ra", "2")
@@ -221,7 +221,7 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take everything away again."""
+        """Remove everything again."""
         if self._number:
             _try("nft", "delete", "table", "inet", self._table)
             _try("ip", "netns", "del", self.name)
@@ -233,7 +233,7 @@ class Client:
         self._own.remove()
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the words that run `argv` in the namespace, where names are known by its own files."""
+        """Return the command line that runs `argv` in the namespace, with its own hosts and resolv.conf files."""
         script = (
             f"mount --bind {self._folder}/hosts /etc/hosts &&"
             f' mount --bind {self._folder}/resolv.conf "$(readlink -f /etc/resolv.conf)" && exec "$@"'
@@ -241,14 +241,14 @@ class Client:
         return ["ip", "netns", "exec", self.name, "sh", "-c", script, "sh", *argv]
 
     def dropped(self) -> dict[str, int]:
-        """Return how many packets each rule of `only_443` has dropped."""
+        """Return the dropped packets of `only_443` by counter."""
         text = _run("ip", "netns", "exec", self.name, "nft", "-j", "list", "counters")
         found = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
         return {counter["name"]: counter["packets"] for counter in found}
 
 
 def _only(link: str, known: Sequence[str]) -> str:
-    """Return the rules that stop what comes from a link and is for none of the known addresses."""
+    """Return the nft rules that drop packets from a link to any but the known addresses."""
     lines = []
     for family, found in (("ip", [a for a in known if ":" not in a]), ("ip6", [a for a in known if ":" in a])):
         places = f"{family} daddr != {{ {', '.join(found)} }} " if found else ""
@@ -257,20 +257,20 @@ def _only(link: str, known: Sequence[str]) -> str:
 
 
 def _own_resolver() -> str:
-    """Return this machine's resolv.conf as a namespace can use it: a resolver on loopback is not there in it."""
+    """Return a resolv.conf of this machine without loopback resolvers, which a namespace does not reach."""
     for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
         text = path.read_text() if path.exists() else ""
         servers = re.findall(r"^\s*nameserver\s+(\S+)", text, re.M)
         if servers and not any(ipaddress.ip_address(server.partition("%")[0]).is_loopback for server in servers):
             return text
     raise ClassroomError(
-        "/etc/resolv.conf: it names a resolver on this machine's loopback, which a network of its own does not reach: name the"
-        " resolver behind it"
+        "/etc/resolv.conf: its name server is a loopback address, which a network namespace does not reach: set the upstream"
+        " name server"
     )
 
 
 def sweep() -> None:
-    """Remove what verifications that were killed have left here: their namespaces and rules, and their folders."""
+    """Remove namespaces, rules and folders that killed verifications left on this machine."""
     sweep_folders()
     names = re.findall(rf"^{PREFIX}-(\d+)-(\d+)", _run("ip", "netns", "list"), re.M)
     tables = re.findall(rf"^table inet {PREFIX}_(\d+)_(\d+)$", _run("nft", "list", "tables"), re.M)
@@ -281,12 +281,12 @@ def sweep() -> None:
 
 
 def sweep_folders() -> None:
-    """Remove the folders of this user's clients whose process is gone: nobody holds the lock on them."""
+    """Remove the folders of this user's clients that no process has locked."""
     for path in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:
-            continue  # it is gone, or no folder
+            continue  # removed meanwhile, or not a folder
         with contextlib.suppress(BlockingIOError):
             if os.fstat(folder).st_uid == os.geteuid():
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

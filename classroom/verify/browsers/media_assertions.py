@@ -1,4 +1,4 @@
-"""What two people in a class see and hear of each other, and whether that is enough."""
+"""Assertions on the video and audio that two participants receive from each other."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,14 +7,14 @@ from classroom.verify.browsers.browser import Participant
 from classroom.verify.browsers.media_signal import judge
 
 SHORT, ENOUGH_SHORT = 6, 4
-"""Seconds of a short watch, and in how many of them picture and sound have to arrive."""
+"""Duration of a short measurement in seconds, and in how many of them video and audio must arrive."""
 
 
 @dataclass
 class Pair:
-    """What a teacher and a pupil saw, heard and did: `seen` is each one's reading of the other, by the reader's name.
+    """Measurements of a teacher and a pupil: `seen` maps each receiver's name to the results of `reader.js`, one a second.
 
-    `done` tells of each thing that they did what was wrong with it, and nothing if it went well.
+    `done` maps each action to its fault, or to an empty string if it succeeded.
     """
 
     teacher: Participant
@@ -27,15 +27,15 @@ class Pair:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def both_ways(pair: Pair, seconds: int, enough: int) -> None:
-    """Assert that each of the pair saw and heard the other in `enough` of `seconds`."""
+def assert_both_receive(pair: Pair, seconds: int, enough: int) -> None:
+    """Assert that each participant received video and audio of the other in `enough` of `seconds`."""
     for reader, sender in ((pair.teacher, pair.pupil), (pair.pupil, pair.teacher)):
         assert pair.first_frame[reader.name], (
-            f"{reader.name} saw no picture within 40 s; its page said {reader.console}"
+            f"{reader.name} received no video within 40 s; console: {reader.console}"
         )
         seen = pair.seen[reader.name]
         assert len(seen) == seconds
         pictures, tones = judge(seen, sender.name, sender.sender)
         about = [second.get(sender.name) for second in seen]
-        assert pictures >= enough, f"the picture of {sender.name} was read in {pictures} of {seconds} s: {about}"
-        assert tones >= enough, f"the tone of {sender.name} was heard in {tones} of {seconds} s: {about}"
+        assert pictures >= enough, f"video of {sender.name} arrived in {pictures} of {seconds} s: {about}"
+        assert tones >= enough, f"audio of {sender.name} arrived in {tones} of {seconds} s: {about}"

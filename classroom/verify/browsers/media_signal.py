@@ -1,8 +1,8 @@
-"""What the test's participants send and how the others' reading of it is judged: pictures that say who sends them and when, and tones.
+"""Test signals that participants send, and their evaluation at the receivers.
 
-The picture holds three rows of eight cells, light for 1 and dark for 0: the sender's mark, a running number, and the
-number's complement, so that a picture that is black, frozen or another's is never taken for the sender's. The sound is a
-tone of the sender's own, in pulses: a browser's noise suppression removes a steady tone.
+A video frame contains three rows of eight cells, light for 1 and dark for 0: the sender's mark, a frame number, and its
+complement, so that a black or frozen picture or that of another sender is not accepted. The audio is a pulsed tone with a
+frequency of the sender's own: noise suppression in browsers removes a steady tone.
 """
 
 import math
@@ -19,12 +19,12 @@ LIGHT, DARK = 225, 25
 RATE = 48000
 
 READER = (Path(__file__).parent / "reader.js").read_text()
-"""Runs in the page: see its first lines."""
+"""JavaScript that runs in the page; its first lines describe it."""
 
 
 @dataclass(frozen=True)
 class Sender:
-    """One participant's signature: the mark in the picture (one byte) and the tone (hertz; pulses a second)."""
+    """The signal of one participant: the mark in the video (one byte) and the tone (hertz; pulses per second)."""
 
     mark: int
     tone: float
@@ -36,7 +36,7 @@ SENDERS = (Sender(0xA5, 440.0, 2), Sender(0x3C, 1000.0, 2), Sender(0x96, 640.0, 
 
 
 def frame(sender: Sender, number: int) -> bytes:
-    """Return one picture, I420, of WIDTH by HEIGHT, with the lowest eight bits of `number`."""
+    """Return one video frame (I420, WIDTH by HEIGHT pixels) with the lowest eight bits of `number`."""
     bands = []
     for value in (sender.mark, number % 256, ~number % 256):
         bits = [value >> (CELLS - 1 - cell) & 1 for cell in range(CELLS)]
@@ -46,7 +46,7 @@ def frame(sender: Sender, number: int) -> bytes:
 
 
 def write_video(path: Path, sender: Sender) -> None:
-    """Write what a camera sees: YUV4MPEG2, which Chromium plays in a loop as its fake camera."""
+    """Write a YUV4MPEG2 file, which Chromium plays in a loop as its fake camera."""
     with path.open("wb") as out:
         out.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
         for number in range(FRAMES):
@@ -54,12 +54,12 @@ def write_video(path: Path, sender: Sender) -> None:
 
 
 def write_audio(path: Path, sender: Sender) -> None:
-    """Write what a microphone hears: one second (played in a loop) of the sender's pulses, half on and half off."""
+    """Write a WAV file of the sender's pulses, half on and half off, which Chromium plays in a loop as its fake microphone."""
     length = RATE // sender.pulses
     samples = bytearray()
     for index in range(RATE):
         within = index % length
-        # Soft edges, so that a pulse is a tone and not a click.
+        # Fade in and out to avoid clicks.
         edge = max(0.0, min(1.0, within / 480, (length / 2 - within) / 480))
         samples += struct.pack("<h", int(16000 * edge * math.sin(2 * math.pi * sender.tone * index / RATE)))
     with wave.open(str(path), "wb") as out:
@@ -70,10 +70,10 @@ def write_audio(path: Path, sender: Sender) -> None:
 
 
 def judge(seconds: Sequence[Mapping[str, Any]], name: str, sender: Sender) -> tuple[int, int]:
-    """Return in how many seconds the picture of `name` was read, going on, and in how many its tone, and no other's, was heard.
+    """Return in how many seconds new video frames of `name` arrived, and in how many only its tone was heard.
 
-    `seconds` is what the reader returns: for each second, by participant, `picture` ([mark, number] or None) and `tones`
-    (hertz as text → how often that tone was the one that was heard).
+    `seconds` is the result of `reader.js`: for each second, by participant, `picture` ([mark, number] or None) and `tones`
+    (hertz as text → how often that tone was detected).
     """
     pictures, tones, last = 0, 0, None
     for second in seconds:

@@ -1,6 +1,6 @@
-// Reads, second by second, what arrives from every other participant: the picture from the remote video element, the
-// tones from the remote audio element's stream. Returns one object a second: {participant: {picture, tones, levels}}.
-// Counting begins when everybody in `names` has been heard, or after `patience` seconds: sound starts after the picture.
+// Measures each second what arrives from every other participant: the frame in the remote video element and the tones in
+// the stream of the remote audio element. Returns one object per second: {participant: {picture, tones, levels}}.
+// Measuring starts when all participants in `names` have been heard, or after `patience` seconds: audio starts after video.
 async ({names, seconds, tones, patience}) => {
   const canvas = document.createElement("canvas");
   canvas.width = 160;
@@ -8,21 +8,21 @@ async ({names, seconds, tones, patience}) => {
   const pen = canvas.getContext("2d", {willReadFrequently: true});
   const context = new AudioContext();
   await context.resume();
-  const ears = new Map();
+  const listeners = new Map();
 
   const listen = () => {
     for (const audio of document.querySelectorAll("audio[data-participant]")) {
       const stream = audio.srcObject;
-      if (!stream || ears.get(audio)?.stream === stream) continue;
+      if (!stream || listeners.get(audio)?.stream === stream) continue;
       const analyser = context.createAnalyser();
       analyser.fftSize = 4096;
       analyser.smoothingTimeConstant = 0;
       context.createMediaStreamSource(stream).connect(analyser);
-      ears.set(audio, {stream, analyser, name: audio.dataset.participant});
+      listeners.set(audio, {stream, analyser, name: audio.dataset.participant});
     }
   };
 
-  // The middle of each cell: [mark, number], or null where the third row is not the second one's complement.
+  // Reads the middle of each cell; returns [mark, number], or null if the third row is not the complement of the second.
   const read = video => {
     if (!video.videoWidth) return null;
     pen.drawImage(video, 0, 0, 160, 90);
@@ -40,11 +40,11 @@ async ({names, seconds, tones, patience}) => {
     return row(2) === 255 - number ? [row(0), number] : null;
   };
 
-  // The level of each tone (dB of full scale), and the one that is heard: far above all others, if any.
-  const hear = ear => {
-    const spectrum = new Float32Array(ear.analyser.frequencyBinCount);
-    ear.analyser.getFloatFrequencyData(spectrum);
-    const bin = tone => Math.round((tone * ear.analyser.fftSize) / context.sampleRate);
+  // Returns the level of each tone (dBFS), and the tone that is far louder than all others, or null.
+  const hear = listener => {
+    const spectrum = new Float32Array(listener.analyser.frequencyBinCount);
+    listener.analyser.getFloatFrequencyData(spectrum);
+    const bin = tone => Math.round((tone * listener.analyser.fftSize) / context.sampleRate);
     const levels = tones.map(tone => Math.max(...[-1, 0, 1].map(k => spectrum[bin(tone) + k])));
     const [first, second] = [...levels].sort((a, b) => b - a);
     const heard = first > -60 && first > second + 15 ? tones[levels.indexOf(first)] : null;
@@ -59,19 +59,19 @@ async ({names, seconds, tones, patience}) => {
     const second = {};
     const of = name => (second[name] ??= {picture: null, tones: {}, levels: {}});
     const end = performance.now() + (counting ? 1000 : 100);
-    let look = 0;
+    let sample = 0;
     do {
       listen();
-      for (const ear of ears.values()) {
-        if (!ear.stream.active) continue;
-        const {levels, heard} = hear(ear);
-        const now = of(ear.name);
+      for (const listener of listeners.values()) {
+        if (!listener.stream.active) continue;
+        const {levels, heard} = hear(listener);
+        const now = of(listener.name);
         tones.forEach((tone, n) => (now.levels[tone] = Math.round(Math.max(now.levels[tone] ?? -999, levels[n]))));
         if (heard === null) continue;
         now.tones[heard] = (now.tones[heard] ?? 0) + 1;
-        heardOnce.add(ear.name);
+        heardOnce.add(listener.name);
       }
-      if (look++ % 4 === 0)
+      if (sample++ % 4 === 0)
         for (const video of document.querySelectorAll('video[data-local="false"][data-source="camera"]')) {
           const picture = read(video);
           if (picture) of(video.dataset.participant).picture = picture;

@@ -1,4 +1,4 @@
-"""The judging of each control, apart from its observation: `<id>.py` turns what was seen into a `Proof`.
+"""Evaluation of each control: `<id>.py` turns observations into a `Proof`.
 
-A module here asks nobody anything: it takes what a test of `tests/deployed/sovereignty` has observed.
+These modules make no request: tests in `tests/deployed/sovereignty` collect the observations with `collectors.py`.
 """

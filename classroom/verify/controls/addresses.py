@@ -1,4 +1,4 @@
-"""Control `addresses`: every address of the stack has its three verdicts."""
+"""Control `addresses`: every address of the stack has verdicts on location, operator and parent."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ ID = "addresses"
 def judge(
     machines: Mapping[str, list[str]], network: str, names: Mapping[str, list[str]], eye: Eye, *, ipv6: bool
 ) -> Proof:
-    """Judge the addresses that `machines` really have, and those that DNS gives for the class's `names`.
+    """Evaluate the addresses configured on `machines`, and those to which the class's `names` resolve.
 
-    Addresses of `network`, the stack's own private one, stand where their machine stands.
+    Addresses of `network`, the stack's private one, have the location of their machine.
     """
     own = ipaddress.ip_network(network)
     seen: list[Seen] = []

@@ -1,4 +1,4 @@
-"""Control `cloud-region`: the cloud itself says in which of its regions each server is, and where its services answer."""
+"""Control `cloud-region`: the region of each server and the endpoints of the services, by the cloud's own API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ID = "cloud-region"
 
 @dataclass(frozen=True)
 class CloudView:
-    """What the cloud says: the address of its Keystone, its catalogue by region, and the regions that hold each machine."""
+    """Answers of the cloud: the URL of Keystone, its service catalogue by region, and the regions that list each machine."""
 
     auth_url: str
     rows: tuple[tuple[str, CloudService], ...]
@@ -23,7 +23,7 @@ class CloudView:
 
 
 def judge(view: CloudView, eye: Eye) -> Proof:
-    """Judge the declared region, the region of each machine, and every row of the cloud's own catalogue."""
+    """Evaluate the declared region, the region of each machine, and every row of the cloud's service catalogue."""
     settings = eye.declarations
     cloud = next((one for one in settings.declared_cloud if one.as_cloud().answers_at(view.auth_url) is not None), None)
     judged = check(

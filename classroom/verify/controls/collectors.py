@@ -1,4 +1,4 @@
-"""What the controls of sovereignty look at on machines and from outside; nothing here judges."""
+"""Collects the observations for controls on machines and from outside, without evaluation."""
 
 import contextlib
 import datetime
@@ -37,7 +37,7 @@ from classroom.verify.controls.telemetry import Reporting
 from classroom.verify.controls.time import Clock
 from classroom.verify.deployment import Target
 from classroom.verify.network.nftables import Drop, drops, read
-from classroom.verify.network.turn import relay_to_stranger
+from classroom.verify.network.turn import relay_to_outside_host
 from classroom.verify.requirements import capture_path
 from classroom.verify.ssh import Remote
 
@@ -46,13 +46,13 @@ OTHER_CLOCKS = ("systemd-timesyncd", "ntp", "ntpsec", "openntpd")
 OTHER_PACKAGES = ("docker", "podman", "nerdctl", "snap", "flatpak", "npm", "pipx", "brew", "nix")
 NOWHERE4 = ("192.0.2.213", "198.51.100.213", "203.0.113.213")
 NOWHERE6 = ("2001:db8:dead::213", "3fff::213")
-"""Documentation addresses, which nobody has: what a host sends there reaches nobody, whatever lets it out."""
+"""Documentation addresses (RFC 5737, RFC 3849, RFC 9637): packets to them reach no host, even if the firewall fails."""
 PORT = 9
 """The port of `discard`."""
 
 
 def _read(remote: Remote, *globs: str) -> str:
-    """Return the files that everybody may read of those that match, one after another."""
+    """Return the concatenated content of all world-readable files that match."""
     return str(remote.host.run(f"cat -- {' '.join(globs)} 2>/dev/null").stdout)
 
 
@@ -61,16 +61,16 @@ def _runs(remote: Remote, unit: str) -> bool:
 
 
 def each(remotes: Mapping[str, Remote], look: Callable[[Remote], T]) -> dict[str, T]:
-    """Look at all machines at once, and return what was seen by their names."""
+    """Call `look` for all machines in parallel, and return the results by name."""
     with ThreadPoolExecutor(len(remotes)) as pool:
         return dict(zip(remotes, pool.map(look, remotes.values()), strict=True))
 
 
 def resolver(remote: Remote, target: Target) -> Resolver:
-    """Return what a host tells of its resolvers, after it was asked for names that no table needs."""
+    """Return the resolver settings of a host, and the result of DNS queries for names that are in no table."""
     listening = frozenset(program for _, _, port, program in remote.listening() if port == port_number("resolver"))
     needed = sorted({one.name for one in target.declarations.endpoints if one.use in {"ntp", "packages", "ca"}})
-    answered, asked = _ask_strange_names(remote, needed)
+    answered, asked = _query_unknown_names(remote, needed)
     config = "/etc/unbound/unbound.conf"
     unbound = _read(remote, config)
     more = re.findall(r"^\s*include(?:-toplevel)?:\s*\"?([^\s\"]+)", unbound, re.M)
@@ -86,11 +86,11 @@ def resolver(remote: Remote, target: Target) -> Resolver:
     )
 
 
-def _ask_strange_names(remote: Remote, needed: Sequence[str]) -> tuple[list[str], int | None]:
-    """Ask a host for names that carry data out: return those that were answered, and how many questions left it."""
+def _query_unknown_names(remote: Remote, needed: Sequence[str]) -> tuple[list[str], int | None]:
+    """Resolve random names on a host; return those that were answered, and the number of DNS queries that left the host."""
     grown: int | None = None
     answered: list[str] = []
-    for _ in range(3):  # a question of somebody else may leave meanwhile
+    for _ in range(3):  # another program's query may be counted meanwhile
         word = secrets.token_hex(8)
         names = [f"{word}.classroom-verify.example", *(f"{word}.{name}" for name in needed[:1])]
         before = remote.counters()
@@ -107,7 +107,7 @@ def _ask_strange_names(remote: Remote, needed: Sequence[str]) -> tuple[list[str]
 
 
 def clock_of(remote: Remote) -> Clock:
-    """Return what a host tells of its clock."""
+    """Return the time settings and sources of a host."""
     runs = _runs(remote, "chrony")
     return Clock(
         chrony=_read(
@@ -120,7 +120,7 @@ def clock_of(remote: Remote) -> Clock:
 
 
 def archives(remote: Remote) -> Archives:
-    """Return what a host's apt would fetch, and which further package managers are there."""
+    """Return the URLs that apt on a host would fetch, its settings, and other installed package managers."""
     found = remote.host.run(f"command -v {' '.join(OTHER_PACKAGES)}").stdout.split()
     return Archives(
         targets=remote.host.check_output("apt-get update --print-uris"),
@@ -146,7 +146,7 @@ def reporting(remote: Remote) -> Reporting:
 
 
 def relays(target: Target, remotes: Mapping[str, Remote], credentials: Sequence[Mapping[str, str]]) -> list[Relay]:
-    """Return what comes of asking each media machine's TURN to relay to this machine, over each family there is here."""
+    """Try to relay to this machine through the TURN server of each media machine, over each IP version that works here."""
     if not credentials:
         return []
     found = []
@@ -155,18 +155,18 @@ def relays(target: Target, remotes: Mapping[str, Remote], credentials: Sequence[
             remote = remotes[machine.name]
             before = remote.counters().get("media_dropped", 0)
             try:
-                arrived, refused = relay_to_stranger(address, credentials[0])
+                arrived, refused = relay_to_outside_host(address, credentials[0])
             except OSError:
-                continue  # this machine has no way there in this family
+                continue  # no route over this IP version
             except ClassroomError:
-                arrived, refused = 0, ""  # it answers nothing, which is no refusal
+                arrived, refused = 0, ""  # no answer, which is not a refusal
             dropped = remote.counters().get("media_dropped", 0) - before
             found.append(Relay(f"{machine.name}, IPv{6 if ':' in address else 4}", arrived, refused, dropped))
     return found
 
 
 def own_addresses(remote: Remote) -> list[str]:
-    """Return the addresses that a machine has, without those of loopback and link."""
+    """Return the addresses configured on a machine, without loopback and link-local ones."""
     found = json.loads(remote.host.check_output("ip -j address"))
     return [
         one["local"]
@@ -176,8 +176,8 @@ def own_addresses(remote: Remote) -> list[str]:
     ]
 
 
-def looked_up(name: str, *, ipv6: bool) -> list[str]:
-    """Return the addresses that DNS gives for a name here."""
+def resolve(name: str, *, ipv6: bool) -> list[str]:
+    """Return the addresses to which a name resolves on this machine; none if it does not."""
     try:
         answers = socket.getaddrinfo(name, port_number("https"), type=socket.SOCK_STREAM)
     except OSError:
@@ -186,13 +186,13 @@ def looked_up(name: str, *, ipv6: bool) -> list[str]:
 
 
 def barrier(remote: Remote, eye: Eye, *, ipv6: bool) -> Barrier:
-    """Return a host's rules for what leaves it, after it tried to reach places that no table names."""
+    """Return a host's egress rules and the result of attempts to reach addresses that are in no table."""
     rules = read(remote.nft())
-    places = [_nowhere(eye, family) for family in ((4, 6) if ipv6 else (4,))]
-    return Barrier(rules, _try_out(remote, places))
+    places = [_unlisted_address(eye, family) for family in ((4, 6) if ipv6 else (4,))]
+    return Barrier(rules, _attempt(remote, places))
 
 
-def _nowhere(eye: Eye, family: int) -> str:
+def _unlisted_address(eye: Eye, family: int) -> str:
     for address in NOWHERE4 if family == 4 else NOWHERE6:
         own = any(
             ipaddress.ip_address(address) in ipaddress.ip_network(o)
@@ -201,30 +201,30 @@ def _nowhere(eye: Eye, family: int) -> str:
         )
         if not own:
             return address
-    raise ClassroomError("endpoints: they hold every documentation address; name those that are used, one by one")
+    raise ClassroomError("endpoints: they cover every documentation address; list only the addresses that are used")
 
 
-def _try_out(remote: Remote, places: Sequence[str]) -> tuple[EgressAttempt, ...]:
-    """Send a few datagrams to each place; return how many the firewall then counted, and told, for each."""
+def _attempt(remote: Remote, places: Sequence[str]) -> tuple[EgressAttempt, ...]:
+    """Send a few datagrams to each address; return for each how many the firewall dropped by its counter and by its log."""
     first, counted = clock(remote), []
     for address in places:
         before = remote.counters().get("out_dropped", 0)
         remote.host.run(f"for n in 1 2 3; do timeout 2 bash -c 'echo verify > /dev/udp/{address}/{PORT}'; done")
         counted.append(remote.counters().get("out_dropped", 0) - before)
-    told: list[Drop] = []
-    for _ in range(8):  # the journal is told a moment later
-        told = drops(between(remote.journal(), first, clock(remote)))
-        if {drop.address for drop in told} >= set(places):
+    logged: list[Drop] = []
+    for _ in range(8):  # drops are logged with a delay
+        logged = drops(between(remote.journal(), first, clock(remote)))
+        if {drop.address for drop in logged} >= set(places):
             break
         time.sleep(0.4)
     return tuple(
-        EgressAttempt(address, number, sum(drop.address == address for drop in told))
+        EgressAttempt(address, number, sum(drop.address == address for drop in logged))
         for address, number in zip(places, counted, strict=True)
     )
 
 
 def served(names: Sequence[str], addresses: Sequence[str], bundle: str | None) -> list[Served]:
-    """Return the certificates that are served for each name at each address, with all checks on."""
+    """Return the certificates that are served for each name at each address; empty if a handshake or check fails."""
     context = ssl.create_default_context(cafile=bundle)
     found = []
     for name in names:
@@ -243,7 +243,7 @@ def served(names: Sequence[str], addresses: Sequence[str], bundle: str | None) -
 
 
 def cloud_view(target: Target) -> CloudView:
-    """Return what the cloud says: its catalogue, and in which regions it holds each machine. Only reads."""
+    """Query the cloud, read-only: its service catalogue, and the regions that list each machine."""
     settings = target.declarations
     cloud = connect(settings.cloud, settings.region)
     regions = sorted({region for region, row in cloud.rows if row.service == "compute" and region})
@@ -256,7 +256,7 @@ def cloud_view(target: Target) -> CloudView:
 
 
 def security_groups(target: Target) -> dict[str, list[dict[str, Any]]]:
-    """Return the rules of all security groups of each machine, as the cloud's API tells them."""
+    """Return the rules of all security groups of each machine, from the cloud's API."""
     settings = target.declarations
     cloud = connect(settings.cloud, settings.region)
     groups = {g["id"]: g for g in cloud.get("network", "/security-groups")["security_groups"]}
@@ -267,11 +267,11 @@ def security_groups(target: Target) -> dict[str, list[dict[str, Any]]]:
         ports = cloud.get("network", "/ports", device_id=server)["ports"]
         if not ports:
             raise ClassroomError(
-                f"the cloud knows no port of '{machine.name}' (server {server}): run `pulumi up` again"
+                f"the cloud has no port of '{machine.name}' (server {server}): run `pulumi up` again"
             )
         for port in ports:
             if not port.get("port_security_enabled", True):
-                # Without it no group applies: everything may leave.
+                # Without port security no group applies, and all egress is allowed.
                 found.setdefault(machine.name, []).append({"direction": "egress", "ethertype": "IPv4"})
         rules = [
             rule
@@ -284,7 +284,7 @@ def security_groups(target: Target) -> dict[str, list[dict[str, Any]]]:
 
 
 def engine(stack: str) -> Engine:
-    """Return how Pulumi is set up here for a stack; it is asked, and asks nobody."""
+    """Return the local settings of Pulumi for a stack; makes no network request."""
     home = os.environ.get("PULUMI_HOME") or str(Path.home() / ".pulumi")
     folder = Path(home) / "plugins"
     plugins = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
@@ -298,7 +298,7 @@ def engine(stack: str) -> Engine:
 
 
 def _set_for_pulumi(variable: str) -> str:
-    """Return a variable as the program that `pulumi` names here sets it for the engine, whatever this shell has."""
+    """Return a variable as the `pulumi` wrapper script sets it, or else as in this environment."""
     program = pulumi()[0]
     path = next(
         (
@@ -322,7 +322,7 @@ def operators_resolvers() -> list[str]:
 
 
 def captured_up(stack: str) -> Captured:
-    """Return whom the operator's machine asked during the last `up` that was captured; UnknownError if it is unreadable."""
+    """Return the destinations of the last captured `pulumi up`; UnknownError if the capture cannot be read."""
     path = capture_path(stack)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -336,7 +336,7 @@ def captured_up(stack: str) -> Captured:
 
 
 def cloud_addresses(target: Target, engine: Engine, *, asked: bool) -> list[str]:
-    """Return the addresses of the cloud's services and of Pulumi's backend; without `asked` those of its Keystone alone."""
+    """Return the addresses of the cloud's services and Pulumi's backend; without `asked` only of Keystone and the backend."""
     settings = target.declarations
     if asked:
         cloud = connect(settings.cloud, settings.region)

@@ -1,4 +1,4 @@
-"""The catalogue of controls: `data/controls/<id>.yaml` each, judged in `<id>.py`, observed in `tests/deployed/sovereignty`."""
+"""The catalogue of controls: each in `data/controls/<id>.yaml`, `<id>.py` and `tests/deployed/sovereignty/test_<id>.py`."""
 
 import functools
 from pathlib import Path
@@ -16,7 +16,7 @@ DOCS = REPO / "docs" / "controls.md"
 
 
 class Clause(Record):
-    """A clause of law, as it was read."""
+    """A clause of law, with the source that was read."""
 
     id: str
     title: Phrase
@@ -25,29 +25,29 @@ class Clause(Record):
 
 
 class Control(Record):
-    """One control: what it claims, the clauses it speaks to, how it is observed, what to do where it fails."""
+    """One control: its claim, related clauses, means of observation, and remediation."""
 
     id: str
-    number: int = Field(ge=1, description="Its place in lists.")
+    number: int = Field(ge=1, description="Position in lists.")
     title: Phrase
     claim: Phrase
     observed: Phrase
     remediation: Phrase
-    clauses: tuple[Clause, ...] = Field(default=(), description="Empty where nobody has read one: then it is unknown.")
+    clauses: tuple[Clause, ...] = Field(default=(), description="Empty if no clause was read: reported as unknown.")
 
     @property
     def module(self) -> str:
-        """Its name in file names of Python."""
+        """The id in the form of a Python module name."""
         return self.id.replace("-", "_")
 
     @property
     def test(self) -> Path:
-        """The file that observes it."""
+        """The test file that collects the observations."""
         return TESTS / f"test_{self.module}.py"
 
     @property
     def proof(self) -> Path:
-        """The file that judges what was observed."""
+        """The module that evaluates the observations."""
         return PROOFS / f"{self.module}.py"
 
     def as_json(self) -> dict[str, object]:
@@ -64,29 +64,29 @@ class Control(Record):
 
 @functools.cache
 def load_clauses(path: Path = DATA / "clauses.yaml") -> dict[str, Clause]:
-    """Return the clauses by id; ClassroomError naming the key if one is incomplete or lacks its source."""
+    """Return the clauses by id; ClassroomError with the key if one is incomplete or lacks its source."""
     try:
         return {key: Clause.model_validate({"id": key, **value}) for key, value in read_yaml(path).items()}
     except (ValidationError, TypeError, AttributeError) as error:
-        said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
-        raise ClassroomError(said) from None
+        message = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
+        raise ClassroomError(message) from None
 
 
 @functools.cache
 def load_controls(folder: Path = DATA / "controls") -> tuple[Control, ...]:
-    """Return all controls in their order; ClassroomError naming file and key if one is incomplete or cites an unread clause."""
+    """Return all controls in order; ClassroomError with file and key if one is incomplete or cites an unknown clause."""
     clauses = load_clauses()
     found = []
     for path in sorted(folder.glob("*.yaml")):
         data = read_yaml(path)
         try:
             named = data.pop("clauses", [])
-            if unread := [name for name in named if name not in clauses]:
-                raise ClassroomError(f"{path.name}: clauses: '{unread[0]}' does not stand in clauses.yaml")
+            if unknown := [name for name in named if name not in clauses]:
+                raise ClassroomError(f"{path.name}: clauses: '{unknown[0]}' is not listed in clauses.yaml")
             found.append(Control(id=path.stem, clauses=tuple(clauses[name] for name in named), **data))
         except (ValidationError, TypeError, AttributeError) as error:
-            said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
-            raise ClassroomError(said) from None
+            message = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
+            raise ClassroomError(message) from None
     if not found:
         raise ClassroomError(f"the catalogue of controls is empty ({folder}): restore it from the project's repository")
     return tuple(sorted(found, key=lambda one: one.number))

@@ -1,4 +1,4 @@
-"""Control `egress-drop`: what the table does not name cannot leave: IPv4 and IPv6, host's firewall and cloud's."""
+"""Control `egress-drop`: hosts and security groups drop egress to destinations that are not in the tables (IPv4, IPv6)."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ ID = "egress-drop"
 
 @dataclass(frozen=True)
 class EgressAttempt:
-    """An attempt of a host to reach a place that no table names: how many packets its firewall then counted and told."""
+    """Attempts of a host to reach an address that is in no table: packets that its firewall counted and logged as dropped."""
 
     address: str
     counted: int
-    told: int
+    logged: int
 
 
 @dataclass(frozen=True)
 class Barrier:
-    """A host's rules for what leaves, and what its attempts came to, by IP version."""
+    """A host's egress rules, and the results of its attempts, one for each IP version."""
 
     rules: EgressRuleset
     tried: tuple[EgressAttempt, ...]
@@ -36,10 +36,10 @@ def judge(
     own: Sequence[str],
     eye: Eye,
 ) -> Proof:
-    """Judge both layers.
+    """Evaluate the host's firewall and the cloud's security groups.
 
-    `own` are the machines' addresses; `groups` maps each machine to its security groups' rules as the cloud's API tells
-    them, or is None where nobody may ask it.
+    `own` are the machines' addresses; `groups` maps each machine to the rules of its security groups in the format of
+    Neutron's API, or is None if the cloud was not queried.
     """
     listed = [*own, METADATA4, METADATA6, *(a for one in eye.declarations.endpoints for a in one.addresses)]
     allowed = [ipaddress.ip_network(text) for text in listed]
@@ -51,15 +51,15 @@ def judge(
         else:
             seen.append(Seen(where=host, outcome="wrong", what=said("host-open")))
         for way in found.rules.ways:
-            strange = [text for text in way.networks if not _within(text, allowed)]
-            if way.kind == "open" or (way.kind == "to" and strange):
+            unlisted = [text for text in way.networks if not _within(text, allowed)]
+            if way.kind == "open" or (way.kind == "to" and unlisted):
                 seen.append(Seen(where=host, outcome="wrong", what=said("rule-too-wide", rule=way.text[:160])))
         for one in found.tried:
-            good = one.counted > 0 and one.told > 0
+            good = one.counted > 0 and one.logged > 0
             what = said(
                 "tried-and-dropped" if good else "tried-and-lost",
                 counted=one.counted,
-                told=one.told,
+                told=one.logged,
                 family=_family(one.address),
             )
             seen.append(Seen(where=host, outcome="good" if good else "wrong", what=what))
@@ -87,7 +87,7 @@ def _within(text: str, allowed: Sequence[Any]) -> bool:
 
 def _rule_within(rule: Mapping[str, Any], allowed: Sequence[Any]) -> bool:
     if rule.get("remote_group_id"):
-        return True  # a group of the same project: the machines of the stack
+        return True  # a group of the same project: machines of the stack
     prefix = rule.get("remote_ip_prefix")
     return _within(str(prefix), allowed) if prefix else False
 

@@ -1,4 +1,4 @@
-"""What a control found: each thing seen with its judgement, and what was declared, not seen, or not proven."""
+"""Evidence of a control: each observation with its outcome, and what was absent, not observed or not proven."""
 
 import datetime
 import functools
@@ -19,12 +19,12 @@ from classroom.sovereignty.verdict import Judge, Verdict
 from classroom.verify.report.phrases import Said
 
 Outcome = Literal["good", "wrong", "unknown", "residue"]
-"""`residue` is told and judged by nobody: what no classroom can keep from happening."""
+"""`residue` is reported without an evaluation: traffic that a classroom cannot prevent."""
 State = Literal["passed", "failed", "not proven"]
 
 
 class DestinationVerdict(Record):
-    """One of the three verdicts on a destination, in short: class of country, who, where, and why it is unknown."""
+    """One of the three verdicts on a destination: class of country, company, country, and the reason if unknown."""
 
     verdict: CountryClass
     name: str | None = None
@@ -35,36 +35,36 @@ class DestinationVerdict(Record):
 
 
 class Seen(Record):
-    """One thing that was observed. `where` is a machine's name, or page, cloud, operator's machine."""
+    """One observation. `where` is a machine's name, `page`, `browser`, `cloud` or `operator`."""
 
     where: str
     outcome: Outcome
     what: Said
     address: str | None = None
     sides: dict[About, DestinationVerdict] = Field(
-        default={}, description="The verdicts on it, where it is a destination."
+        default={}, description="The verdicts, if it is a destination."
     )
-    exception: str | None = Field(default=None, description="Name of the exception that admitted it.")
+    exception: str | None = Field(default=None, description="Name of the exception that allows it.")
 
 
 class Proof(Record):
-    """What one control found in one verification."""
+    """The evidence of one control in one verification."""
 
     id: str
     seen: tuple[Seen, ...] = ()
-    absent: tuple[Said, ...] = Field(default=(), description="Ways not in use, each proven absent.")
-    not_observed: tuple[Said, ...] = Field(default=(), description="Declared, and not observed.")
+    absent: tuple[Said, ...] = Field(default=(), description="Undesired behaviour that was proven absent.")
+    not_observed: tuple[Said, ...] = Field(default=(), description="Declared but not observed.")
     not_proven: tuple[Said, ...] = Field(default=(), description="What could not be proven here.")
 
     @property
     def state(self) -> State:
-        """`failed` if one thing is wrong or unknown, `passed` if something was seen or proven absent, else `not proven`."""
+        """`failed` if anything is wrong or unknown, `passed` if anything is good or proven absent, else `not proven`."""
         if any(one.outcome in {"wrong", "unknown"} for one in self.seen):
             return "failed"
         return "passed" if self.absent or any(one.outcome == "good" for one in self.seen) else "not proven"
 
     def faults(self) -> list[str]:
-        """Return one line for each thing that is wrong or unknown."""
+        """Return one line for each observation that is wrong or unknown."""
         return [f"{one.where}: {_line(one)}" for one in self.seen if one.outcome in {"wrong", "unknown"}]
 
 
@@ -77,10 +77,10 @@ def _line(one: Seen) -> str:
 
 
 class Eye:
-    """Judges destinations on one day by the deployment's declarations. `used` collects the exceptions that were needed."""
+    """Evaluates destinations as of one day by the deployment's declarations; `used` collects the exceptions it applied."""
 
     def __init__(self, declarations: Declarations, as_of: datetime.date | None = None) -> None:
-        """Prepare to judge; ClassroomError if the address data cannot be read, WrongUseError if a declared name is taken."""
+        """Initialise; ClassroomError if the address data cannot be read, WrongUseError if a declared name is already in use."""
         self.declarations = declarations
         self.as_of = as_of or datetime.date.today()
         self.months = declarations.facts_max_age_months
@@ -90,7 +90,7 @@ class Eye:
         self._sides = functools.cache(self._judged)
 
     def endpoint(self, address: str) -> Endpoint | None:
-        """Return the row of the table of endpoints that an address belongs to, or None."""
+        """Return the endpoint to which an address belongs, or None."""
         parsed = ipaddress.ip_address(address)
         for one in self.declarations.endpoints:
             if any(parsed in ipaddress.ip_network(text) for text in one.addresses):
@@ -98,7 +98,7 @@ class Eye:
         return None
 
     def see(self, where: str, what: Said, address: str, *, listed: bool = True) -> Seen:
-        """Return an observed destination with its three verdicts; one that is not `listed` is wrong whoever runs it."""
+        """Return an observed destination with its three verdicts; one that is not `listed` is always wrong."""
         sides, names = self._sides(address)
         exception = self._exception(sides, names)
         outcome: Outcome = "good"
@@ -112,10 +112,10 @@ class Eye:
         return Seen(where=where, outcome=outcome, what=what, address=address, exception=name, sides=sides)
 
     def party(self, where: str, what: Said, name: str) -> Seen:
-        """Return an observed party that is known by its name alone, such as a certificate authority; soil is not judged."""
+        """Return an observed party of which only the name is known, such as a certificate authority, without a location verdict."""
         one = self.operators.named(name)
         if one is None:
-            unknown = DestinationVerdict(verdict="unknown", name=name, reason="nobody has read who runs and owns it")
+            unknown = DestinationVerdict(verdict="unknown", name=name, reason="its operator and parent are in no table: add them to declared_operators")
             return Seen(where=where, outcome="unknown", what=what, sides={"operator": unknown, "parent": unknown})
         sides = self._party(name)
         exception = self._exception(sides, (one.name, one.id, name))
@@ -130,7 +130,7 @@ class Eye:
         return self.declarations.policy.admits(about, side.verdict)
 
     def _exception(self, sides: dict[About, DestinationVerdict], names: Iterable[str]) -> PolicyException | None:
-        """Return the exception that is needed and holds, or None; what is unknown no exception admits."""
+        """Return a valid exception if one is needed, or None; no exception allows an unknown verdict."""
         if all(self._admits(about, side) for about, side in sides.items()):
             return None
         if any(side.verdict == "unknown" for side in sides.values()):
@@ -162,7 +162,7 @@ class Eye:
     def _judged(self, address: str) -> tuple[dict[About, DestinationVerdict], tuple[str, ...]]:
         judged = self._judge.judge(address)
         sides = {about: _side(getattr(judged, about)) for about in ASPECTS}
-        # Where no table knows who runs a network, the endpoint's own row does; the gate judges by the same rule.
+        # The operator in the endpoint's row replaces an unknown operator of the network; `pulumi up` uses the same rule.
         row = self.endpoint(address)
         if row and self.operators.named(row.operator):
             for about, side in self._party(row.operator).items():
@@ -175,7 +175,7 @@ class Eye:
 
 
 def class_of(text: str) -> CountryClass:
-    """Return a word for a class of countries as such; what is none is unknown."""
+    """Return a text as a class of countries; any other text is `unknown`."""
     found: dict[str, CountryClass] = {"eu": "eu", "eea": "eea", "adequate": "adequate", "third": "third"}
     return found.get(text, "unknown")
 

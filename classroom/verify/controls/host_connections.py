@@ -1,4 +1,4 @@
-"""Control `host-connections`: whatever a host itself began or tried during the class, each destination judged."""
+"""Control `host-connections`: every destination that a host contacted or tried to contact during the class."""
 
 import ipaddress
 from collections.abc import Collection, Mapping
@@ -13,16 +13,16 @@ ID = "host-connections"
 Connection = tuple[str, str, int, str]
 """Protocol, peer's address, its port, program."""
 ON_LINK = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "224.0.0.0/24", "fe80::/10", "ff02::/16")))
-"""What no router passes on: it stays with the neighbours, and was kept in all the same."""
+"""Link-local and multicast networks, to which no router forwards; such packets are dropped as well."""
 UNJUDGED = ("media_udp", "media_tcp", "media_relay", "media_dropped", "out_late", "out_metadata")
-"""Counters of what goes to participants, and of answers: counted, and judged by nobody."""
+"""Counters of media to participants and of replies, which are counted but not evaluated."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a host did while the class was held: its rules, its counters' growth, what was dropped, its connections.
+    """Observations of a host during the class: rules, increase of counters (packets), drops, connections.
 
-    `steady` tells whether the rules were the same at both ends, `seconds` how long the window was.
+    `steady` is true if the rules were the same at start and end; `seconds` is the duration.
     """
 
     rules: EgressRuleset
@@ -34,17 +34,17 @@ class Window:
 
 
 def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Collection[str], eye: Eye) -> Proof:
-    """Judge every destination of every host.
+    """Evaluate every destination of every host.
 
-    Each packet that a host begins is let out by a rule that names its places, and counts it, or is dropped, counted and
-    told: so the rules, their counters and the drops together are the whole record. `participants` are addresses that no
-    record may hold; they are counted only.
+    Each packet that a host initiates is either counted by a rule that lists its destinations, or dropped, counted and
+    logged: rules, counters and drops together are a complete record. `participants` are addresses that must not appear in
+    the evidence; they are only counted.
     """
     seen: list[Seen] = []
     absent: list[Said] = []
     used: set[str] = set()
     for host, found in hosts.items():
-        if not found.rules.closed or any(_untold(way) for way in found.rules.ways):
+        if not found.rules.closed or any(_uncounted(way) for way in found.rules.ways):
             seen.append(Seen(where=host, outcome="unknown", what=said("no-record")))
         elif not found.steady:
             seen.append(Seen(where=host, outcome="unknown", what=said("rules-changed")))
@@ -87,8 +87,8 @@ def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Colle
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
 
 
-def _untold(way: Out) -> bool:
-    """Return whether packets may leave by a rule without a trace: to anywhere, or uncounted."""
+def _uncounted(way: Out) -> bool:
+    """Return whether a rule allows packets to any destination, or without a counter."""
     return way.kind == "open" or (way.kind == "to" and not way.counter)
 
 

@@ -1,4 +1,4 @@
-"""Control `ice`: browsers get the deployment's own STUN and TURN alone, media goes to its hosts, TURN relays to no stranger."""
+"""Control `ice`: browsers use only the deployment's STUN, TURN and media hosts; TURN does not relay to outside hosts."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ID = "ice"
 
 @dataclass(frozen=True)
 class Relay:
-    """What came of asking TURN to relay to a stranger: `arrived` packets, why TURN refused, packets that the host dropped."""
+    """Result of relaying to an outside host: packets `arrived`, TURN's error if `refused`, packets `dropped` by the host."""
 
     server: str
     arrived: int
@@ -22,7 +22,7 @@ class Relay:
 
 
 def host_of_ice(url: str) -> str:
-    """Return the host of a `stun:` or `turn:` address, without port."""
+    """Return the host of a `stun:` or `turn:` URL, without port."""
     rest = url.partition(":")[2].partition("?")[0]
     if rest.startswith("["):
         return rest[1:].partition("]")[0]
@@ -36,10 +36,10 @@ def judge(
     relays: Collection[Relay] | None,
     eye: Eye,
 ) -> Proof:
-    """Judge each participant's ICE servers and selected pairs.
+    """Evaluate each participant's ICE servers and selected candidate pairs.
 
-    `people` maps each to `servers` (URLs) and `pairs` (dicts with remote, port, kind, relay, url); `relays` is None where
-    nothing could be tried.
+    `people` maps each to `servers` (URLs) and `pairs` (dicts with remote, port, kind, protocol, relay, url); `relays` is
+    None if relaying was not tested.
     """
     seen: list[Seen] = []
     absent: list[Said] = []
@@ -74,7 +74,7 @@ def judge(
         if not remote:
             seen.append(Seen(where="page", outcome="unknown", what=what))
         elif remote not in own_addresses:
-            # It may be another participant, whose address stands in no report.
+            # It may be another participant, whose address must not appear in a report.
             seen.append(Seen(where="page", outcome="wrong", what=said("pair-stranger", kind=kind, transport=transport)))
         else:
             seen.append(Seen(where="page", outcome="good", what=what))

@@ -1,4 +1,4 @@
-"""Control `issuers`: who issued the certificates on 443 and on TURN over TLS."""
+"""Control `issuers`: the issuers of the certificates of the page and of TURN over TLS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ID = "issuers"
 
 @dataclass(frozen=True)
 class Served:
-    """The certificates that were served for a name at an address, the leaf first."""
+    """The certificate chain that was served for a name at an address, leaf first."""
 
     name: str
     address: str
@@ -23,7 +23,7 @@ class Served:
 
 
 def organisation(certificate: x509.Certificate) -> str:
-    """Return the name of a certificate's issuer: its organisation, else its common name, else an empty string."""
+    """Return a certificate's issuer: its organisation, else its common name, else an empty string."""
     for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
         found = certificate.issuer.get_attributes_for_oid(kind)
         if found:
@@ -32,7 +32,7 @@ def organisation(certificate: x509.Certificate) -> str:
 
 
 def revocation_hosts(certificate: x509.Certificate) -> set[str]:
-    """Return the hosts that a certificate names for asking about its revocation or its issuer."""
+    """Return the hosts in a certificate's OCSP, CA issuers and CRL URLs."""
     found: set[str] = set()
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
@@ -49,10 +49,10 @@ def revocation_hosts(certificate: x509.Certificate) -> set[str]:
 
 
 def judge(served: list[Served], turn: Mapping[str, str], eye: Eye) -> Proof:
-    """Judge each issuer of each certificate that was served; `turn` maps each TURN name to what it stands for.
+    """Evaluate the issuer of each served certificate; the keys of `turn` are the TURN names.
 
-    The authority has to be an operator that is known; its organisation's name, as the certificate tells it, is that of the
-    row `ca` of the table, or of the operator that this row names.
+    The authority must be a known operator. An endpoint with the use `ca` matches if its name or operator equals the
+    issuer in the certificate.
     """
     rows = [one for one in eye.declarations.endpoints if one.use == "ca"]
     seen: list[Seen] = []

@@ -1,4 +1,4 @@
-"""Control `packages`: packages and security updates come from the table's mirror alone."""
+"""Control `packages`: packages and security updates come only from the archives in the table of endpoints."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ PROXY = re.compile(r'^Acquire::(?:https?|ftp)::Proxy(?:-Auto-Detect)?(?:::\S+)? 
 
 @dataclass(frozen=True)
 class Archives:
-    """What a host tells of its packages.
+    """Package sources of a host.
 
-    `targets` is what apt would really fetch (`apt-get update --print-uris`, which fetches nothing), `settings` is
-    `apt-config dump`; `others` are further package managers that are there.
+    `targets` is the output of `apt-get update --print-uris` (it fetches nothing), `settings` that of `apt-config dump`;
+    `others` are other installed package managers.
     """
 
     targets: str
@@ -26,7 +26,7 @@ class Archives:
 
 
 def archives(text: str) -> dict[str, set[str]]:
-    """Return the hosts of the archives, each with its suites."""
+    """Return the hosts of the archives with their suites."""
     found: dict[str, set[str]] = {}
     for uri in re.findall(r"^'([^']+)'", text, re.M):
         suite = re.search(r"/dists/([^/]+)/", uri)
@@ -35,7 +35,7 @@ def archives(text: str) -> dict[str, set[str]]:
 
 
 def judge(hosts: Mapping[str, Archives], eye: Eye) -> Proof:
-    """Judge every archive and proxy that a host's package manager would ask."""
+    """Evaluate every archive and proxy that apt on a host uses."""
     rows = {one.name: one for one in eye.declarations.endpoints if one.use == "packages"}
     seen: list[Seen] = []
     absent: list[Said] = []
@@ -47,9 +47,9 @@ def judge(hosts: Mapping[str, Archives], eye: Eye) -> Proof:
         if not any(suite.endswith("-security") for suites in there.values() for suite in suites):
             seen.append(Seen(where=host, outcome="wrong", what=said("no-security-archive")))
         proxies = [host_of(value) or value for value in PROXY.findall(found.settings)]
-        ways = {name: said("archive", server=name, suites=", ".join(sorted(suites))) for name, suites in there.items()}
-        ways |= {name: said("apt-proxy", server=name) for name in proxies}
-        for name, what in sorted(ways.items()):
+        sources = {name: said("archive", server=name, suites=", ".join(sorted(suites))) for name, suites in there.items()}
+        sources |= {name: said("apt-proxy", server=name) for name in proxies}
+        for name, what in sorted(sources.items()):
             used.add(name)
             row = rows.get(name)
             if row is None:

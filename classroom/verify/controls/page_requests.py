@@ -1,4 +1,4 @@
-"""Control `page-requests`: the page asks nobody but the class; what the browser asks by itself is told as residue."""
+"""Control `page-requests`: the page sends requests only to the class; the browser's own traffic is reported as residue."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ ID = "page-requests"
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the page as the browser's protocol tells it: host, kind, outcome, and who answered.
+    """One request of the page, from the Chrome DevTools Protocol: host, kind, result, and the address that answered.
 
-    `result` is answered, failed or blocked. Neither path nor content is kept.
+    `result` is answered, unanswered, failed or blocked. Path and content are not stored.
     """
 
     host: str
@@ -24,7 +24,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What left the browsers' network: names that were asked for, and places (protocol, address, port)."""
+    """Traffic of a network: names in DNS queries, and destinations (protocol, address, port)."""
 
     names: frozenset[str]
     places: frozenset[tuple[str, str, int]]
@@ -39,11 +39,11 @@ def judge(
     baseline: Traffic | None,
     eye: Eye,
 ) -> Proof:
-    """Judge every request of the page, which is for `domain` alone, and tell of the browser's own traffic as residue.
+    """Evaluate the page's requests, of which only those to `domain` are good, and report the browser's own traffic as residue.
 
-    `captured` is the browsers' traffic in the class, where `own_names` are the class's, and `baseline` that of one that
-    shows a page of no class; both None where nothing could be captured. A name beyond the baseline that no request is for
-    was asked for by the browser itself.
+    `captured` is the browsers' traffic in the class, whose names are `own_names`; `baseline` is that of a browser outside
+    any class; both are None if traffic was not captured. A name that is in neither the baseline nor a request was queried
+    by the browser itself.
     """
     seen: list[Seen] = []
     hosts = sorted({request.host for request in requests})

@@ -1,4 +1,4 @@
-"""Control `pulumi`: who keeps state and secrets' key, which plugins run, and whom the operator's machine asks during `up`."""
+"""Control `pulumi`: storage of the state and the secrets' key, plugins, and destinations contacted during `pulumi up`."""
 
 import datetime
 from collections.abc import Collection
@@ -14,7 +14,7 @@ ID = "pulumi"
 
 @dataclass(frozen=True)
 class Captured:
-    """What left the operator's machine during `up`: when it was, how it ended, and places (protocol, address, port)."""
+    """Captured traffic of `pulumi up`: start, exit status, destinations (protocol, address, port) and names in DNS queries."""
 
     began: datetime.datetime
     status: int
@@ -24,7 +24,7 @@ class Captured:
 
 @dataclass(frozen=True)
 class Engine:
-    """Pulumi as it is set up here: backend, secrets provider, downloaded plugins, and what it may fetch by itself."""
+    """Local settings of Pulumi: backend, secrets provider, downloaded plugins, and whether it may download."""
 
     backend: str
     provider: str
@@ -41,7 +41,7 @@ def judge(
     resolvers: Collection[str],
     eye: Eye,
 ) -> Proof:
-    """Judge Pulumi's settings and each host that was asked.
+    """Evaluate Pulumi's settings and each contacted destination.
 
     `own` are the stack's addresses, `cloud` those of the cloud's services, `resolvers` those of the operator's machine.
     """

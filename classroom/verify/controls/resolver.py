@@ -1,4 +1,4 @@
-"""Control `resolver`: names are asked of the table's resolvers alone, and only the names that the table needs."""
+"""Control `resolver`: hosts query only the resolvers in the table of endpoints, and only names in the table."""
 
 import ipaddress
 import re
@@ -14,11 +14,11 @@ OWN = {"127.0.0.1", "::1"}
 
 @dataclass(frozen=True)
 class Resolver:
-    """What a host tells of its resolvers, as the files and programs print it.
+    """Resolver settings of a host, in the format of its files and programs.
 
-    `resolved` is systemd-resolved's whole configuration, `unbound` that of the host's own resolver with what it includes.
-    `answered` are strange names that were answered; `asked` counts the questions that left the host meanwhile, or None
-    where the host keeps no count.
+    `resolved` is systemd-resolved's whole configuration, `unbound` that of the local resolver with included files.
+    `answered` are names outside the table that were resolved; `asked` is the number of DNS queries that left the host
+    meanwhile, or None if the host does not count them.
     """
 
     resolv_conf: str
@@ -32,7 +32,7 @@ class Resolver:
 
 
 def settings(text: str, key: str) -> list[str]:
-    """Return the values of a key of a systemd configuration; an empty assignment drops those before it."""
+    """Return the values of a key in a systemd configuration; an empty assignment resets the list."""
     found: list[str] = []
     for value in re.findall(rf"^\s*{key}\s*=(.*)$", text, re.M):
         words = value.split()
@@ -46,14 +46,14 @@ def servers(text: str) -> list[str]:
 
 
 def forwarders(text: str) -> list[str]:
-    """Return the addresses to which unbound's configuration forwards, without ports and names for TLS."""
+    """Return the forwarders in unbound's configuration, without ports and TLS names."""
     return [
         re.split(r"[@#]", word)[0] for word in re.findall(r"^\s*(?:forward|stub)-addr:\s*\"?([^\s\"]+)", text, re.M)
     ]
 
 
 def address_of(word: str) -> str | None:
-    """Return the address that a word of a resolver's configuration names, or None if it is none."""
+    """Return the address in a word of a resolver's configuration, without port and names, or None if there is none."""
     text = word.partition("#")[0].partition("%")[0]
     text = text[1:].partition("]")[0] if text.startswith("[") else text
     if text.count(":") == 1:
@@ -65,7 +65,7 @@ def address_of(word: str) -> str | None:
 
 
 def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
-    """Judge every resolver that a host's configuration names or that it was seen to ask."""
+    """Evaluate every resolver in a host's configuration, and the test queries."""
     table = {address for one in eye.declarations.endpoints if one.use == "dns" for address in one.addresses}
     seen: list[Seen] = []
     used: set[str] = set()
@@ -94,10 +94,10 @@ def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
                 seen.append(eye.see(host, said("asks-directly", server=address), address, listed=False))
         if not servers(found.resolv_conf):
             seen.append(Seen(where=host, outcome="unknown", what=said("asks-nobody-known")))
-        ways = forwarders(found.unbound)
-        if not (found.unbound_runs and ways):
+        upstream = forwarders(found.unbound)
+        if not (found.unbound_runs and upstream):
             seen.append(Seen(where=host, outcome="wrong", what=said("no-own-resolver")))
-        for address in ways:
+        for address in upstream:
             used.add(address)
             seen.append(eye.see(host, said("forwards", server=address), address, listed=_row(eye, address)))
         for program in sorted(found.listening - {"unbound"}):

@@ -1,4 +1,4 @@
-"""Control `telemetry`: nothing on a host reports home."""
+"""Control `telemetry`: no program on a host sends data to its vendor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ PACKAGES = frozenset(
 )
 UNITS = ("apport", "fwupd-refresh", "kerneloops", "motd-news", "popularity-contest", "snapd", "ua-timer", "whoopsie")
 LIVEKIT = ("webhook", "prometheus", "loki", "sentry", "analytics", "telemetry", "otel", "jaeger")
-"""Keys with which LiveKit's settings would send something to others, or show it to them."""
+"""Parts of keys in LiveKit's settings that send or expose data to others."""
 
 
 @dataclass(frozen=True)
 class Reporting:
-    """What a host tells: names of its packages, of its units, whether motd-news is enabled, and LiveKit's settings."""
+    """Packages and units of a host, whether motd-news is enabled, and LiveKit's settings (None without LiveKit)."""
 
     packages: frozenset[str]
     units: frozenset[str]
@@ -41,7 +41,7 @@ class Reporting:
 
 
 def judge(hosts: Mapping[str, Reporting]) -> Proof:
-    """Judge what of the known telemetry is there on each host; none of it may be, whoever would get it."""
+    """Evaluate which known telemetry is installed on each host; any is wrong, regardless of its recipient."""
     seen: list[Seen] = []
     absent: list[Said] = []
     for host, found in hosts.items():

@@ -1,4 +1,4 @@
-"""Control `time`: hosts take the time from the table's servers alone."""
+"""Control `time`: hosts use only the time servers in the table of endpoints."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ WORDS = re.compile(r"^\s*(server|pool|peer|refclock|sourcedir|include|confdir)\s
 
 @dataclass(frozen=True)
 class Clock:
-    """What a host tells of its clock: chrony's configuration, its sources (`chronyc -n -c sources`), and other clocks."""
+    """Time settings of a host: chrony's configuration, output of `chronyc -n -c sources`, and other running time services."""
 
     chrony: str
     chrony_runs: bool
@@ -23,12 +23,12 @@ class Clock:
 
 
 def sources(text: str) -> list[str]:
-    """Return the addresses of the time sources that chrony really uses or tries."""
+    """Return the addresses of chrony's time sources, reachable or not."""
     return [parts[2] for line in text.splitlines() if len(parts := line.split(",")) > 2 and parts[0] in {"^", "="}]
 
 
 def judge(hosts: Mapping[str, Clock], eye: Eye) -> Proof:
-    """Judge every time source that a host's configuration names or that its clock was seen to use."""
+    """Evaluate every time source in a host's configuration and in chrony's list of sources."""
     rows = [one for one in eye.declarations.endpoints if one.use == "ntp"]
     names = {row.name for row in rows}
     seen: list[Seen] = []

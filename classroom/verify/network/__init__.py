@@ -1,1 +1,1 @@
-"""What is open, what gets through, and by which rules."""
+"""Open ports, effective firewall rules and captured traffic of a deployment."""

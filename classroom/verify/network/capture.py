@@ -1,4 +1,4 @@
-"""Who is asked from a network: places and names, seen at the packets that leave it. Senders and contents are not kept."""
+"""Captures the destinations and DNS names of packets that leave a network; senders and contents are not stored."""
 
 import json
 import subprocess
@@ -9,15 +9,15 @@ from types import TracebackType
 from classroom.common.errors import ClassroomError
 from classroom.verify.controls.page_requests import Traffic
 
-# Runs in the network that is watched, until its input ends. A name that is asked for on loopback left no network, and is
-# what the programs there wanted to know all the same.
+# Runs in the captured network until its standard input ends. DNS names queried over loopback count too: they do not leave the
+# network, but show what its programs look up.
 PROGRAM = r"""
 import ctypes, json, select, socket, struct, sys
 ETH_P_ALL, OUTGOING = 3, 4
 watch = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
 try: watch.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
 except OSError: watch.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
-# The kernel passes on what leaves, and of it the first 512 bytes.
+# The kernel passes only outgoing packets, truncated to 512 bytes.
 code = [(0x28, 0, 0, 0xFFFFF004), (0x15, 0, 1, OUTGOING), (0x06, 0, 0, 512), (0x06, 0, 0, 0)]
 filter = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
 watch.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", len(code), ctypes.addressof(filter)))  # SO_ATTACH_FILTER
@@ -46,7 +46,7 @@ while True:
     while True:
         try: data, (interface, ethertype, sort, _, _) = watch.recvfrom(512)
         except BlockingIOError: break
-        # Most packets are media: the same place again, told by addresses and ports.
+        # Most packets are media to a known destination: skip them early, by addresses and ports.
         key = (data[9:10] + data[16:24]) if data[0] >> 4 == 4 else (data[6:7] + data[24:44])
         if key in known or sort != OUTGOING or ethertype not in (0x0800, 0x86DD): continue
         try: packet(data, interface == "lo")
@@ -60,14 +60,14 @@ print(json.dumps({"names": sorted(names - {""}), "places": sorted(places), "brok
 
 
 class Capture:
-    """Watches a network. `words` is the command line that runs a program in it. Use it in a `with`; `stop` tells."""
+    """Captures traffic as a context manager. `words` is a command prefix that runs a program in the network; see `stop`."""
 
     def __init__(self, words: Sequence[str] = ()) -> None:
         self._words = list(words)
         self.traffic: Traffic | None = None
 
     def __enter__(self) -> "Capture":
-        """Begin to watch; ClassroomError if that is not possible here."""
+        """Start the capture; ClassroomError if this machine does not allow it."""
         self._process = subprocess.Popen(
             [*self._words, sys.executable, "-I", "-c", PROGRAM],
             stdin=subprocess.PIPE,
@@ -78,40 +78,40 @@ class Capture:
         assert self._process.stdout and self._process.stderr
         if self._process.stdout.readline().strip() != "ready":
             self._process.wait()
-            said = self._process.stderr.read().strip().splitlines() or ["no reason given"]
-            raise ClassroomError(f"traffic cannot be captured here ({said[-1]}): run it as root")
+            lines = self._process.stderr.read().strip().splitlines() or ["no reason given"]
+            raise ClassroomError(f"traffic cannot be captured here ({lines[-1]}): run as root")
         return self
 
     def stop(self) -> Traffic:
-        """End it, and return what left; ClassroomError if packets were lost or not understood."""
+        """Stop the capture and return the traffic; ClassroomError if packets were lost or could not be parsed."""
         if self.traffic is None:
-            said, error = self._process.communicate(timeout=20)
+            output, error = self._process.communicate(timeout=20)
             if self._process.returncode:
-                raise ClassroomError(f"the capture broke off: {error.strip()[-200:]}")
-            self.traffic = read(said)
+                raise ClassroomError(f"the capture failed: {error.strip()[-200:]}")
+            self.traffic = read(output)
         return self.traffic
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End it without a result."""
+        """Stop the capture without a result."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
 
 
 def read(text: str) -> Traffic:
-    """Return what a capture printed; ClassroomError if it lost packets, as then it proves nothing."""
+    """Parse the JSON output of a capture; ClassroomError if packets were lost, as an incomplete capture proves nothing."""
     found = json.loads(text)
     if found["lost"] or found["broken"]:
         raise ClassroomError(
-            f"the capture lost {found['lost']} packets and did not understand {found['broken']}: run it on a less busy machine"
+            f"the capture lost {found['lost']} packets and could not parse {found['broken']}: run it on a less busy machine"
         )
     return Traffic(names=frozenset(found["names"]), places=frozenset(_places(found["places"])))
 
 
 def _places(rows: Iterable[Sequence[str | int]]) -> Iterable[tuple[str, str, int]]:
-    """Return places without what stays on the link: no router passes it on."""
+    """Yield the destinations without link-local ones, which no router forwards."""
     for protocol, address, port in rows:
         if not str(address).lower().startswith(("ff02:", "fe80:", "224.0.0.")):
             yield str(protocol), str(address), int(port)

@@ -1,4 +1,4 @@
-"""The whole firewall of a host as lines of text: as it should be by the port table, and as it is."""
+"""The whole firewall ruleset of a host as lines of text: expected (by the tables of ports and endpoints) and effective."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def _set(values: Sequence[str]) -> str:
 
 
 def _networks(values: Sequence[str]) -> dict[int, list[str]]:
-    """Return networks, merged, by IP version; single addresses without a length."""
+    """Return merged networks by IP version; single addresses have no prefix length."""
     return {version: found for version in (4, 6) if (found := merged(values, version))}
 
 
@@ -49,7 +49,7 @@ def _name(port: Port) -> str:
 
 
 def expected(target: Target, machine: Machine) -> list[str]:
-    """Return the lines that the host's ruleset should consist of: the tables' of ports and endpoints, and what every host needs."""
+    """Return the expected lines of a host's ruleset, from the tables of ports and endpoints and the rules of every host."""
     ports = target.ports(machine)
     sources: dict[str, list[str]] = {
         "ssh_from": target.vars["classroom_ssh_from"],
@@ -85,7 +85,7 @@ def expected(target: Target, machine: Machine) -> list[str]:
 
 
 def _relay_in(target: Target) -> list[str]:
-    """Return the rules that refuse on arrival what a relay socket sends over loopback past the media port."""
+    """Return the ingress rules that drop packets of TURN relay sockets over loopback to other ports than the media port."""
     relays, to = _relay_ports(target), named("ice-udp").first
     return [
         f"iif lo udp sport {relays} udp dport != {to} counter name media_dropped drop",
@@ -94,7 +94,7 @@ def _relay_in(target: Target) -> list[str]:
 
 
 def _relay_out(target: Target, machine: Machine) -> list[str]:
-    """Return the rules by which a relay socket reaches the media port of its own host and nothing else."""
+    """Return the egress rules that limit TURN relay sockets to the media port of their own host."""
     relays, to = _relay_ports(target), named("ice-udp").first
     return [
         *(
@@ -112,7 +112,7 @@ def _relay_ports(target: Target) -> str:
 
 
 def _out(target: Target, machine: Machine) -> list[str]:
-    """Return the rules of the way out, in their order."""
+    """Return the egress rules in order."""
     media = "media" in machine.groups
     own_udp = _set([str(named(name).first) for name in ("turn-udp", "ice-udp")])
     dhcp = "skuid { root, systemd-network } accept"
@@ -151,9 +151,9 @@ def _out(target: Target, machine: Machine) -> list[str]:
 
 
 def effective(ruleset: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the lines of a ruleset as `nft -j list ruleset` gives it, in the form of `expected`.
+    """Return the lines of a ruleset (output of `nft -j list ruleset`) in the form of `expected`.
 
-    Rules keep their order; handles and packet counts are left out. What is not known here stands as JSON: never left out.
+    Rules keep their order; handles and packet counts are omitted. Unknown statements are kept as JSON, never omitted.
     """
     tables, chains, others, rules = [], [], [], []
     for item in ruleset:
@@ -189,7 +189,7 @@ def _statement(statement: Mapping[str, Any]) -> str:
 
 
 def left_text(left: Mapping[str, Any]) -> str:
-    """Return the left side of a match as the rules are written, or its JSON where it is of another kind."""
+    """Return the left side of a match in nft syntax, or its JSON if its type is unknown."""
     (kind, body), *_ = left.items()
     if kind == "payload" and "field" in body:
         return f"{body['protocol']} {body['field']}"
@@ -201,7 +201,7 @@ def left_text(left: Mapping[str, Any]) -> str:
 
 
 def right_text(right: Any) -> str:
-    """Return the right side of a match as the rules are written, or its JSON where it is of another kind."""
+    """Return the right side of a match in nft syntax, or its JSON if its type is unknown."""
     if isinstance(right, list):
         return _set([right_text(part) for part in right])
     if isinstance(right, dict):

@@ -1,4 +1,4 @@
-"""What a host's firewall lets out, read from its effective rules: rule by rule, and nothing that is not understood is passed over."""
+"""Parses the egress rules, log lines and sockets of a host; a rule of an unknown form counts as open."""
 
 import ipaddress
 import json
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from classroom.verify.network.firewall import left_text, right_text
 
 PREFIX = "classroom-drop "
-"""With this every line begins that the firewall writes about what it kept in."""
+"""Log prefix of dropped egress packets."""
 NEIGHBOURS = frozenset(
     {
         "nd-router-solicit",
@@ -23,12 +23,12 @@ NEIGHBOURS = frozenset(
     }
 )
 RuleKind = Literal["own", "answers", "neighbours", "addresses", "to", "open"]
-"""What an accepting rule lets out: to itself, answers, to neighbours, requests for addresses, to listed places, or more."""
+"""What an accepting egress rule allows: loopback, replies, neighbour discovery, DHCP, listed destinations, or more."""
 
 
 @dataclass(frozen=True)
 class Out:
-    """One rule by which something may leave: what it is for, where to, and its counter's name if it has one."""
+    """One egress rule that accepts: its kind, destinations, and the name of its counter, if any."""
 
     kind: RuleKind
     text: str
@@ -40,7 +40,7 @@ class Out:
 
 @dataclass(frozen=True)
 class EgressRuleset:
-    """All that a ruleset lets out; `closed` tells whether what no rule names is dropped, in both families."""
+    """All accepting egress rules; `closed` means that other packets are dropped, over IPv4 and IPv6."""
 
     closed: bool
     ways: tuple[Out, ...]
@@ -48,7 +48,7 @@ class EgressRuleset:
 
 @dataclass(frozen=True)
 class Drop:
-    """Something that a host's firewall kept in: where it would have gone."""
+    """The destination of an egress packet that a host's firewall dropped."""
 
     address: str
     protocol: str
@@ -56,9 +56,9 @@ class Drop:
 
 
 def read(ruleset: Sequence[Mapping[str, Any]]) -> EgressRuleset:
-    """Return what a ruleset, as `nft -j list ruleset` gives it, lets out by its table `inet classroom`.
+    """Return the egress rules of table `inet classroom` in a ruleset (output of `nft -j list ruleset`).
 
-    What this table drops stays dropped whatever other tables say.
+    Other tables are ignored: they cannot accept a packet that this table drops.
     """
     chains = {
         item["chain"]["name"]: item["chain"]
@@ -118,7 +118,7 @@ def _kind(matches: Mapping[str, str], others: set[str]) -> RuleKind:
     if ports in {("68", "67"), ("546", "547")}:
         return "addresses"
     places = _words(matches.get("ip daddr", "")) + _words(matches.get("ip6 daddr", ""))
-    # "Everywhere but" is no list of places.
+    # A negated match ("!=") is not a list of destinations.
     return "to" if places and all(map(_network, places)) else "open"
 
 
@@ -140,7 +140,7 @@ LINE = re.compile(
 
 
 def drops(journal: str) -> list[Drop]:
-    """Return what the firewall kept in, as the lines of a journal tell it; a line that cannot be read has no address."""
+    """Return the dropped packets from the lines of a journal; one whose line cannot be parsed has an empty address."""
     found = []
     for line in journal.splitlines():
         if PREFIX not in line:
@@ -156,10 +156,10 @@ def drops(journal: str) -> list[Drop]:
 
 
 def own_connections(text: str) -> set[tuple[str, str, int, str]]:
-    """Return the connections that a host itself began: protocol, peer's address, its port, program.
+    """Return the connections that a host opened: (protocol, peer's address, peer's port, program).
 
-    `text` is what `ss -H -n -t -u -a -p` prints. A connection belongs to the one who came if its local port is one at
-    which the host listens; loopback is left out.
+    `text` is the output of `ss -H -n -t -u -a -p`. A connection whose local port is a listening one is incoming and is
+    omitted, as is loopback.
     """
     rows = [(line, line.split()) for line in text.splitlines() if len(line.split()) >= 6]
     listening = {(row[0], row[4].rpartition(":")[2]) for _, row in rows if row[1] in {"LISTEN", "UNCONN"}}
@@ -178,5 +178,5 @@ def own_connections(text: str) -> set[tuple[str, str, int, str]]:
 
 
 def as_text(found: EgressRuleset) -> str:
-    """Return what is let out as text, to compare two moments."""
+    """Return the rules as text, to compare two states."""
     return json.dumps([found.closed, [way.text for way in found.ways]])

@@ -1,4 +1,4 @@
-"""Questions from outside: which TCP ports answer, and what has to."""
+"""Port scans from outside, and the ports that are expected to answer."""
 
 import ipaddress
 import socket
@@ -14,9 +14,9 @@ from classroom.config.ports import Port, port_number
 from classroom.verify.deployment import Machine, Target
 
 RATE = 10000
-"""Packets a second of one scan."""
+"""Packets per second of one scan."""
 NO_SECOND_SYN = 0.9
-"""Seconds that a connection may take while a scan runs: after one second the kernel asks again by itself."""
+"""Maximum seconds for a connection during a scan: after one second the kernel retransmits the SYN."""
 ALL_PORTS = 65535
 
 
@@ -24,7 +24,7 @@ def _nmap(address: str, *options: str) -> ET.Element:
     family = ["-6"] if ":" in address else []
     argv = ["nmap", *family, "-sS", "-Pn", "-n", *options, "-oX", "-", address]
     answer = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=150)
-    root = ET.fromstring(answer.stdout) if answer.stdout else ET.Element("nothing")  # noqa: S314 - nmap's own
+    root = ET.fromstring(answer.stdout) if answer.stdout else ET.Element("nothing")  # noqa: S314 - output of nmap
     finished = root.find("runstats/finished")
     if answer.returncode or finished is None or finished.get("exit") != "success":
         raise ClassroomError(f"`{' '.join(argv)}` failed: {answer.stderr.strip()[-300:]}")
@@ -41,10 +41,10 @@ def _answers(root: ET.Element) -> dict[int, str]:
 
 
 def scan(address: str, declared: Iterable[int]) -> dict[int, str]:
-    """Return the TCP ports of `address` that answered, `open` or `closed`; all others of the 65,535 dropped what was sent.
+    """Scan all TCP ports of `address` and return those that answered as port → `open` or `closed`.
 
-    A lost packet is no closed port. Whether any are lost is tried meanwhile at one of the `declared` ports; all are asked
-    again if so, and what looks wrong is, slowly. ClassroomError if nmap fails or did not look at every port.
+    Packet loss is measured during the scan at one of the `declared` ports; if packets are lost, all ports are scanned
+    again. Unexpected results are then rescanned slowly. ClassroomError if nmap fails or does not scan every port.
     """
     wanted = set(declared)
     answers, lost = _all_ports(address, max(wanted & {port_number("https")} or wanted, default=0))
@@ -58,7 +58,7 @@ def scan(address: str, declared: Iterable[int]) -> dict[int, str]:
 
 
 def _all_ports(address: str, known: int) -> tuple[dict[int, str], bool]:
-    """Ask every TCP port once; return the answers, and whether packets for `known`, which is open, were lost meanwhile."""
+    """Scan every TCP port once; return the answers, and whether packets to the open port `known` were lost meanwhile."""
     end = threading.Event()
     with ThreadPoolExecutor(1) as beside:
         lost = beside.submit(_loses, address, known, end) if known else None
@@ -68,12 +68,12 @@ def _all_ports(address: str, known: int) -> tuple[dict[int, str], bool]:
             end.set()
     information = root.find("scaninfo")
     if information is None or int(information.get("numservices") or 0) != ALL_PORTS:
-        raise ClassroomError(f"nmap did not look at all {ALL_PORTS} ports of {address}")
+        raise ClassroomError(f"nmap did not scan all {ALL_PORTS} TCP ports of {address}; run the verification again")
     return _answers(root), lost is None or lost.result()
 
 
 def _loses(address: str, port: int, end: threading.Event) -> bool:
-    """Whether connections to an open port fail, or come late, until the `end`."""
+    """Return whether a connection to an open port fails or is late before `end` is set."""
     while not end.wait(0.05):
         try:
             socket.create_connection((address, port), NO_SECOND_SYN).close()
@@ -83,22 +83,22 @@ def _loses(address: str, port: int, end: threading.Event) -> bool:
 
 
 def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:
-    """Return the TCP ports at which a machine has to answer somebody who comes from `source` (of either family)."""
+    """Return the TCP ports that a machine opens to the address `source` (IPv4 or IPv6)."""
     return {
         number
         for port in target.ports(machine)
-        if port.protocol == "tcp" and _lets_in(port, target.vars["classroom_ssh_from"], source)
+        if port.protocol == "tcp" and _open_to(port, target.vars["classroom_ssh_from"], source)
         for number in range(port.first, port.last + 1)
     }
 
 
 def declared_udp(target: Target, machine: Machine) -> list[Port]:
-    """Return the UDP ports that a machine opens to the world."""
+    """Return the UDP ports that a machine opens to all addresses."""
     ports = target.ports(machine)
     return [port for port in ports if port.protocol == "udp" and port.source == "world"]
 
 
-def _lets_in(port: Port, ssh_from: Iterable[str], source: str) -> bool:
+def _open_to(port: Port, ssh_from: Iterable[str], source: str) -> bool:
     if port.source == "ssh_from":
         address = ipaddress.ip_address(source)
         return any(address in ipaddress.ip_network(network) for network in ssh_from)
@@ -106,7 +106,7 @@ def _lets_in(port: Port, ssh_from: Iterable[str], source: str) -> bool:
 
 
 def own_address(towards: str) -> str:
-    """Return the address from which this machine speaks to `towards` (before any translation on the way)."""
+    """Return the source address of this machine's packets to `towards` (before any address translation)."""
     family = socket.AF_INET6 if ":" in towards else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
         asking.connect((towards, 9))
@@ -114,7 +114,7 @@ def own_address(towards: str) -> str:
 
 
 def send_datagrams(address: str, ports: Iterable[int], times: int = 3) -> None:
-    """Send a few meaningless datagrams to each port."""
+    """Send `times` datagrams to each port."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sending:
         for _ in range(times):
             for port in ports:

@@ -1,6 +1,6 @@
-"""A probe in the private network of a rehearsal's class: a small server of its own, to which the cloud's firewall is open.
+"""A probe server in the private network of a rehearsal, which the cloud's security groups allow to reach every port.
 
-What keeps it out is then the hosts' own firewall alone. Everything it makes carries one name and is removed again.
+Only the hosts' own firewall then blocks it. All its cloud resources have the same name prefix and are removed afterwards.
 """
 
 import base64
@@ -39,8 +39,8 @@ SYN, SYN_ACK, RST = 2, 18, 4
 def words(data): return sum(struct.unpack(f"!{len(data) // 2}H", data))
 def scan(address):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    held = socket.socket(family, socket.SOCK_STREAM); held.bind(("", 0))  # nobody else here speaks from this port
-    own = held.getsockname()[1]
+    reserved = socket.socket(family, socket.SOCK_STREAM); reserved.bind(("", 0))  # keeps the source port from other programs
+    own = reserved.getsockname()[1]
     raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP); raw.connect((address, 0))
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
     ends = socket.inet_pton(family, raw.getsockname()[0]) + socket.inet_pton(family, address)
@@ -58,7 +58,7 @@ def scan(address):
         total = same + port
         while total >> 16: total = (total & 0xFFFF) + (total >> 16)
         raw.send(layout.pack(own, port, 1, 0, 5 << 4, SYN, 1024, ~total & 0xFFFF, 0))
-        if port % PACE == 0: read(time.monotonic() + 0.02)  # faster, and queues on the way would overflow
+        if port % PACE == 0: read(time.monotonic() + 0.02)  # a faster scan would overflow queues on the path
     read(time.monotonic() + WAIT)
     return found
 def send(address, ports):
@@ -71,7 +71,7 @@ addresses = job.get("scan", [])
 with multiprocessing.get_context("fork").Pool(4) as pool:
     print(json.dumps(dict(zip(addresses, pool.map(scan, addresses, 1)))))
 """
-"""Runs as root on the probe, in one pass over all TCP ports: nothing is sent twice, as hosts count what arrives."""
+"""Runs as root on the probe. It sends each packet once, as the hosts' packet counters are compared afterwards."""
 
 
 UNDECLARED_UDP = (53, 123, 5000, 40000)
@@ -79,7 +79,7 @@ UNDECLARED_UDP = (53, 123, 5000, 40000)
 
 @dataclass(frozen=True)
 class ProbeAnswers:
-    """What a probe got from inside: its own addresses; TCP answers by address; each host's counters before and after."""
+    """Results of a probe: its own addresses; TCP answers by address; each host's counters before and after."""
 
     source4: str
     source6: str
@@ -89,25 +89,25 @@ class ProbeAnswers:
 
 
 class Probe:
-    """The probe of one class. Use it in a `with`: all that it consists of is gone afterwards, from the cloud and from here."""
+    """The probe of one deployment, as a context manager: its cloud resources and local files are removed at the end."""
 
     def __init__(self, target: Target, remotes: Mapping[str, Remote]) -> None:
         self.target, self._remotes = target, remotes
         self.name = f"{target.stack}-verify-probe"
-        import openstack  # takes a second, which only the rehearsal has to spend
+        import openstack  # takes a second to import, and only the rehearsal needs it
 
         self._cloud: Any = openstack.connect()
-        # This runs beside tests, and pytest changes the environment while the library would read it for proxies.
+        # pytest changes the environment in parallel while the library would read proxy variables from it.
         self._cloud.session.session.trust_env = False
         self._folder = Path(tempfile.mkdtemp(prefix="classroom-probe-"))
         self.address4 = self.address6 = ""
         self.left: list[str] = []
-        """What of it is still on the cloud after its removal."""
+        """Cloud resources that still exist after the removal."""
 
     def __enter__(self) -> "Probe":
-        """Boot the probe, open every machine to it by an extra group, and log in to it; takes some 15 s.
+        """Boot the probe, open every machine to it by an extra security group, and log in to it; takes some 15 s.
 
-        What a killed verification left is removed first.
+        Resources that an interrupted verification left are removed first.
         """
         try:
             self._start()
@@ -119,7 +119,7 @@ class Probe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take all away, and see what is `left`."""
+        """Remove all resources and record those that are `left`."""
         try:
             self._remove()
             self.left = self._left()
@@ -141,7 +141,7 @@ class Probe:
         self.address6 = next((a for a in addresses if ":" in a), "")
         if not self.address6:
             raise ClassroomError(
-                "the rehearsal's class has no IPv6, by which the probe is reached: set `ipv6` in its settings"
+                "the rehearsal has no IPv6, over which the probe is reached: set `ipv6: true` in its settings"
             )
         key = self._folder / "hostkey"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
@@ -157,7 +157,7 @@ class Probe:
             config_drive=True,
             user_data=base64.b64encode(USER_DATA.format(private=private, public=public).encode()).decode(),
         )
-        # The cloud's firewall takes some seconds to open the machines to it: that is asked for while it boots.
+        # Security groups take some seconds to apply: change them while the probe boots.
         rules = [("IPv4", f"{self.address4}/32", None), ("IPv6", f"{self.address6}/128", None)]
         opened = self._group("all", rules)
         for machine in self.target.machines:
@@ -172,11 +172,11 @@ class Probe:
     def _ports(self, machine: Machine) -> list[Any]:
         found = list(self._cloud.network.ports(device_id=self._server_id(machine)))
         if not found:
-            raise ClassroomError(f"the cloud knows no port of '{machine.name}': is the inventory of this deployment?")
+            raise ClassroomError(f"the cloud has no port of '{machine.name}': use the inventory of this deployment")
         return found
 
     def _group(self, which: str, rules: Sequence[tuple[str, str, int | None]]) -> str:
-        """Make a security group that lets in (family, from where, TCP port or everything), and return its id."""
+        """Create a security group with ingress rules (family, source prefix, TCP port or None for all), and return its id."""
         network = self._cloud.network
         group = network.create_security_group(name=f"{self.name}-{which}", description="removed after verification")
         for family, prefix, port in rules:
@@ -187,9 +187,9 @@ class Probe:
         return str(group.id)
 
     def try_all(self) -> ProbeAnswers:
-        """Try every TCP port of each machine from there, and some of UDP, once the cloud's firewall has opened."""
+        """Scan every TCP port of each machine and send to its UDP ports, once the security groups are in effect."""
         for machine in self.target.machines:
-            self._wait(f"the cloud's firewall to open '{machine.name}'", partial(self._arrives, machine), 30)
+            self._wait(f"the security groups to open '{machine.name}'", partial(self._arrives, machine), 30)
         before = self._counters()
         inner = {address: m for m in self.target.machines for address in (m.private4, m.public6) if address}
         send = {address: [port.first for port in declared_udp(self.target, m)] for address, m in inner.items()}
@@ -200,21 +200,21 @@ class Probe:
         return {name: remote.counters() for name, remote in self._remotes.items()}
 
     def _arrives(self, machine: Machine) -> bool:
-        """Whether what the probe sends gets to a machine, whose own firewall drops it."""
+        """Return whether packets of the probe arrive at a machine, whose own firewall drops and counts them."""
         remote = self._remotes[machine.name]
         before = remote.counters()["dropped"]
         self._run(send={address: UNDECLARED_UDP for address in (machine.private4, machine.public6) if address})
         return remote.counters()["dropped"] >= before + 2 * len(UNDECLARED_UDP)
 
     def _run(self, **job: Any) -> dict[str, dict[int, str]]:
-        """Let the probe do a job: `send` (address → UDP ports), then `scan` (addresses); return answers by address and port."""
+        """Run a job on the probe: `send` (address → UDP ports), then `scan` (addresses); return answers by address and port."""
         answer = self._ssh("sudo", "-n", "python3", "-", f"'{json.dumps(job)}'", stdin=SCAN)
         found = json.loads(answer.stdout)
         return {address: {int(port): state for port, state in ports.items()} for address, ports in found.items()}
 
     def _ssh(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         options = ssh_options.known_hosts_alone(self._folder / "known_hosts") | ssh_options.operators_key()
-        # While it boots it is asked often; a job waits, as the cloud may just be changing its rules.
+        # Short timeout while it boots, as it is polled; a job waits longer, as security groups may be changing.
         patience = {"ConnectTimeout": "10", "ConnectionAttempts": "3"} if check else {"ConnectTimeout": "2"}
         argv = ["ssh", *ssh_options.arguments({**options, "BatchMode": "yes", **patience})]
         answer = subprocess.run(
@@ -226,7 +226,7 @@ class Probe:
             timeout=120,
         )
         if check and answer.returncode:
-            raise ClassroomError(f"the probe could not do `{words[0]}`: {answer.stderr.strip()[-300:]}")
+            raise ClassroomError(f"`{words[0]}` failed on the probe: {answer.stderr.strip()[-300:]}")
         return answer
 
     @staticmethod
@@ -234,11 +234,11 @@ class Probe:
         end = time.monotonic() + seconds
         while not there():
             if time.monotonic() > end:
-                raise ClassroomError(f"waited {seconds:.0f} s in vain for {what}")
+                raise ClassroomError(f"timed out after {seconds:.0f} s while waiting for {what}")
             time.sleep(0.5)
 
     def _left(self) -> list[str]:
-        """Return what of a probe is on the cloud: its server, its port, its groups, and its groups at machines' ports."""
+        """Return the cloud resources of a probe that exist: server, port, security groups, and ports that use the groups."""
         network = self._cloud.network
         groups = {group.id: group.name for group in self._groups()}
         at = [
@@ -255,12 +255,12 @@ class Probe:
         return [g for g in self._cloud.network.security_groups() if g.name in (f"{self.name}-in", f"{self.name}-all")]
 
     def _servers(self) -> list[Any]:
-        # Without details, for which Nova would ask Neutron each time.
+        # Without details, for which Nova would query Neutron each time.
         found = self._cloud.compute.servers(details=False, name=f"^{self.name}$")
         return [server for server in found if server.name == self.name]
 
     def _remove(self) -> None:
-        """Take away all that a probe consists of, and wait until it is gone."""
+        """Delete all cloud resources of a probe, and wait until its server is gone."""
         network, compute = self._cloud.network, self._cloud.compute
         groups = {group.id for group in self._groups()}
         for machine in self.target.machines if groups else ():
@@ -270,7 +270,7 @@ class Probe:
                     network.update_port(port, security_groups=kept)
         for server in self._servers():
             compute.delete_server(server)
-        # A server that is deleted may stand in Nova's list for a moment longer.
+        # Nova may list a deleted server for some seconds.
         self._wait("the cloud to remove the probe", lambda: not self._servers(), 60)
         for port in network.ports(name=self.name):
             network.delete_port(port)

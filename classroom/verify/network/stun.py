@@ -1,4 +1,4 @@
-"""Questions from outside: does a STUN server answer, and with which address."""
+"""A STUN client for Binding requests (RFC 8489)."""
 
 import secrets
 import socket
@@ -9,13 +9,13 @@ from classroom.config.ports import port_number
 
 STUN_MAGIC = 0x2112A442
 STUN = port_number("turn-udp")
-"""Port at which a class answers STUN and TURN over UDP."""
+"""UDP port of STUN and TURN."""
 
 
 def stun_binding(address: str, port: int = STUN) -> tuple[str, int]:
-    """Ask a STUN server, up to three times, for our own address (RFC 8489), and return it with its port.
+    """Send a Binding request, up to three times, and return this machine's public address and port.
 
-    ClassroomError if no answer comes within six seconds, or one that is none.
+    ClassroomError if no answer arrives within six seconds, or if the answer is invalid.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     transaction = secrets.token_bytes(12)
@@ -27,13 +27,13 @@ def stun_binding(address: str, port: int = STUN) -> tuple[str, int]:
                 return mapped_address(asking.recvfrom(1500)[0], transaction)
             except TimeoutError:
                 continue
-    raise ClassroomError(f"{address} port {port} (UDP) does not answer a STUN binding")
+    raise ClassroomError(f"{address} port {port} (UDP) does not answer a STUN Binding request")
 
 
 def mapped_address(answer: bytes, transaction: bytes) -> tuple[str, int]:
-    """Return address and port of a STUN binding's answer; ClassroomError if it is not the answer to `transaction`."""
+    """Return address and port of a Binding response; ClassroomError if it does not belong to `transaction`."""
     if len(answer) < 20 or struct.unpack("!H2xI", answer[:8]) != (0x0101, STUN_MAGIC) or answer[8:20] != transaction:
-        raise ClassroomError(f"no STUN answer: {answer[:20].hex()}")
+        raise ClassroomError(f"not a STUN answer: {answer[:20].hex()}")
     rest = answer[20:]
     while len(rest) >= 4:
         kind, length = struct.unpack("!HH", rest[:4])
@@ -44,4 +44,4 @@ def mapped_address(answer: bytes, transaction: bytes) -> tuple[str, int]:
             plain = bytes(a ^ b for a, b in zip(value[4:], mask, strict=False))
             return socket.inet_ntop(family, plain), int(struct.unpack("!H", value[2:4])[0]) ^ (STUN_MAGIC >> 16)
         rest = rest[4 + length + (-length % 4) :]
-    raise ClassroomError("a STUN answer without an address")
+    raise ClassroomError("the STUN answer contains no XOR-MAPPED-ADDRESS")

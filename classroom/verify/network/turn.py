@@ -1,4 +1,4 @@
-"""Asks a TURN server to relay to a stranger: to this machine, which is no host of the class (RFC 8656, RFC 8489)."""
+"""A TURN client (RFC 8656, RFC 8489) that tests whether a server relays to a host outside the class: this machine."""
 
 import contextlib
 import hashlib
@@ -17,19 +17,19 @@ INDICATION, SUCCESS, ERROR = 0x010, 0x100, 0x110
 USERNAME, INTEGRITY, CODE, REALM, NONCE = 0x0006, 0x0008, 0x0009, 0x0014, 0x0015
 LIFETIME, PEER, DATA, RELAYED, TRANSPORT = 0x000D, 0x0012, 0x0013, 0x0016, 0x0019
 UDP = bytes([17, 0, 0, 0])
-WORD = b"classroom verify: a stranger's word"
+WORD = b"classroom verify: sent through the relay"
 TIMES = 4
 PATIENCE = 1.5
-"""Seconds to wait for what a relay would pass on."""
+"""Seconds to wait for relayed packets."""
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """Return one attribute of a STUN message, padded."""
+    """Encode one attribute of a STUN message, padded to four bytes."""
     return struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
 
 
 def xor_address(address: str, port: int, transaction: bytes) -> bytes:
-    """Return an address and port as XOR-PEER-ADDRESS holds them."""
+    """Encode an address and port as the value of XOR-PEER-ADDRESS."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     mask = struct.pack("!I", STUN_MAGIC) + transaction
     plain = socket.inet_pton(family, address)
@@ -38,14 +38,14 @@ def xor_address(address: str, port: int, transaction: bytes) -> bytes:
 
 
 def message(kind: int, transaction: bytes, attributes: bytes, key: bytes = b"") -> bytes:
-    """Return a STUN message; with `key` it carries MESSAGE-INTEGRITY."""
+    """Encode a STUN message; with `key` it ends with MESSAGE-INTEGRITY."""
     length = len(attributes) + (24 if key else 0)
     text = struct.pack("!HHI", kind, length, STUN_MAGIC) + transaction + attributes
     return text + attribute(INTEGRITY, hmac.digest(key, text, "sha1")) if key else text
 
 
 def attributes_of(answer: bytes) -> dict[int, bytes]:
-    """Return the attributes of a STUN message by kind, the first of each."""
+    """Return the attributes of a STUN message by type, the first of each."""
     found: dict[int, bytes] = {}
     rest = answer[20:]
     while len(rest) >= 4:
@@ -56,7 +56,7 @@ def attributes_of(answer: bytes) -> dict[int, bytes]:
 
 
 class Turn:
-    """A client of one TURN server, over UDP. `credential` has `username` and `credential`, as browsers are given them."""
+    """A client of one TURN server, over UDP. `credential` has `username` and `credential`, as in an RTCIceServer."""
 
     transport = UDP
 
@@ -71,7 +71,7 @@ class Turn:
     def ask(
         self, kind: int, attributes: bytes, peer: tuple[str, int] | None = None
     ) -> tuple[int, dict[int, bytes], bytes]:
-        """Send a request, about a peer if one is given, up to three times: return the answer's kind, attributes and bytes."""
+        """Send a request, with XOR-PEER-ADDRESS if `peer` is given, up to three times; return type, attributes and bytes."""
         transaction = secrets.token_bytes(12)
         if peer:
             attributes += attribute(PEER, xor_address(*peer, transaction))
@@ -88,32 +88,32 @@ class Turn:
         raise ClassroomError(f"TURN at {self.server} (UDP) does not answer")
 
     def allocate(self) -> tuple[str, int]:
-        """Return the address and port that the server relays from; ClassroomError if it gives none."""
+        """Allocate a relay and return its address and port; ClassroomError if the server refuses."""
         _, first, _ = self.ask(ALLOCATE, attribute(TRANSPORT, self.transport))
         self._realm, self._nonce = first.get(REALM, b""), first.get(NONCE, b"")
         secret = b":".join((self._name.encode(), self._realm, self._word.encode()))
-        self._key = hashlib.md5(secret).digest()  # noqa: S324 - what the protocol asks for
+        self._key = hashlib.md5(secret).digest()  # noqa: S324 - required by the protocol
         kind, found, answer = self.ask(ALLOCATE, attribute(TRANSPORT, self.transport))
         if kind != ALLOCATE | SUCCESS or RELAYED not in found:
-            raise ClassroomError(f"TURN at {self.server} allocates nothing ({code_of(found)})")
-        # XOR-RELAYED-ADDRESS has the form of XOR-MAPPED-ADDRESS.
+            raise ClassroomError(f"TURN at {self.server} refuses an allocation ({code_of(found)})")
+        # XOR-RELAYED-ADDRESS has the same format as XOR-MAPPED-ADDRESS.
         rest = attribute(0x0020, found[RELAYED])
         head = struct.pack("!HHI", 0x0101, len(rest), STUN_MAGIC) + answer[8:20]
         return mapped_address(head + rest, answer[8:20])
 
     def permit(self, address: str, port: int) -> str:
-        """Ask for the right to send to a peer; return an empty string, or why the server refuses."""
+        """Create a permission for a peer; return an empty string, or the error code of a refusal."""
         kind, found, _ = self.ask(PERMISSION, b"", (address, port))
         return "" if kind == PERMISSION | SUCCESS else code_of(found)
 
     def send(self, address: str, port: int, data: bytes) -> None:
-        """Let the server relay a datagram to a peer; whether it does is not told."""
+        """Send a datagram to a peer through the relay; the server does not confirm it."""
         transaction = secrets.token_bytes(12)
         attributes = attribute(PEER, xor_address(address, port, transaction)) + attribute(DATA, data)
         self._socket.send(message(SEND | INDICATION, transaction, attributes))
 
     def close(self) -> None:
-        """Give the allocation back."""
+        """Release the allocation."""
         with contextlib.suppress(ClassroomError, OSError):
             self.ask(REFRESH, attribute(LIFETIME, bytes(4)))
         self._socket.close()
@@ -122,37 +122,37 @@ class Turn:
 def code_of(found: Mapping[int, bytes]) -> str:
     """Return the error code of an answer's attributes as text."""
     value = found.get(CODE, b"")
-    return f"error {value[2] * 100 + value[3]}" if len(value) >= 4 else "no reason"
+    return f"error {value[2] * 100 + value[3]}" if len(value) >= 4 else "no error code"
 
 
-def relay_to_stranger(server: str, credential: Mapping[str, str], port: int = STUN) -> tuple[int, str]:
-    """Ask a TURN server to relay to a socket of this machine: return how many packets arrived, and why it refused.
+def relay_to_outside_host(server: str, credential: Mapping[str, str], port: int = STUN) -> tuple[int, str]:
+    """Try to relay from a TURN server to a socket of this machine; return the number of packets that arrive, and the refusal.
 
-    ClassroomError if the server does not answer, or gives no allocation.
+    ClassroomError if the server does not answer or refuses an allocation.
     """
-    stranger = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
+    outside = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
     turn = Turn(server, port, credential)
     try:
-        stranger.settimeout(2.0)
+        outside.settimeout(2.0)
         transaction = secrets.token_bytes(12)
-        stranger.sendto(message(BINDING, transaction, b""), (server, port))
+        outside.sendto(message(BINDING, transaction, b""), (server, port))
         try:
-            own = mapped_address(stranger.recv(2048), transaction)
+            own = mapped_address(outside.recv(2048), transaction)
         except TimeoutError:
-            raise ClassroomError(f"TURN at {server} (UDP) does not answer a STUN binding") from None
+            raise ClassroomError(f"TURN at {server} (UDP) does not answer a STUN Binding request") from None
         relayed = turn.allocate()
-        # A translator on the way lets in what was spoken to before.
-        stranger.sendto(b"a word first", relayed)
+        # A NAT on the path forwards answers only from addresses to which a packet was sent before.
+        outside.sendto(b"open the NAT mapping", relayed)
         if refused := turn.permit(*own):
             return 0, refused
         for _ in range(TIMES):
             turn.send(*own, WORD)
         arrived, end = 0, time.monotonic() + PATIENCE
         while (left := end - time.monotonic()) > 0:
-            stranger.settimeout(left)
+            outside.settimeout(left)
             with contextlib.suppress(TimeoutError):
-                arrived += stranger.recv(2048) == WORD
+                arrived += outside.recv(2048) == WORD
         return arrived, ""
     finally:
         turn.close()
-        stranger.close()
+        outside.close()

@@ -1,1 +1,1 @@
-"""The last verification, for people and for machines."""
+"""Reports of the last verification, for people and for machines."""

@@ -1,4 +1,4 @@
-"""The report of a stack's last verification: as a table, JSON, JUnit, and a page for a data protection officer."""
+"""The report of a stack's last verification: as JSON, JUnit XML, and an HTML page for a data protection officer."""
 
 import datetime
 import json
@@ -29,7 +29,7 @@ COLON: dict[Language, str] = {"en": ": ", "fr": "\u00a0: "}
 
 
 class ControlResult(Proof):
-    """One control as it was kept: its evidence, and the state that its test had."""
+    """One control in a record: its evidence, and the state of its test."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -37,12 +37,12 @@ class ControlResult(Proof):
 
     @property
     def state(self) -> State:
-        """The state that was kept, unless the evidence is worse."""
+        """The recorded state, or `failed` if the evidence is worse."""
         return "failed" if super().state == "failed" else self.kept
 
 
 class Admitted(Record):
-    """An exception of the policy, and whether it was needed on the day of judgement."""
+    """An exception of the policy, whether it was used, and whether it had expired on the day of evaluation."""
 
     name: str
     reason: str
@@ -52,7 +52,7 @@ class Admitted(Record):
 
 
 class VerificationRecord(Record):
-    """A verification as `classroom verify` keeps it; what a report does not tell is left aside."""
+    """A verification as recorded by `classroom verify`; keys that a report does not use are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -73,7 +73,7 @@ class VerificationRecord(Record):
     controls: tuple[ControlResult, ...]
 
     def result(self, control: Control) -> ControlResult:
-        """Return what was kept of a control; one that this version knows and the record does not is not proven."""
+        """Return the result of a control; one that is missing in the record is not proven."""
         found = next((one for one in self.controls if one.id == control.id), None)
         if found:
             return found
@@ -81,7 +81,7 @@ class VerificationRecord(Record):
         return ControlResult.model_validate(empty)
 
     def stale(self, day: datetime.date) -> list[Said]:
-        """Return a sentence for each table of address data that is too old by the day of judgement, or on `day`."""
+        """Return a sentence for each table of address data that is too old on the day of evaluation or on `day`."""
         found = []
         for table in self.address_data:
             for moment in (self.as_of, day):
@@ -93,20 +93,20 @@ class VerificationRecord(Record):
 
 
 def last_path(stack: str) -> Path:
-    """Return the file of a stack's last verification, there or not."""
+    """Return the path of a stack's last verification, which may not exist."""
     return CACHE / "verified" / stack / "last.json"
 
 
 def load(stack: str) -> VerificationRecord:
-    """Return a stack's last verification; UnknownError (status 4) if there is none, or it cannot be read."""
+    """Read a stack's last verification; UnknownError (status 4) if it does not exist or cannot be read."""
     path = last_path(stack)
     fix = f"run `classroom verify --stack {stack}`"
     if not path.exists():
-        raise UnknownError(f"stack '{stack}' was never verified here: {fix}")
+        raise UnknownError(f"stack '{stack}' has no verification on this machine: {fix}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if "controls" not in content:
-            raise ValueError("it holds no controls, as those of an older version")
+            raise ValueError("it contains no controls and was written by an older version")
         return VerificationRecord.model_validate(content)
     except ValidationError as error:
         raise UnknownError(
@@ -119,7 +119,7 @@ def load(stack: str) -> VerificationRecord:
 
 
 def states(verification: VerificationRecord) -> dict[State, int]:
-    """Return how many controls passed, failed, and are not proven."""
+    """Return the number of controls by state."""
     found: dict[State, int] = {"passed": 0, "failed": 0, "not proven": 0}
     for control in load_controls():
         found[verification.result(control).state] += 1
@@ -127,7 +127,7 @@ def states(verification: VerificationRecord) -> dict[State, int]:
 
 
 def outcome(verification: VerificationRecord, day: datetime.date) -> State:
-    """Return the worst state of all; data that are too old let nothing pass."""
+    """Return the worst state of all controls; with address data that are too old, it is never `passed`."""
     count = states(verification)
     if count["failed"]:
         return "failed"
@@ -135,7 +135,7 @@ def outcome(verification: VerificationRecord, day: datetime.date) -> State:
 
 
 def as_json(verification: VerificationRecord, day: datetime.date) -> dict[str, Any]:
-    """Return the report as JSON has it: evidence with its sentences in English, and the catalogue's words for each control."""
+    """Return the report as JSON: evidence with English sentences, and claim, clauses and remediation of each control."""
     controls = []
     for control in load_controls():
         result = verification.result(control)
@@ -172,7 +172,7 @@ def as_json(verification: VerificationRecord, day: datetime.date) -> dict[str, A
 
 
 def as_junit(verification: VerificationRecord, day: datetime.date) -> str:
-    """Return the report as JUnit XML: a test case for each control, and one for the age of the address data."""
+    """Return the report as JUnit XML: one test case for each control, and one for the age of the address data."""
     count, stale = states(verification), verification.stale(day)
     suite = ET.Element(
         "testsuite",
@@ -202,7 +202,7 @@ def as_junit(verification: VerificationRecord, day: datetime.date) -> str:
 
 
 def as_html(verification: VerificationRecord, day: datetime.date, language: Language) -> str:
-    """Return the page for a data protection officer, in one language; it needs nothing from outside."""
+    """Return the HTML page for a data protection officer, in one language; it loads no external resource."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(REPO / "templates"),
         autoescape=True,
@@ -251,7 +251,7 @@ def _faults(result: ControlResult) -> list[Seen]:
 
 
 def _residue(rows: Iterable[tuple[Control, ControlResult]], language: Language) -> list[str]:
-    """Return what was told without a verdict; where machines differ in it by a number alone, each is named."""
+    """Return the observations without a verdict, with control and machine, without duplicates."""
     return _unique(
         f"{control.id}, {one.where}{COLON[language]}{one.what.text(language)}"
         for control, result in rows
@@ -261,7 +261,7 @@ def _residue(rows: Iterable[tuple[Control, ControlResult]], language: Language) 
 
 
 def recipients(results: Iterable[ControlResult]) -> list[dict[str, Any]]:
-    """Return who was contacted, each operator, owner, place and basis once, with the controls that saw them."""
+    """Return the contacted parties, one for each combination of verdicts, with the controls that observed them."""
     found: dict[tuple[object, ...], dict[str, Any]] = {}
     for result in results:
         for seen in result.seen:
@@ -279,13 +279,13 @@ def recipients(results: Iterable[ControlResult]) -> list[dict[str, Any]]:
 
 
 def date_text(moment: datetime.datetime, language: Language) -> str:
-    """Return a moment as people write it, in UTC."""
+    """Return a date and time in UTC, in the format of the language."""
     utc = moment.astimezone(datetime.UTC)
     time = f" à {utc:%H}\u00a0h\u00a0{utc:%M} UTC" if language == "fr" else f", {utc:%H:%M} UTC"
     return day_text(utc.date(), language) + time
 
 
 def day_text(day: datetime.date, language: Language) -> str:
-    """Return a day as people write it."""
+    """Return a date in the format of the language."""
     number = "1er" if language == "fr" and day.day == 1 else day.day
     return f"{number} {MONTHS[language].split()[day.month - 1]} {day.year}"

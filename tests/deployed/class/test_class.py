@@ -6,7 +6,7 @@ import pytest
 
 from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting
-from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, both_ways
+from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, assert_both_receive
 from classroom.verify.browsers.media_signal import judge
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Verification
@@ -54,7 +54,7 @@ def pages(pair: Pair) -> str:
 
 
 def test_two_people_see_and_hear_each_other(pair: Pair) -> None:
-    both_ways(pair, SECONDS, ENOUGH)
+    assert_both_receive(pair, SECONDS, ENOUGH)
 
 
 def test_a_camera_that_is_off_is_detected(pair: Pair) -> None:

@@ -9,7 +9,7 @@ from classroom.config.ports import port_number
 from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting, Participant
 from classroom.verify.browsers.client_network import Client
-from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, both_ways
+from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, assert_both_receive
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Verification
 
@@ -81,14 +81,14 @@ def over_own_turn(pair: Pair, target: Target) -> None:
 
 @pytest.mark.part("udp-drop")
 def test_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
-    both_ways(restricted["tcp-443"], SHORT, ENOUGH_SHORT)
+    assert_both_receive(restricted["tcp-443"], SHORT, ENOUGH_SHORT)
     over_own_turn(restricted["tcp-443"], target)
 
 
 @pytest.mark.part("ipv6")
 def test_ipv6_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
     pair = restricted["ipv6"]
-    both_ways(pair, SHORT, ENOUGH_SHORT)
+    assert_both_receive(pair, SHORT, ENOUGH_SHORT)
     found = pair.connections[pair.pupil.name]["pairs"]
     assert found
     for candidates in found:
@@ -99,5 +99,5 @@ def test_ipv6_is_sufficient(restricted: dict[str, Pair], target: Target) -> None
 @pytest.mark.part("ipv6")
 @pytest.mark.part("udp-drop")
 def test_ipv6_with_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
-    both_ways(restricted["ipv6-tcp-443"], SHORT, ENOUGH_SHORT)
+    assert_both_receive(restricted["ipv6-tcp-443"], SHORT, ENOUGH_SHORT)
     over_own_turn(restricted["ipv6-tcp-443"], target)
