@@ -109,7 +109,9 @@ class Target:
                 )
         for machine in target.machines:
             if not machine.host_keys:
-                raise WrongUseError(f"--inventory: {path} contains no host key of '{machine.name}'; run `pulumi up` again")
+                raise WrongUseError(
+                    f"--inventory: {path} contains no host key of '{machine.name}'; run `pulumi up` again"
+                )
         return target
 
     def write_ssh(self, folder: Path) -> Path:

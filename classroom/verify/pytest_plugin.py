@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.controls.evidence import Evaluator, Proof
 from classroom.verify.deployment import Target
 from classroom.verify.report.phrases import Said, said
 from classroom.verify.requirements import PARTS, SECONDS
@@ -59,7 +59,7 @@ class Verification:
         self.held_for = 0.0
         self.observed: Observed | None = None
         """Observations of a background class: of this run, or of an earlier one that is evaluated again."""
-        self.eye = Eye(target.declarations, self.as_of)
+        self.evaluator = Evaluator(target.declarations, self.as_of)
         self.proofs: dict[str, Proof] = {}
         self.results: list[Result] = []
         self.remotes = {machine.name: Remote(machine, ssh_config) for machine in target.machines}

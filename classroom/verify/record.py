@@ -52,7 +52,7 @@ def controls_of(done: Verification) -> dict[str, Any]:
         "policy": declarations.policy.model_dump(),
         "max_age_months": declarations.facts_max_age_months,
         "exceptions": [
-            {**one.model_dump(mode="json"), "used": one in done.eye.used, "ended": one.until < done.as_of}
+            {**one.model_dump(mode="json"), "used": one in done.evaluator.used, "ended": one.until < done.as_of}
             for one in declarations.exceptions
         ],
         "address_data": [about.model_dump(mode="json") for about in tables.about.values()],

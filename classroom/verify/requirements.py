@@ -76,7 +76,9 @@ def needs(target: Target) -> list[Requirement]:
         _program("chromium", "chromium chromium-sandbox"),
         _program("certutil", "libnss3-tools"),
         _program("setpriv", "util-linux"),
-        Requirement("a route to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "configure IPv4 on this machine"),
+        Requirement(
+            "a route to the class over IPv4", lambda t: _reaches(t, socket.AF_INET), "configure IPv4 on this machine"
+        ),
         Requirement(
             f"DNS records of {', '.join(target.names)}",
             _resolves,
@@ -84,7 +86,9 @@ def needs(target: Target) -> list[Requirement]:
         ),
         _program("ip", "iproute2", clients),
         _program("nft", "nftables", clients),
-        Requirement("network namespaces", lambda _: _makes_namespaces(), "use a kernel with network namespaces", clients),
+        Requirement(
+            "network namespaces", lambda _: _makes_namespaces(), "use a kernel with network namespaces", clients
+        ),
     ]
     if target.ipv6:
         route6 = "a route to the class over IPv6"

@@ -13,7 +13,7 @@ import pytest
 from classroom.config.ports import RELAY, port_number
 from classroom.verify.deployment import Target
 from classroom.verify.network.firewall import effective, expected
-from classroom.verify.text_diff import same
+from classroom.verify.text_diff import assert_same_lines
 from tests.roles import outside
 from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
 from tests.roles.play import Play
@@ -106,7 +106,7 @@ def test_the_verification_expects_exactly_these_rules(play: Play, host: Any) -> 
         values["classroom_host_keys"] = ["ssh-ed25519 AAAA"]
     target = Target(given)
     found = json.loads(host.check_output("nft -j -u list ruleset"))["nftables"]
-    same(expected(target, target.machines[0]), effective(found), "the firewall")
+    assert_same_lines(expected(target, target.machines[0]), effective(found), "the firewall")
 
 
 @pytest.mark.parametrize("address", [LEAK4, LEAK6])

@@ -130,8 +130,12 @@ class Participant:
             "Network.requestWillBeSent", lambda e: self._add_request(e["requestId"], e["request"]["url"], e.get("type"))
         )
         protocol.on("Network.webSocketCreated", lambda e: self._add_request(e["requestId"], e["url"], "WebSocket"))
-        protocol.on("Network.webTransportCreated", lambda e: self._add_request(e["transportId"], e["url"], "WebTransport"))
-        protocol.on("Network.webSocketHandshakeResponseReceived", lambda e: self._set_result(e["requestId"], "answered"))
+        protocol.on(
+            "Network.webTransportCreated", lambda e: self._add_request(e["transportId"], e["url"], "WebTransport")
+        )
+        protocol.on(
+            "Network.webSocketHandshakeResponseReceived", lambda e: self._set_result(e["requestId"], "answered")
+        )
         protocol.on(
             "Network.responseReceived",
             lambda e: self._set_result(e["requestId"], "answered", e["response"].get("remoteIPAddress", "")),

@@ -30,9 +30,7 @@ class Pair:
 def assert_both_receive(pair: Pair, seconds: int, enough: int) -> None:
     """Assert that each participant received video and audio of the other in `enough` of `seconds`."""
     for reader, sender in ((pair.teacher, pair.pupil), (pair.pupil, pair.teacher)):
-        assert pair.first_frame[reader.name], (
-            f"{reader.name} received no video within 40 s; console: {reader.console}"
-        )
+        assert pair.first_frame[reader.name], f"{reader.name} received no video within 40 s; console: {reader.console}"
         seen = pair.seen[reader.name]
         assert len(seen) == seconds
         pictures, tones = judge(seen, sender.name, sender.sender)

@@ -3,14 +3,14 @@
 import ipaddress
 from collections.abc import Mapping
 
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.report.phrases import said
 
 ID = "addresses"
 
 
 def judge(
-    machines: Mapping[str, list[str]], network: str, names: Mapping[str, list[str]], eye: Eye, *, ipv6: bool
+    machines: Mapping[str, list[str]], network: str, names: Mapping[str, list[str]], evaluator: Evaluator, *, ipv6: bool
 ) -> Proof:
     """Evaluate the addresses configured on `machines`, and those to which the class's `names` resolve.
 
@@ -24,14 +24,16 @@ def judge(
             if parsed in own:
                 seen.append(Seen(where=machine, outcome="good", what=said("private-address", address=address)))
             else:
-                seen.append(eye.see(machine, said("own-address", address=address), address))
+                seen.append(evaluator.evaluate(machine, said("own-address", address=address), address))
     everything = {address for addresses in machines.values() for address in addresses}
     for name, addresses in names.items():
         if not addresses:
             seen.append(Seen(where=name, outcome="unknown", what=said("name-unanswered", name=name)))
         for address in addresses:
             seen.append(
-                eye.see(name, said("name-leads", name=name, address=address), address, listed=address in everything)
+                evaluator.evaluate(
+                    name, said("name-leads", name=name, address=address), address, listed=address in everything
+                )
             )
     absent = () if ipv6 else (said("no-ipv6"),)
     return Proof(id=ID, seen=tuple(seen), absent=absent)

@@ -7,7 +7,7 @@ from classroom.clients.openstack import CloudService
 from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.cloud_services import astray
 from classroom.sovereignty.policy import check
-from classroom.verify.controls.evidence import DestinationVerdict, Eye, Proof, Seen, class_of
+from classroom.verify.controls.evidence import DestinationVerdict, Evaluator, Proof, Seen, class_of
 from classroom.verify.report.phrases import said
 
 ID = "cloud-region"
@@ -22,9 +22,9 @@ class CloudView:
     holders: Mapping[str, tuple[str, ...]]
 
 
-def judge(view: CloudView, eye: Eye) -> Proof:
+def judge(view: CloudView, evaluator: Evaluator) -> Proof:
     """Evaluate the declared region, the region of each machine, and every row of the cloud's service catalogue."""
-    settings = eye.declarations
+    settings = evaluator.declarations
     cloud = next((one for one in settings.declared_cloud if one.as_cloud().answers_at(view.auth_url) is not None), None)
     judged = check(
         view.auth_url,
@@ -32,8 +32,8 @@ def judge(view: CloudView, eye: Eye) -> Proof:
         settings.policy,
         exceptions=settings.exceptions,
         declared_cloud=cloud,
-        as_of=eye.as_of,
-        max_age_months=eye.months,
+        as_of=evaluator.as_of,
+        max_age_months=evaluator.months,
     )
     known = cloud.as_cloud() if cloud else load_catalogue().find(view.auth_url)
     sides = {
@@ -46,7 +46,7 @@ def judge(view: CloudView, eye: Eye) -> Proof:
         )
         for reason in judged.reasons
     }
-    eye.used += [one for one in judged.exceptions if one not in eye.used]
+    evaluator.used += [one for one in judged.exceptions if one not in evaluator.used]
     seen = [
         Seen(
             where="cloud",

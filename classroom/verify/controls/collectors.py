@@ -27,7 +27,7 @@ from classroom.sovereignty.operators import host_of
 from classroom.verify.browsers.background_class import between, clock
 from classroom.verify.controls.cloud_region import CloudView
 from classroom.verify.controls.egress_drop import Barrier, EgressAttempt
-from classroom.verify.controls.evidence import Eye
+from classroom.verify.controls.evidence import Evaluator
 from classroom.verify.controls.ice import Relay
 from classroom.verify.controls.issuers import Served
 from classroom.verify.controls.packages import Archives
@@ -130,7 +130,7 @@ def archives(remote: Remote) -> Archives:
 
 
 def reporting(remote: Remote) -> Reporting:
-    """Return what a host tells of what might report home."""
+    """Return the packages, units and settings of a host that may send data to a vendor."""
     packages = remote.host.check_output("dpkg-query -W -f '${Package} ${db:Status-Status}\\n'").splitlines()
     units = remote.host.check_output("systemctl list-unit-files --no-legend --plain").splitlines()
     motd = _read(remote, "/etc/default/motd-news")
@@ -185,18 +185,18 @@ def resolve(name: str, *, ipv6: bool) -> list[str]:
     return sorted({str(answer[4][0]) for answer in answers if ipv6 or answer[0] == socket.AF_INET})
 
 
-def barrier(remote: Remote, eye: Eye, *, ipv6: bool) -> Barrier:
+def barrier(remote: Remote, evaluator: Evaluator, *, ipv6: bool) -> Barrier:
     """Return a host's egress rules and the result of attempts to reach addresses that are in no table."""
     rules = read(remote.nft())
-    places = [_unlisted_address(eye, family) for family in ((4, 6) if ipv6 else (4,))]
+    places = [_unlisted_address(evaluator, family) for family in ((4, 6) if ipv6 else (4,))]
     return Barrier(rules, _attempt(remote, places))
 
 
-def _unlisted_address(eye: Eye, family: int) -> str:
+def _unlisted_address(evaluator: Evaluator, family: int) -> str:
     for address in NOWHERE4 if family == 4 else NOWHERE6:
         own = any(
             ipaddress.ip_address(address) in ipaddress.ip_network(o)
-            for one in eye.declarations.endpoints
+            for one in evaluator.declarations.endpoints
             for o in one.addresses
         )
         if not own:
@@ -266,9 +266,7 @@ def security_groups(target: Target) -> dict[str, list[dict[str, Any]]]:
         server = hostvars[machine.name]["classroom_server_id"]
         ports = cloud.get("network", "/ports", device_id=server)["ports"]
         if not ports:
-            raise ClassroomError(
-                f"the cloud has no port of '{machine.name}' (server {server}): run `pulumi up` again"
-            )
+            raise ClassroomError(f"the cloud has no port of '{machine.name}' (server {server}): run `pulumi up` again")
         for port in ports:
             if not port.get("port_security_enabled", True):
                 # Without port security no group applies, and all egress is allowed.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from classroom.config.endpoints import METADATA4, METADATA6
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.network.nftables import EgressRuleset
 from classroom.verify.report.phrases import Said, said
 
@@ -34,26 +34,26 @@ def judge(
     hosts: Mapping[str, Barrier],
     groups: Mapping[str, Sequence[Mapping[str, Any]]] | None,
     own: Sequence[str],
-    eye: Eye,
+    evaluator: Evaluator,
 ) -> Proof:
     """Evaluate the host's firewall and the cloud's security groups.
 
     `own` are the machines' addresses; `groups` maps each machine to the rules of its security groups in the format of
     Neutron's API, or is None if the cloud was not queried.
     """
-    listed = [*own, METADATA4, METADATA6, *(a for one in eye.declarations.endpoints for a in one.addresses)]
+    listed = [*own, METADATA4, METADATA6, *(a for one in evaluator.declarations.endpoints for a in one.addresses)]
     allowed = [ipaddress.ip_network(text) for text in listed]
     seen: list[Seen] = []
     absent: list[Said] = []
     for host, found in hosts.items():
         if found.rules.closed:
-            seen.append(Seen(where=host, outcome="good", what=said("host-closed", number=len(found.rules.ways))))
+            seen.append(Seen(where=host, outcome="good", what=said("host-closed", number=len(found.rules.allowed))))
         else:
             seen.append(Seen(where=host, outcome="wrong", what=said("host-open")))
-        for way in found.rules.ways:
-            unlisted = [text for text in way.networks if not _within(text, allowed)]
-            if way.kind == "open" or (way.kind == "to" and unlisted):
-                seen.append(Seen(where=host, outcome="wrong", what=said("rule-too-wide", rule=way.text[:160])))
+        for entry in found.rules.allowed:
+            unlisted = [text for text in entry.networks if not _within(text, allowed)]
+            if entry.kind == "open" or (entry.kind == "to" and unlisted):
+                seen.append(Seen(where=host, outcome="wrong", what=said("rule-too-wide", rule=entry.text[:160])))
         for one in found.tried:
             good = one.counted > 0 and one.logged > 0
             what = said(

@@ -41,9 +41,7 @@ class Seen(Record):
     outcome: Outcome
     what: Said
     address: str | None = None
-    sides: dict[About, DestinationVerdict] = Field(
-        default={}, description="The verdicts, if it is a destination."
-    )
+    sides: dict[About, DestinationVerdict] = Field(default={}, description="The verdicts, if it is a destination.")
     exception: str | None = Field(default=None, description="Name of the exception that allows it.")
 
 
@@ -76,7 +74,7 @@ def _line(one: Seen) -> str:
     return f"{one.outcome}: {one.what.text()}" + (f" [{', '.join(sides)}]" if sides else "")
 
 
-class Eye:
+class Evaluator:
     """Evaluates destinations as of one day by the deployment's declarations; `used` collects the exceptions it applied."""
 
     def __init__(self, declarations: Declarations, as_of: datetime.date | None = None) -> None:
@@ -97,7 +95,7 @@ class Eye:
                 return one
         return None
 
-    def see(self, where: str, what: Said, address: str, *, listed: bool = True) -> Seen:
+    def evaluate(self, where: str, what: Said, address: str, *, listed: bool = True) -> Seen:
         """Return an observed destination with its three verdicts; one that is not `listed` is always wrong."""
         sides, names = self._sides(address)
         exception = self._exception(sides, names)
@@ -115,7 +113,11 @@ class Eye:
         """Return an observed party of which only the name is known, such as a certificate authority, without a location verdict."""
         one = self.operators.named(name)
         if one is None:
-            unknown = DestinationVerdict(verdict="unknown", name=name, reason="its operator and parent are in no table: add them to declared_operators")
+            unknown = DestinationVerdict(
+                verdict="unknown",
+                name=name,
+                reason="its operator and parent are in no table: add them to declared_operators",
+            )
             return Seen(where=where, outcome="unknown", what=what, sides={"operator": unknown, "parent": unknown})
         sides = self._party(name)
         exception = self._exception(sides, (one.name, one.id, name))

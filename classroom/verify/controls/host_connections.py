@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from classroom.config.endpoints import METADATA4, METADATA6
-from classroom.verify.controls.evidence import Eye, Proof, Seen
-from classroom.verify.network.nftables import Drop, EgressRuleset, Out
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
+from classroom.verify.network.nftables import Drop, EgressRule, EgressRuleset
 from classroom.verify.report.phrases import Said, said
 
 ID = "host-connections"
@@ -33,7 +33,9 @@ class Window:
     seconds: float
 
 
-def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Collection[str], eye: Eye) -> Proof:
+def judge(
+    hosts: Mapping[str, Window], own: Collection[str], participants: Collection[str], evaluator: Evaluator
+) -> Proof:
     """Evaluate every destination of every host.
 
     Each packet that a host initiates is either counted by a rule that lists its destinations, or dropped, counted and
@@ -44,25 +46,25 @@ def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Colle
     absent: list[Said] = []
     used: set[str] = set()
     for host, found in hosts.items():
-        if not found.rules.closed or any(_uncounted(way) for way in found.rules.ways):
+        if not found.rules.closed or any(_uncounted(entry) for entry in found.rules.allowed):
             seen.append(Seen(where=host, outcome="unknown", what=said("no-record")))
         elif not found.steady:
             seen.append(Seen(where=host, outcome="unknown", what=said("rules-changed")))
         else:
             what = said("whole-record", seconds=round(found.seconds))
             seen.append(Seen(where=host, outcome="good", what=what))
-        for way in found.rules.ways:
-            packets = found.grown.get(way.counter, 0)
-            if way.kind != "to" or not packets or way.counter in UNJUDGED:
+        for entry in found.rules.allowed:
+            packets = found.grown.get(entry.counter, 0)
+            if entry.kind != "to" or not packets or entry.counter in UNJUDGED:
                 continue
-            for network in way.networks:
+            for network in entry.networks:
                 address = network.partition("/")[0].partition("-")[0]
                 if address in own:
                     continue
-                used.add(way.counter)
-                what = said("way-used", place=network, counter=way.counter, packets=packets)
-                seen.append(eye.see(host, what, address, listed=eye.endpoint(address) is not None))
-        seen += _dropped(host, found, participants, eye)
+                used.add(entry.counter)
+                what = said("way-used", place=network, counter=entry.counter, packets=packets)
+                seen.append(evaluator.evaluate(host, what, address, listed=evaluator.endpoint(address) is not None))
+        seen += _dropped(host, found, participants, evaluator)
         if not found.dropped and not found.grown.get("out_dropped", 0):
             absent.append(said("nothing-dropped", host=host))
         for protocol, address, port, program in sorted(found.connections):
@@ -74,25 +76,25 @@ def judge(hosts: Mapping[str, Window], own: Collection[str], participants: Colle
             elif address in participants:
                 seen.append(Seen(where=host, outcome="wrong", what=said("connection-participant", program=program)))
             else:
-                seen.append(eye.see(host, what, address, listed=eye.endpoint(address) is not None))
+                seen.append(evaluator.evaluate(host, what, address, listed=evaluator.endpoint(address) is not None))
         media = {name: number for name, number in found.grown.items() if name.startswith("media_") and number}
         for name, number in sorted(media.items()):
             seen.append(Seen(where=host, outcome="residue", what=said("media-counted", counter=name, packets=number)))
     open_uses = {"dns": "out_dns", "ntp": "out_ntp", "packages": "out_packages", "ca": "out_ca"}
     idle = tuple(
         said("endpoint-unused", use=one.use, name=one.name)
-        for one in eye.declarations.endpoints
+        for one in evaluator.declarations.endpoints
         if open_uses.get(one.use) not in used
     )
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
 
 
-def _uncounted(way: Out) -> bool:
+def _uncounted(entry: EgressRule) -> bool:
     """Return whether a rule allows packets to any destination, or without a counter."""
-    return way.kind == "open" or (way.kind == "to" and not way.counter)
+    return entry.kind == "open" or (entry.kind == "to" and not entry.counter)
 
 
-def _dropped(host: str, found: Window, participants: Collection[str], eye: Eye) -> list[Seen]:
+def _dropped(host: str, found: Window, participants: Collection[str], evaluator: Evaluator) -> list[Seen]:
     seen: list[Seen] = []
     for drop in sorted(set(found.dropped), key=lambda one: (one.address, one.protocol, one.port or 0)):
         times = found.dropped.count(drop)
@@ -106,7 +108,7 @@ def _dropped(host: str, found: Window, participants: Collection[str], eye: Eye) 
             seen.append(Seen(where=host, outcome="residue", what=what))
         else:
             what = said("drop", protocol=drop.protocol, port=port, times=times)
-            seen.append(eye.see(host, what, drop.address, listed=False))
+            seen.append(evaluator.evaluate(host, what, drop.address, listed=False))
     missing = found.grown.get("out_dropped", 0) - len(found.dropped)
     if missing > 0:
         seen.append(Seen(where=host, outcome="unknown", what=said("drops-untold", number=missing)))

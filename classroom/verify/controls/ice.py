@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.controls.resolver import address_of
 from classroom.verify.report.phrases import Said, said
 
@@ -34,7 +34,7 @@ def judge(
     own_names: Collection[str],
     own_addresses: Collection[str],
     relays: Collection[Relay] | None,
-    eye: Eye,
+    evaluator: Evaluator,
 ) -> Proof:
     """Evaluate each participant's ICE servers and selected candidate pairs.
 
@@ -49,7 +49,7 @@ def judge(
         address = address_of(host)
         what = said("ice-server", url=url)
         if address:
-            seen.append(eye.see("page", what, address, listed=address in own_addresses))
+            seen.append(evaluator.evaluate("page", what, address, listed=address in own_addresses))
         else:
             seen.append(Seen(where="page", outcome="good" if host in own_names else "wrong", what=what))
     if not servers:

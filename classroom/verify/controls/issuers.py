@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from classroom.sovereignty.operators import host_of
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.report.phrases import Said, said
 
 ID = "issuers"
@@ -48,13 +48,13 @@ def revocation_hosts(certificate: x509.Certificate) -> set[str]:
     return found - {""}
 
 
-def judge(served: list[Served], turn: Mapping[str, str], eye: Eye) -> Proof:
+def judge(served: list[Served], turn: Mapping[str, str], evaluator: Evaluator) -> Proof:
     """Evaluate the issuer of each served certificate; the keys of `turn` are the TURN names.
 
     The authority must be a known operator. An endpoint with the use `ca` matches if its name or operator equals the
     issuer in the certificate.
     """
-    rows = [one for one in eye.declarations.endpoints if one.use == "ca"]
+    rows = [one for one in evaluator.declarations.endpoints if one.use == "ca"]
     seen: list[Seen] = []
     authorities: set[str] = set()
     for one in served:
@@ -66,7 +66,7 @@ def judge(served: list[Served], turn: Mapping[str, str], eye: Eye) -> Proof:
             key = "turn-issuer" if one.name in turn else "page-issuer"
             what = said(key, name=one.name, address=one.address, issuer=issuer or "?")
             declared = next((row for row in rows if issuer.casefold() in {row.name, row.operator.casefold()}), None)
-            seen.append(eye.party(one.name, what, declared.operator if declared else issuer))
+            seen.append(evaluator.party(one.name, what, declared.operator if declared else issuer))
     hosts = {host for one in served for certificate in one.chain for host in revocation_hosts(certificate)}
     absent: list[Said] = [] if hosts else [said("no-revocation-host")]
     seen += [Seen(where="page", outcome="residue", what=said("revocation-host", server=host)) for host in sorted(hosts)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from classroom.sovereignty.operators import host_of
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.report.phrases import Said, said
 
 ID = "packages"
@@ -34,9 +34,9 @@ def archives(text: str) -> dict[str, set[str]]:
     return found
 
 
-def judge(hosts: Mapping[str, Archives], eye: Eye) -> Proof:
+def judge(hosts: Mapping[str, Archives], evaluator: Evaluator) -> Proof:
     """Evaluate every archive and proxy that apt on a host uses."""
-    rows = {one.name: one for one in eye.declarations.endpoints if one.use == "packages"}
+    rows = {one.name: one for one in evaluator.declarations.endpoints if one.use == "packages"}
     seen: list[Seen] = []
     absent: list[Said] = []
     used: set[str] = set()
@@ -47,7 +47,9 @@ def judge(hosts: Mapping[str, Archives], eye: Eye) -> Proof:
         if not any(suite.endswith("-security") for suites in there.values() for suite in suites):
             seen.append(Seen(where=host, outcome="wrong", what=said("no-security-archive")))
         proxies = [host_of(value) or value for value in PROXY.findall(found.settings)]
-        sources = {name: said("archive", server=name, suites=", ".join(sorted(suites))) for name, suites in there.items()}
+        sources = {
+            name: said("archive", server=name, suites=", ".join(sorted(suites))) for name, suites in there.items()
+        }
         sources |= {name: said("apt-proxy", server=name) for name in proxies}
         for name, what in sorted(sources.items()):
             used.add(name)
@@ -55,7 +57,7 @@ def judge(hosts: Mapping[str, Archives], eye: Eye) -> Proof:
             if row is None:
                 seen.append(Seen(where=host, outcome="wrong", what=what))
             else:
-                seen += [eye.see(host, what, address.partition("/")[0]) for address in row.addresses]
+                seen += [evaluator.evaluate(host, what, address.partition("/")[0]) for address in row.addresses]
         if not proxies:
             absent.append(said("no-apt-proxy", host=host))
         for name in found.others:

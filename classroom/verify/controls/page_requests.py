@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.report.phrases import Said, said
 
 ID = "page-requests"
@@ -37,7 +37,7 @@ def judge(
     own_addresses: Collection[str],
     captured: Traffic | None,
     baseline: Traffic | None,
-    eye: Eye,
+    evaluator: Evaluator,
 ) -> Proof:
     """Evaluate the page's requests, of which only those to `domain` are good, and report the browser's own traffic as residue.
 
@@ -55,7 +55,7 @@ def judge(
         addresses = sorted({request.address for request in these if request.address})
         listed = host == domain
         if addresses:
-            seen += [eye.see("page", what, a, listed=listed and a in own_addresses) for a in addresses]
+            seen += [evaluator.evaluate("page", what, a, listed=listed and a in own_addresses) for a in addresses]
         else:
             seen.append(Seen(where="page", outcome="good" if listed else "wrong", what=what))
     if not hosts:

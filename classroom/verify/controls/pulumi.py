@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from classroom.clients.pulumi_backend import refuse_backend, refuse_secrets_provider
 from classroom.sovereignty.service_policy import ServicePolicy
-from classroom.verify.controls.evidence import Eye, Outcome, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Outcome, Proof, Seen
 from classroom.verify.report.phrases import Said, said
 
 ID = "pulumi"
@@ -39,20 +39,20 @@ def judge(
     own: Collection[str],
     cloud: Collection[str],
     resolvers: Collection[str],
-    eye: Eye,
+    evaluator: Evaluator,
 ) -> Proof:
     """Evaluate Pulumi's settings and each contacted destination.
 
     `own` are the stack's addresses, `cloud` those of the cloud's services, `resolvers` those of the operator's machine.
     """
-    outside = ServicePolicy.of(eye.declarations, eye.operators, eye.as_of)
+    outside = ServicePolicy.of(evaluator.declarations, evaluator.operators, evaluator.as_of)
     seen: list[Seen] = []
     absent: list[Said] = []
     fault = refuse_backend(engine.backend, outside)
     seen.append(_seen(fault, said("backend", kind=engine.backend.partition("://")[0])))
     fault = refuse_secrets_provider(engine.provider, engine.backend, outside)
     seen.append(_seen(fault, said("secrets-provider", kind=engine.provider.partition("://")[0])))
-    eye.used += [one for one in outside.used if one not in eye.used]
+    evaluator.used += [one for one in outside.used if one not in evaluator.used]
     for name in engine.plugins:
         seen.append(Seen(where="operator", outcome="wrong", what=said("plugin-fetched", name=name)))
     if not engine.plugins:
@@ -74,9 +74,9 @@ def judge(
             what = said("up-resolver", protocol=protocol)
             seen.append(Seen(where="operator", outcome="residue", what=what))
             continue
-        listed = address in own or address in cloud or eye.endpoint(address) is not None
+        listed = address in own or address in cloud or evaluator.endpoint(address) is not None
         what = said("up-asked", protocol=protocol, port=port, day=day)
-        seen.append(eye.see("operator", what, address, listed=listed))
+        seen.append(evaluator.evaluate("operator", what, address, listed=listed))
     if not captured.places:
         seen.append(Seen(where="operator", outcome="unknown", what=said("up-asked-nobody", day=day)))
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))

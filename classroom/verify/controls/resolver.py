@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.report.phrases import Said, said
 
 ID = "resolver"
@@ -64,9 +64,9 @@ def address_of(word: str) -> str | None:
         return None
 
 
-def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
+def judge(hosts: Mapping[str, Resolver], evaluator: Evaluator) -> Proof:
     """Evaluate every resolver in a host's configuration, and the test queries."""
-    table = {address for one in eye.declarations.endpoints if one.use == "dns" for address in one.addresses}
+    table = {address for one in evaluator.declarations.endpoints if one.use == "dns" for address in one.addresses}
     seen: list[Seen] = []
     used: set[str] = set()
     absent: list[Said] = []
@@ -80,7 +80,7 @@ def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
                 if address is None:
                     seen.append(Seen(where=host, outcome="wrong", what=what))
                 else:
-                    seen.append(eye.see(host, what, address, listed=False))
+                    seen.append(evaluator.evaluate(host, what, address, listed=False))
         if not settings(found.resolved, "FallbackDNS"):
             absent.append(said("no-fallback-dns", host=host))
         if found.resolved_runs:
@@ -91,7 +91,7 @@ def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
             if address in OWN:
                 seen.append(Seen(where=host, outcome="good", what=said("asks-itself", server=address)))
             else:
-                seen.append(eye.see(host, said("asks-directly", server=address), address, listed=False))
+                seen.append(evaluator.evaluate(host, said("asks-directly", server=address), address, listed=False))
         if not servers(found.resolv_conf):
             seen.append(Seen(where=host, outcome="unknown", what=said("asks-nobody-known")))
         upstream = forwarders(found.unbound)
@@ -99,7 +99,9 @@ def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
             seen.append(Seen(where=host, outcome="wrong", what=said("no-own-resolver")))
         for address in upstream:
             used.add(address)
-            seen.append(eye.see(host, said("forwards", server=address), address, listed=_row(eye, address)))
+            seen.append(
+                evaluator.evaluate(host, said("forwards", server=address), address, listed=_row(evaluator, address))
+            )
         for program in sorted(found.listening - {"unbound"}):
             seen.append(Seen(where=host, outcome="wrong", what=said("other-resolver", program=program)))
         for name in found.answered:
@@ -116,6 +118,6 @@ def judge(hosts: Mapping[str, Resolver], eye: Eye) -> Proof:
     )
 
 
-def _row(eye: Eye, address: str) -> bool:
-    row = eye.endpoint(address)
+def _row(evaluator: Evaluator, address: str) -> bool:
+    row = evaluator.endpoint(address)
     return row is not None and row.use == "dns"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from classroom.verify.controls.evidence import Eye, Proof, Seen
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.controls.resolver import address_of
 from classroom.verify.report.phrases import Said, said
 
@@ -27,9 +27,9 @@ def sources(text: str) -> list[str]:
     return [parts[2] for line in text.splitlines() if len(parts := line.split(",")) > 2 and parts[0] in {"^", "="}]
 
 
-def judge(hosts: Mapping[str, Clock], eye: Eye) -> Proof:
+def judge(hosts: Mapping[str, Clock], evaluator: Evaluator) -> Proof:
     """Evaluate every time source in a host's configuration and in chrony's list of sources."""
-    rows = [one for one in eye.declarations.endpoints if one.use == "ntp"]
+    rows = [one for one in evaluator.declarations.endpoints if one.use == "ntp"]
     names = {row.name for row in rows}
     seen: list[Seen] = []
     absent: list[Said] = []
@@ -43,13 +43,15 @@ def judge(hosts: Mapping[str, Clock], eye: Eye) -> Proof:
             if word != "server":
                 seen.append(Seen(where=host, outcome="wrong", what=what))
             elif address:
-                seen.append(eye.see(host, what, address, listed=_row(eye, address)))
+                seen.append(evaluator.evaluate(host, what, address, listed=_row(evaluator, address)))
             else:
                 seen.append(Seen(where=host, outcome="good" if value in names else "wrong", what=what))
         for address in sources(found.sources):
-            if row := eye.endpoint(address):
+            if row := evaluator.endpoint(address):
                 used.add(row.name)
-            seen.append(eye.see(host, said("time-used", server=address), address, listed=_row(eye, address)))
+            seen.append(
+                evaluator.evaluate(host, said("time-used", server=address), address, listed=_row(evaluator, address))
+            )
         if found.chrony_runs and not sources(found.sources):
             seen.append(Seen(where=host, outcome="unknown", what=said("time-unused")))
         for name in found.others:
@@ -60,6 +62,6 @@ def judge(hosts: Mapping[str, Clock], eye: Eye) -> Proof:
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
 
 
-def _row(eye: Eye, address: str) -> bool:
-    row = eye.endpoint(address)
+def _row(evaluator: Evaluator, address: str) -> bool:
+    row = evaluator.endpoint(address)
     return row is not None and row.use == "ntp"

@@ -27,7 +27,7 @@ RuleKind = Literal["own", "answers", "neighbours", "addresses", "to", "open"]
 
 
 @dataclass(frozen=True)
-class Out:
+class EgressRule:
     """One egress rule that accepts: its kind, destinations, and the name of its counter, if any."""
 
     kind: RuleKind
@@ -43,7 +43,7 @@ class EgressRuleset:
     """All accepting egress rules; `closed` means that other packets are dropped, over IPv4 and IPv6."""
 
     closed: bool
-    ways: tuple[Out, ...]
+    allowed: tuple[EgressRule, ...]
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,17 @@ def read(ruleset: Sequence[Mapping[str, Any]]) -> EgressRuleset:
     }
     names = {name for name, chain in chains.items() if chain.get("hook") == "output"}
     closed = any(chains[name].get("policy") == "drop" for name in names)
-    ways = []
+    allowed = []
     for item in ruleset:
         rule = item.get("rule")
         if rule and rule["table"] == "classroom" and rule["family"] == "inet" and rule["chain"] in names:
             verdicts = {kind for statement in rule["expr"] for kind in statement}
             if not verdicts & {"drop", "reject"} and verdicts & {"accept", "jump", "goto", "vmap", "queue", "return"}:
-                ways.append(_out(rule["expr"]))
-    return EgressRuleset(closed, tuple(ways))
+                allowed.append(_out(rule["expr"]))
+    return EgressRuleset(closed, tuple(allowed))
 
 
-def _out(statements: Iterable[Mapping[str, Any]]) -> Out:
+def _out(statements: Iterable[Mapping[str, Any]]) -> EgressRule:
     matches: dict[str, str] = {}
     counter, others = "", set()
     for statement in statements:
@@ -93,7 +93,7 @@ def _out(statements: Iterable[Mapping[str, Any]]) -> Out:
     networks = tuple(word for left in ("ip daddr", "ip6 daddr") for word in _words(matches.get(left, "")))
     protocol = next((p for p in ("tcp", "udp") if f"{p} dport" in matches or f"{p} sport" in matches), "")
     port = matches.get(f"{protocol} dport", "")
-    return Out(_kind(matches, others), text, networks, protocol, port, counter)
+    return EgressRule(_kind(matches, others), text, networks, protocol, port, counter)
 
 
 def _words(text: str) -> list[str]:
@@ -179,4 +179,4 @@ def own_connections(text: str) -> set[tuple[str, str, int, str]]:
 
 def as_text(found: EgressRuleset) -> str:
     """Return the rules as text, to compare two states."""
-    return json.dumps([found.closed, [way.text for way in found.ways]])
+    return json.dumps([found.closed, [rule.text for rule in found.allowed]])

@@ -47,7 +47,9 @@ class Said(Record):
         """Return the sentence in a language; ClassroomError if the key is unknown or a value is missing."""
         phrase = phrases().get(self.key)
         if phrase is None or phrase.names() - self.values.keys():
-            raise ClassroomError(f"the phrase '{self.key}' does not exist in this version: run `classroom verify` again")
+            raise ClassroomError(
+                f"the phrase '{self.key}' does not exist in this version: run `classroom verify` again"
+            )
         return str(getattr(phrase, language)).format(**self.values)
 
 

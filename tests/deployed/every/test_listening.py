@@ -5,7 +5,7 @@ import re
 from classroom.config.ports import local_tls, port_number
 from classroom.verify.deployment import Target
 from classroom.verify.ssh import Listener, Remote
-from classroom.verify.text_diff import same
+from classroom.verify.text_diff import assert_same_lines
 
 
 def test_exactly_these_ports_listen(every: Remote, target: Target) -> None:
@@ -18,7 +18,7 @@ def test_exactly_these_ports_listen(every: Remote, target: Target) -> None:
         # The DHCP client listens while it waits for an answer.
         and not (listener[0] == "udp" and listener[3] == "systemd-network" and listener[2] in {68, 546})
     }
-    same(_lines(wanted(every, target)), _lines(found), f"listening ports of {every.machine.name}")
+    assert_same_lines(_lines(wanted(every, target)), _lines(found), f"listening ports of {every.machine.name}")
 
 
 def relay_ports(every: Remote) -> tuple[int, int]:

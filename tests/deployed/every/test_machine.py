@@ -10,7 +10,7 @@ from classroom.config.ports import port_number
 from classroom.verify.deployment import ACCOUNT, Target
 from classroom.verify.network.firewall import effective, expected
 from classroom.verify.ssh import SUDOERS, Remote, listed_commands, parse_files
-from classroom.verify.text_diff import same
+from classroom.verify.text_diff import assert_same_lines
 
 SUDO_OF_DEBIAN = {"root ALL=(ALL:ALL) ALL", "%sudo ALL=(ALL:ALL) ALL", "@includedir /etc/sudoers.d"}
 SUDO_OF_ADMINS = {"%classroom-admins ALL=(ALL:ALL) NOPASSWD: ALL"}
@@ -177,7 +177,7 @@ def test_sudo_rights_are_exactly_these(every: Remote) -> None:
     lines = every.listed("/usr/bin/grep", "-r", "-h", ".", "/etc/sudoers", "/etc/sudoers.d")
     found = rules(lines)
     own = SUDO_OF_DEBIAN | SUDO_OF_ADMINS | rules(SUDOERS.read_text())
-    same(sorted(own), sorted(found), f"sudo rules on {every.machine.name}")
+    assert_same_lines(sorted(own), sorted(found), f"sudo rules on {every.machine.name}")
 
 
 def rules(text: str) -> set[str]:
@@ -187,7 +187,7 @@ def rules(text: str) -> set[str]:
 
 
 def test_the_firewall_has_exactly_the_declared_rules(every: Remote, target: Target) -> None:
-    same(expected(target, every.machine), effective(every.nft()), f"the firewall of {every.machine.name}")
+    assert_same_lines(expected(target, every.machine), effective(every.nft()), f"the firewall of {every.machine.name}")
 
 
 def test_no_file_is_world_writable_or_setuid(every: Remote) -> None:
@@ -215,7 +215,7 @@ def test_secrets_are_exactly_these(every: Remote, target: Target) -> None:
             wanted["/etc/classroom/secrets/livekit-valkey"] = root
     files = every.files()
     found = {path: state for path, state in files.items() if path == "/etc/classroom" or "/secrets" in path}
-    same(_lines(wanted), _lines(found), f"the secrets of {every.machine.name}")
+    assert_same_lines(_lines(wanted), _lines(found), f"the secrets of {every.machine.name}")
 
 
 def _lines(files: dict) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from classroom.verify.browsers.background_class import BackgroundClass, Observed
-from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.controls.evidence import Evaluator, Proof
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Verification
 
@@ -22,8 +22,8 @@ def observed(request: pytest.FixtureRequest, verification: Verification) -> Obse
 
 
 @pytest.fixture(scope="session")
-def eye(verification: Verification) -> Eye:
-    return verification.eye
+def evaluator(verification: Verification) -> Evaluator:
+    return verification.evaluator
 
 
 @pytest.fixture

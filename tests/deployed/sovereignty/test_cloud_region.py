@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from classroom.verify.controls import cloud_region, collectors
-from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.controls.evidence import Evaluator, Proof
 from classroom.verify.deployment import Target
 
 
 @pytest.mark.part("cloud")
-def test_cloud_region(target: Target, eye: Eye, prove: Callable[[Proof], None]) -> None:
-    prove(cloud_region.judge(collectors.cloud_view(target), eye))
+def test_cloud_region(target: Target, evaluator: Evaluator, prove: Callable[[Proof], None]) -> None:
+    prove(cloud_region.judge(collectors.cloud_view(target), evaluator))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from classroom.verify.browsers.background_class import Observed
 from classroom.verify.controls import collectors, ice
-from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.controls.evidence import Evaluator, Proof
 from classroom.verify.deployment import Target
 from classroom.verify.ssh import Remote
 
@@ -14,9 +14,9 @@ def test_ice(
     target: Target,
     remotes: dict[str, Remote],
     own: list[str],
-    eye: Eye,
+    evaluator: Evaluator,
     prove: Callable[[Proof], None],
 ) -> None:
     """After the class, request a TURN relay to this machine, an unknown host, with a participant's credentials."""
     relays = collectors.relays(target, remotes, observed.credentials)
-    prove(ice.judge(observed.connections, target.names, own, relays or None, eye))
+    prove(ice.judge(observed.connections, target.names, own, relays or None, evaluator))

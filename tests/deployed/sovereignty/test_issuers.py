@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable
 
 from classroom.verify.controls import collectors, issuers
-from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.controls.evidence import Evaluator, Proof
 from classroom.verify.deployment import Target
 
 
-def test_issuers(target: Target, with_ipv6: bool, eye: Eye, prove: Callable[[Proof], None]) -> None:
+def test_issuers(target: Target, with_ipv6: bool, evaluator: Evaluator, prove: Callable[[Proof], None]) -> None:
     front = target.addresses(target.group("front")[0], ipv6=with_ipv6)
     served = collectors.served(target.names, front, os.environ.get("SSL_CERT_FILE"))
-    prove(issuers.judge(served, dict.fromkeys(target.turn_names, "TURN"), eye))
+    prove(issuers.judge(served, dict.fromkeys(target.turn_names, "TURN"), evaluator))

@@ -5,16 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from classroom.verify.controls import collectors, pulumi
-from classroom.verify.controls.evidence import Eye, Proof
+from classroom.verify.controls.evidence import Evaluator, Proof
 from classroom.verify.deployment import Target
 from classroom.verify.pytest_plugin import Verification
 
 
 @pytest.mark.part("pulumi")
 def test_pulumi(
-    verification: Verification, target: Target, own: list[str], eye: Eye, prove: Callable[[Proof], None]
+    verification: Verification, target: Target, own: list[str], evaluator: Evaluator, prove: Callable[[Proof], None]
 ) -> None:
     captured = None if "up" in verification.without else collectors.captured_up(target.stack)
     engine = collectors.engine(target.stack)
     cloud = collectors.cloud_addresses(target, engine, asked="cloud" not in verification.without)
-    prove(pulumi.judge(engine, captured, own, cloud, collectors.operators_resolvers(), eye))
+    prove(pulumi.judge(engine, captured, own, cloud, collectors.operators_resolvers(), evaluator))

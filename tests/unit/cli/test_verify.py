@@ -17,7 +17,7 @@ from classroom.common.paths import REPO
 from classroom.verify import requirements as module
 from classroom.verify.controls.collectors import captured_up
 from classroom.verify.deployment import Target
-from classroom.verify.pytest_plugin import Silence, Verification
+from classroom.verify.pytest_plugin import ReplaceReporter, Verification
 from classroom.verify.record import record_of
 from classroom.verify.requirements import PARTS, Requirement
 from tests.unit.verify.network.test_firewall import inventory
@@ -48,10 +48,10 @@ def test_wrong_use(words: list[str], sentence: str) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"_meta": {"hostvars": {}}}, "names no machine"),
+        ({"_meta": {"hostvars": {}}}, "contains no machine"),
         ({"media": {"hosts": []}}, "group 'media' is empty"),
         ({"media": {"hosts": ["media1", "media2"]}}, r"group 'media' names \['media2'\]"),
-        ({"all": {}}, "is no inventory"),
+        ({"all": {}}, "is not an inventory"),
     ],
 )
 def test_an_inventory_without_its_machines_is_refused(tmp_path: Path, change: dict, sentence: str) -> None:
@@ -60,15 +60,17 @@ def test_an_inventory_without_its_machines_is_refused(tmp_path: Path, change: di
 
 
 def test_a_missing_requirement_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    need = Requirement("a way to the class over IPv6", lambda _: False, "give this machine IPv6", frozenset({"ipv6"}))
+    need = Requirement(
+        "a route to the class over IPv6", lambda _: False, "configure IPv6 on this machine", frozenset({"ipv6"})
+    )
     monkeypatch.setattr(commands, "needs", lambda _: [need])
     target = Target(inventory())
     with pytest.raises(UnknownError, match="--without ipv6") as caught:
         commands.check_needs(target, frozenset())
     assert caught.value.status == 4
-    assert "MISSING   a way to the class over IPv6" in capsys.readouterr().out
+    assert "MISSING   a route to the class over IPv6" in capsys.readouterr().out
     commands.check_needs(target, frozenset({"ipv6"}))
-    assert "left out  a way to the class over IPv6" in capsys.readouterr().out
+    assert "left out  a route to the class over IPv6" in capsys.readouterr().out
 
 
 def test_a_rehearsal_is_recognised_by_its_addresses() -> None:
@@ -112,7 +114,7 @@ def outcomes(tmp_path: Path, without: frozenset[str], text: str = TESTS) -> tupl
         "no:asyncio",
         str(tmp_path / "every"),
     ]
-    status = pytest.main(argv, plugins=[done, Silence()])
+    status = pytest.main(argv, plugins=[done, ReplaceReporter()])
     assert len(lines) >= len(done.results)
     return {result.test: result.outcome for result in done.results}, int(status)
 
@@ -173,7 +175,7 @@ def test_the_record_says_what_is_not_proven(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("part", "what"),
-    [("cloud", "the way into the cloud"), ("pulumi", "Pulumi.s.yaml"), ("up", "a capture of `pulumi up`")],
+    [("cloud", "OpenStack credentials"), ("pulumi", "Pulumi.s.yaml"), ("up", "a capture of `pulumi up`")],
 )
 def test_parts_that_an_inventory_alone_cannot_prove_are_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str, what: str

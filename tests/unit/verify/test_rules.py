@@ -1,4 +1,4 @@
-"""What the deployed tests may and may not do: seen in their source, so that no review has to."""
+"""Rules for the source of deployed tests: sudo only through the listed commands."""
 
 import ast
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ REMOTE = REPO / "classroom" / "verify" / "ssh.py"
 
 
 def findings(source: str, *, remote: bool = False) -> Iterator[str]:
-    """Yield every use of Testinfra's own sudo(), of its sudo connections, and of a hand-written sudo command."""
+    """Yield every use of Testinfra's sudo(), of its sudo connections, and of a literal sudo command."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr == "sudo":
-            yield f"line {node.lineno}: .sudo runs a shell as root"
+            yield f"line {node.lineno}: `.sudo` runs a shell as root; use `listed`"
         if isinstance(node, ast.keyword) and node.arg in {"sudo", "sudo_user"}:
             yield f"line {node.value.lineno}: a connection with sudo"
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "sudo=true" in node.value.lower():
@@ -30,14 +30,14 @@ def findings(source: str, *, remote: bool = False) -> Iterator[str]:
         ):
             words = [str(n.value) for a in node.args for n in ast.walk(a) if isinstance(n, ast.Constant)]
             if any("sudo" in word.split() for word in words) and words != ["sudo -n -l -l"]:
-                yield f"line {node.lineno}: sudo without the list"
+                yield f"line {node.lineno}: sudo outside `listed`"
 
 
 RUNS = {"run", "run_test", "run_expect", "check_output", "exists"}
 
 
 def used() -> set[tuple[str, str]]:
-    """Return the commands that the deployed tests, and what they use, ask of the list."""
+    """Return the listed commands that the deployed tests and classroom.verify use."""
     found = set()
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -50,12 +50,12 @@ def used() -> set[tuple[str, str]]:
     return found
 
 
-def test_there_are_files() -> None:
+def test_files_are_found() -> None:
     assert len(FILES) > 15
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(REPO)))
-def test_no_sudo_but_the_listed(path: Path) -> None:
+def test_only_listed_commands_use_sudo(path: Path) -> None:
     assert list(findings(path.read_text(), remote=path == REMOTE)) == []
 
 
@@ -70,10 +70,10 @@ def test_no_sudo_but_the_listed(path: Path) -> None:
         "every.host.check_output(f'sudo {x}')",
     ],
 )
-def test_the_check_finds_what_is_planted(planted: str) -> None:
+def test_check_finds_forbidden_sudo(planted: str) -> None:
     assert list(findings(planted))
 
 
-def test_the_list_holds_exactly_what_is_used() -> None:
-    """A right that no test uses is a right too many; a command without a right would fail on every machine."""
+def test_sudoers_list_equals_used_commands() -> None:
+    """An unused permission is unnecessary; a command without permission fails on every machine."""
     assert used() == listed_commands()

@@ -1,4 +1,4 @@
-"""How answers of programs and servers are read."""
+"""Parsing of command output and of STUN answers."""
 
 import socket
 import struct
@@ -24,22 +24,22 @@ def answer(address: str, port: int, kind: int = 0x0101) -> bytes:
 
 
 @pytest.mark.parametrize("address", ["198.51.100.7", "2001:db8:c::7"])
-def test_stun_answer(address: str) -> None:
+def test_stun_answer_is_parsed(address: str) -> None:
     assert mapped_address(answer(address, 54321), TRANSACTION) == (address, 54321)
 
 
 @pytest.mark.parametrize("bad", [b"", answer("198.51.100.7", 1, kind=0x0111), answer("198.51.100.7", 1)[:20]])
-def test_no_stun_answer(bad: bytes) -> None:
+def test_invalid_stun_answer_is_refused(bad: bytes) -> None:
     with pytest.raises(ClassroomError, match="STUN answer"):
         mapped_address(bad, TRANSACTION)
 
 
-def test_somebody_else_s_stun_answer() -> None:
-    with pytest.raises(ClassroomError, match="no STUN answer"):
+def test_stun_answer_of_another_transaction_is_refused() -> None:
+    with pytest.raises(ClassroomError, match="not a STUN answer"):
         mapped_address(answer("198.51.100.7", 1), b"another one!")
 
 
-def test_listening() -> None:
+def test_ss_output_is_parsed() -> None:
     text = (
         'udp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:* users:(("systemd-resolve",pid=913,fd=15))\n'
         'tcp LISTEN 0 511 [::]:443 [::]:* users:(("nginx",pid=1361,fd=14),("nginx",pid=1360,fd=14))\n'
@@ -54,7 +54,7 @@ def test_listening() -> None:
     }
 
 
-def test_files() -> None:
+def test_find_output_is_parsed() -> None:
     text = (
         " 11 4 -rw-r-----   1 root  portal  335 Nov 24 13:54 /etc/classroom/secrets/portal.json\n"
         " 12 0 lrwxrwxrwx   1 root  root     22 Nov 24 13:54 /srv/classroom -> classroom-7663\n"

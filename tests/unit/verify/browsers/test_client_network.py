@@ -1,4 +1,4 @@
-"""The folders of clients: each is its process's, and goes with it."""
+"""Folders and network namespaces of clients: cleanup after killed processes, and stability."""
 
 import os
 import signal
@@ -20,9 +20,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
-def test_the_folder_of_a_killed_process_is_swept_and_no_other(tmp_path: Path) -> None:
-    strange = tmp_path / "classroom-client.txt"
-    strange.mkdir()
+def test_only_the_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+    unrelated = tmp_path / "classroom-client.txt"
+    unrelated.mkdir()
     mine = client_network.Folder()
     argv = [sys.executable, "-c", HOLD]
     processes = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) for _ in range(2)]
@@ -38,7 +38,7 @@ def test_the_folder_of_a_killed_process_is_swept_and_no_other(tmp_path: Path) ->
         (folders[0] / "hosts").write_text("left")
         client_network.sweep_folders()
         assert not folders[0].exists()
-        assert folders[1].exists() and mine.path.exists() and strange.exists()
+        assert folders[1].exists() and mine.path.exists() and unrelated.exists()
     finally:
         for process in processes:
             process.kill()
@@ -46,10 +46,10 @@ def test_the_folder_of_a_killed_process_is_swept_and_no_other(tmp_path: Path) ->
     client_network.sweep_folders()
     assert not folders[1].exists()
     mine.remove()
-    assert [one.name for one in tmp_path.iterdir()] == [strange.name]
+    assert [one.name for one in tmp_path.iterdir()] == [unrelated.name]
 
 
-def test_what_a_client_leaves_is_swept_with_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_removes_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_network, "_run", lambda *_: "")
     left = tmp_path / "classroom-client-left"
     left.mkdir()
@@ -57,7 +57,7 @@ def test_what_a_client_leaves_is_swept_with_the_rest(tmp_path: Path, monkeypatch
     assert not left.exists()
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     (tmp_path / "classroom-client-link").symlink_to(target)
@@ -65,10 +65,10 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert target.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own takes root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 @pytest.mark.parametrize(("v4", "v6"), [(True, False), (True, True)])
-def test_a_client_s_network_does_not_change_under_its_browser(v4: bool, v6: bool) -> None:
-    """A kernel that looks for others with the same address gives it a second or two later, at either end of the link."""
+def test_client_network_does_not_change_after_creation(v4: bool, v6: bool) -> None:
+    """With duplicate address detection, the kernel would add an address one or two seconds later at either end of the link."""
     with client_network.Client(v4=v4, v6=v6) as client:
         watch = ["ip", "-o", "monitor", "address", "route", "link"]
         inside = subprocess.Popen(["ip", "netns", "exec", client.name, *watch], stdout=subprocess.PIPE, text=True)

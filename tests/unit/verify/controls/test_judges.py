@@ -1,4 +1,4 @@
-"""Each control's judging: what passes, and what turns it red. The shapes are those that programs really print."""
+"""Evaluation of each control: what passes and what fails, with input in the format of the real programs."""
 
 import datetime
 import json
@@ -25,8 +25,8 @@ from classroom.verify.controls import (
     telemetry,
     time,
 )
-from classroom.verify.controls.evidence import Eye, Proof, Seen
-from classroom.verify.network.nftables import Drop, Out, read
+from classroom.verify.controls.evidence import Evaluator, Proof, Seen
+from classroom.verify.network.nftables import Drop, EgressRule, read
 from classroom.verify.report.phrases import said
 from rehearsal.authority import issue
 
@@ -70,11 +70,11 @@ VALUES = {
     ],
 }
 US4, US6, CNED = "198.51.100.210", "2001:db8:bad::1", "198.51.100.200"
-"""Two places in the US, and one in Germany that a US company runs."""
+"""Two addresses in the US, and one in Germany with a US operator."""
 
 
-def eye(**change: object) -> Eye:
-    return Eye(Declarations.model_validate(VALUES | change), DAY)
+def evaluator(**change: object) -> Evaluator:
+    return Evaluator(Declarations.model_validate(VALUES | change), DAY)
 
 
 def wrong(proof: Proof) -> list[str]:
@@ -84,20 +84,20 @@ def wrong(proof: Proof) -> list[str]:
 # Destinations.
 
 
-def test_soil_alone_does_not_pass() -> None:
-    """EU soil and a US operator: soil passes, operator and parent do not."""
-    seen = eye().see("class", said("own-address", address=CNED), CNED)
+def test_location_alone_does_not_pass() -> None:
+    """A location in the EU with a US operator: the location passes, operator and parent do not."""
+    seen = evaluator().evaluate("class", said("own-address", address=CNED), CNED)
     assert (seen.outcome, seen.sides["soil"].verdict, seen.sides["operator"].verdict) == ("wrong", "eu", "third")
 
 
-def test_what_is_not_listed_is_wrong_whoever_runs_it() -> None:
-    judging = eye()
-    assert judging.see("class", said("no-ipv6"), "192.0.2.99", listed=False).outcome == "wrong"
-    assert judging.see("class", said("no-ipv6"), "192.0.2.99").outcome == "good"
+def test_unlisted_destination_is_always_wrong() -> None:
+    judging = evaluator()
+    assert judging.evaluate("class", said("no-ipv6"), "192.0.2.99", listed=False).outcome == "wrong"
+    assert judging.evaluate("class", said("no-ipv6"), "192.0.2.99").outcome == "good"
 
 
 def test_unknown_never_passes() -> None:
-    assert Eye(Declarations(), DAY).see("class", said("no-ipv6"), "192.0.2.1").outcome == "unknown"
+    assert Evaluator(Declarations(), DAY).evaluate("class", said("no-ipv6"), "192.0.2.1").outcome == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_unknown_never_passes() -> None:
         ("Other Ltd", "2027-01-01", "wrong"),
     ],
 )
-def test_an_exception_admits_by_name_and_until_its_day(name: str, until: str, outcome: str) -> None:
-    judging = eye(exceptions=[{"name": name, "reason": "the contract runs on", "until": until}])
-    seen = judging.see("class", said("no-ipv6"), US4)
+def test_exception_applies_by_name_until_its_date(name: str, until: str, outcome: str) -> None:
+    judging = evaluator(exceptions=[{"name": name, "reason": "the contract runs on", "until": until}])
+    seen = judging.evaluate("class", said("no-ipv6"), US4)
     assert seen.outcome == outcome
     assert bool(judging.used) == (outcome == "good") == (seen.exception is not None)
 
 
-def test_old_declarations_let_nothing_pass() -> None:
-    late = Eye(Declarations.model_validate(VALUES), DAY + datetime.timedelta(days=500))
-    assert late.see("class", said("no-ipv6"), "192.0.2.53").outcome == "unknown"
+def test_outdated_declarations_never_pass() -> None:
+    late = Evaluator(Declarations.model_validate(VALUES), DAY + datetime.timedelta(days=500))
+    assert late.evaluate("class", said("no-ipv6"), "192.0.2.53").outcome == "unknown"
 
 
-def test_nothing_seen_is_nothing_proven() -> None:
+def test_proof_without_observation_is_not_proven() -> None:
     assert Proof(id="time").state == "not proven"
     assert Proof(id="time", seen=(Seen(where="x", outcome="residue", what=said("no-ipv6")),)).state == "not proven"
     assert Proof(id="time", absent=(said("no-ipv6"),)).state == "passed"
@@ -131,18 +131,20 @@ def test_nothing_seen_is_nothing_proven() -> None:
 
 def test_addresses() -> None:
     machines, names = {"class": OWN}, {"class.example": [OWN[0]]}
-    good = addresses.judge(machines, "10.30.0.0/24", names, eye(), ipv6=True)
+    good = addresses.judge(machines, "10.30.0.0/24", names, evaluator(), ipv6=True)
     assert good.state == "passed"
     assert len(good.seen) == 4
-    moved = addresses.judge({"class": [*OWN, US6]}, "10.30.0.0/24", names, eye(), ipv6=True)
+    moved = addresses.judge({"class": [*OWN, US6]}, "10.30.0.0/24", names, evaluator(), ipv6=True)
     assert wrong(moved) == ["own-address"]
-    elsewhere = addresses.judge(machines, "10.30.0.0/24", {"class.example": ["192.0.2.80"]}, eye(), ipv6=True)
+    elsewhere = addresses.judge(machines, "10.30.0.0/24", {"class.example": ["192.0.2.80"]}, evaluator(), ipv6=True)
     assert wrong(elsewhere) == ["name-leads"]
-    assert wrong(addresses.judge(machines, "10.30.0.0/24", {"class.example": []}, eye(), ipv6=True)) == [
+    assert wrong(addresses.judge(machines, "10.30.0.0/24", {"class.example": []}, evaluator(), ipv6=True)) == [
         "name-unanswered"
     ]
-    # A private address that is not the stack's own stands nowhere.
-    assert wrong(addresses.judge({"class": ["10.99.0.1"]}, "10.30.0.0/24", {}, eye(), ipv6=False)) == ["own-address"]
+    # A private address outside the stack's network has no location.
+    assert wrong(addresses.judge({"class": ["10.99.0.1"]}, "10.30.0.0/24", {}, evaluator(), ipv6=False)) == [
+        "own-address"
+    ]
 
 
 RESOLVED = "# /etc/systemd/resolved.conf\n[Resolve]\n#FallbackDNS=\n\n# 10-classroom.conf\n[Resolve]\nDNS=127.0.0.1\nFallbackDNS=\n"
@@ -177,7 +179,7 @@ HOST = {
     ],
 )
 def test_resolver(change: dict, reds: list[str]) -> None:
-    proof = resolver.judge({"class": resolver.Resolver(**{**HOST, **change})}, eye())
+    proof = resolver.judge({"class": resolver.Resolver(**{**HOST, **change})}, evaluator())
     assert wrong(proof) == reds
     assert (proof.state == "passed") == (reds == [])
     assert [s.values["server"] for s in proof.not_observed] == ["2001:db8:e::/48"]
@@ -204,7 +206,7 @@ SOURCES = "^,*,192.0.2.123,2,6,377,12,0.000011,0.000011,0.000345\n"
 )
 def test_time(change: dict, reds: list[str]) -> None:
     clock = time.Clock(**{"chrony": CHRONY, "chrony_runs": True, "sources": SOURCES, **change})
-    assert wrong(time.judge({"class": clock}, eye())) == reds
+    assert wrong(time.judge({"class": clock}, evaluator())) == reds
 
 
 TARGETS = """'http://mirror.example:3142/debian/dists/trixie/InRelease' mirror.example:3142_debian_dists_trixie_InRelease 0
@@ -224,7 +226,7 @@ TARGETS = """'http://mirror.example:3142/debian/dists/trixie/InRelease' mirror.e
     ],
 )
 def test_packages(change: dict, reds: list[str]) -> None:
-    proof = packages.judge({"class": packages.Archives(**{"targets": TARGETS, "settings": "", **change})}, eye())
+    proof = packages.judge({"class": packages.Archives(**{"targets": TARGETS, "settings": "", **change})}, evaluator())
     assert wrong(proof) == reds
 
 
@@ -248,7 +250,7 @@ GROUP = [
         "remote_group_id": "g",
     },
 ]
-# What the recorded rules name beyond the table above.
+# Endpoints of the recorded rules beyond the table above.
 MORE = VALUES["endpoints"] + [
     {"use": "ntp", "name": "ntp6.example", "operator": "Example Cooperative", "addresses": ["2001:db8:e::123"]},
 ]
@@ -257,11 +259,13 @@ MORE = VALUES["endpoints"] + [
 def test_egress_drop() -> None:
     def judge(rules=RULES, tried=TRIED, groups=GROUP, endpoints=MORE):
         found = {"class": egress_drop.Barrier(rules, tried)}
-        return egress_drop.judge(found, None if groups is None else {"class": groups}, OWN, eye(endpoints=endpoints))
+        return egress_drop.judge(
+            found, None if groups is None else {"class": groups}, OWN, evaluator(endpoints=endpoints)
+        )
 
     assert judge().state == "passed", judge().faults()
     assert judge(groups=None).not_proven == (said("groups-unasked"),)
-    # The table has changed since the rules were made.
+    # The table of endpoints has changed since the rules were generated.
     assert "rule-too-wide" in wrong(judge(endpoints=MORE[1:]))
     assert wrong(judge(tried=(TRIED[0], egress_drop.EgressAttempt("2001:db8:dead::213", 0, 0)))) == ["tried-and-lost"]
     assert wrong(judge(tried=(TRIED[0], egress_drop.EgressAttempt("2001:db8:dead::213", 3, 0)))) == ["tried-and-lost"]
@@ -299,20 +303,24 @@ def window(**change: object) -> host_connections.Window:
         ({"connections": frozenset({("tcp", "10.30.0.10", 7880, "nginx")})}, []),
         ({"rules": read([])}, ["no-record"]),
         (
-            {"rules": replace(RULES, ways=(*RULES.ways, Out("to", "ip6 daddr 2001:db8:a::4", ("2001:db8:a::4",))))},
+            {
+                "rules": replace(
+                    RULES, allowed=(*RULES.allowed, EgressRule("to", "ip6 daddr 2001:db8:a::4", ("2001:db8:a::4",)))
+                )
+            },
             ["no-record"],
         ),
         ({"steady": False}, ["rules-changed"]),
     ],
 )
 def test_host_connections(change: dict, reds: list[str]) -> None:
-    proof = host_connections.judge({"class": window(**change)}, OWN, {"198.51.100.2"}, eye(endpoints=MORE))
+    proof = host_connections.judge({"class": window(**change)}, OWN, {"198.51.100.2"}, evaluator(endpoints=MORE))
     assert wrong(proof) == reds
     assert "198.51.100.2" not in proof.model_dump_json().replace(US4, "").replace(CNED, "")
 
 
-def test_what_was_declared_and_not_used_is_told() -> None:
-    proof = host_connections.judge({"class": window()}, OWN, (), eye(endpoints=MORE))
+def test_unused_endpoints_are_reported() -> None:
+    proof = host_connections.judge({"class": window()}, OWN, (), evaluator(endpoints=MORE))
     assert {s.values["name"] for s in proof.not_observed} == {"dns.example", "dns6.example", "mirror.example"}
 
 
@@ -324,11 +332,11 @@ QUIET = page_requests.Traffic(frozenset({"update.vendor.example"}), frozenset())
     ("requests", "captured", "reds"),
     [
         ([OURS], QUIET, []),
-        # What belongs to TURN is no place for a page to ask.
+        # The page must not send requests to the TURN name.
         ([OURS, page_requests.Request("turn.class.example", "Fetch", "answered", OWN[0])], QUIET, ["requests"]),
         ([OURS, page_requests.Request("fonts.cdn.example", "Font", "blocked")], QUIET, ["requests"]),
         ([OURS, page_requests.Request("fonts.cdn.example", "Font", "answered", US4)], QUIET, ["requests"]),
-        # The class's name at an address that is none of its own.
+        # The class's name with an address of another host.
         ([page_requests.Request("class.example", "Document", "answered", US4)], QUIET, ["requests"]),
         ([], QUIET, ["no-request"]),
         ([OURS], page_requests.Traffic(QUIET.names, frozenset({("udp", OWN[0], 7882)})), []),
@@ -337,21 +345,21 @@ QUIET = page_requests.Traffic(frozenset({"update.vendor.example"}), frozenset())
 )
 def test_page_requests(requests: list, captured: object, reds: list[str]) -> None:
     names = ["class.example", "turn.class.example"]
-    proof = page_requests.judge(requests, names[0], names, OWN, captured, QUIET if captured else None, eye())
+    proof = page_requests.judge(requests, names[0], names, OWN, captured, QUIET if captured else None, evaluator())
     assert wrong(proof) == reds
     assert bool(proof.not_proven) == (captured is None)
     if captured:
         assert [s.what.key for s in proof.seen if s.outcome == "residue"] == ["browser-asks"]
 
 
-def test_what_the_browser_asks_by_itself_is_residue() -> None:
+def test_browsers_own_traffic_is_residue() -> None:
     more = page_requests.Traffic(
         QUIET.names | {"hints.vendor.example", "class.example", "turn.class.example", "fonts.cdn.example"},
         frozenset({("udp", US4, 53), ("udp", OWN[0], 7882)}),
     )
     names = ["class.example", "turn.class.example"]
     blocked = page_requests.Request("fonts.cdn.example", "Font", "failed")
-    proof = page_requests.judge([OURS, blocked], names[0], names, OWN, more, QUIET, eye())
+    proof = page_requests.judge([OURS, blocked], names[0], names, OWN, more, QUIET, evaluator())
     assert wrong(proof) == ["requests"]
     residue = [(s.what.key, s.what.values.get("name")) for s in proof.seen if s.outcome == "residue"]
     assert residue == [
@@ -384,7 +392,7 @@ SERVERS = ["turn:203.0.113.10:3478?transport=udp", "turns:turn.class.example:443
 )
 def test_ice(servers: list, pairs: list, relays: list, reds: list[str]) -> None:
     people = {"participant 1": {"servers": servers, "pairs": pairs}}
-    proof = ice.judge(people, ["class.example", "turn.class.example"], OWN, relays, eye())
+    proof = ice.judge(people, ["class.example", "turn.class.example"], OWN, relays, evaluator())
     assert wrong(proof) == reds
     assert "198.51.100.2" not in proof.model_dump_json().replace(US4, "")
 
@@ -392,17 +400,17 @@ def test_ice(servers: list, pairs: list, relays: list, reds: list[str]) -> None:
 def test_issuers() -> None:
     root = issue("Sovereign Classroom rehearsal", [], None)
     leaf, _ = issue("class.example", ["class.example"], root)
-    strange, _ = issue("class.example", ["class.example"], issue("Example Trust", [], None))
+    unknown, _ = issue("class.example", ["class.example"], issue("Example Trust", [], None))
     turn = {"turn.class.example": "TURN"}
 
     def judge(*chain, name="class.example", **change):
-        return issuers.judge([issuers.Served(name, OWN[0], chain)], turn, eye(**change))
+        return issuers.judge([issuers.Served(name, OWN[0], chain)], turn, evaluator(**change))
 
     assert judge(leaf).state == "passed"
-    assert wrong(judge(strange)) == ["page-issuer"]
-    assert wrong(judge(strange, name="turn.class.example")) == ["turn-issuer"]
+    assert wrong(judge(unknown)) == ["page-issuer"]
+    assert wrong(judge(unknown, name="turn.class.example")) == ["turn-issuer"]
     assert wrong(judge()) == ["no-certificate"]
-    # A US authority that is declared is known, and refused.
+    # A declared US authority is known, and refused.
     trust = {
         "name": "Example Trust",
         "country": "US",
@@ -411,7 +419,7 @@ def test_issuers() -> None:
         "source": "made up",
         "date": "2026-11-24",
     }
-    refused = judge(strange, declared_operators=[*VALUES["declared_operators"], trust])
+    refused = judge(unknown, declared_operators=[*VALUES["declared_operators"], trust])
     assert [s.outcome for s in refused.seen] == ["wrong"]
     row = {"use": "ca", "name": "ca.example", "operator": "Example Cooperative"}
     assert [s.key for s in judge(leaf, endpoints=[*VALUES["endpoints"], row]).not_observed] == ["ca-unused"]
@@ -460,7 +468,7 @@ KEYSTONE = "http://192.0.2.10:5000/v3"
 def test_cloud_region(rows: list, holders: tuple, change: dict, reds: list[str]) -> None:
     catalogue = tuple((region, CloudService("compute", "public", url)) for region, url in rows)
     view = cloud_region.CloudView(KEYSTONE, catalogue, {"class": holders})
-    proof = cloud_region.judge(view, eye(**change))
+    proof = cloud_region.judge(view, evaluator(**change))
     assert wrong(proof) == reds
     assert proof.not_proven == (said("no-place"),)
     if not change:
@@ -495,25 +503,27 @@ WHEN = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 )
 def test_pulumi(change: dict, places: set, reds: list[str]) -> None:
     captured = pulumi.Captured(WHEN, 0, frozenset(places))
-    proof = pulumi.judge(pulumi.Engine(**{**ENGINE, **change}), captured, OWN, ["192.0.2.10"], ["192.0.2.9"], eye())
+    proof = pulumi.judge(
+        pulumi.Engine(**{**ENGINE, **change}), captured, OWN, ["192.0.2.10"], ["192.0.2.9"], evaluator()
+    )
     assert wrong(proof) == reds
 
 
-def test_an_up_that_failed_is_no_whole_up() -> None:
+def test_capture_of_failed_up_is_unknown() -> None:
     captured = pulumi.Captured(WHEN, 1, frozenset({("tcp", "192.0.2.10", 5000)}))
-    proof = pulumi.judge(pulumi.Engine(**ENGINE), captured, OWN, ["192.0.2.10"], [], eye())
+    proof = pulumi.judge(pulumi.Engine(**ENGINE), captured, OWN, ["192.0.2.10"], [], evaluator())
     assert wrong(proof) == ["up-failed"]
 
 
-def test_pulumi_without_a_capture_says_so() -> None:
-    proof = pulumi.judge(pulumi.Engine(**ENGINE), None, OWN, [], [], eye())
+def test_pulumi_without_capture_is_not_proven() -> None:
+    proof = pulumi.judge(pulumi.Engine(**ENGINE), None, OWN, [], [], evaluator())
     assert proof.not_proven == (said("up-not-captured"),)
 
 
-# What is declared.
+# Declarations.
 
 
-def test_declarations_come_from_the_stack_file_as_it_is(tmp_path: Path) -> None:
+def test_declarations_are_read_from_the_stack_file(tmp_path: Path) -> None:
     lines = ["config:", "  classroom:region: RegionOne", "  classroom:rehearsal: true"]
     lines += [f"  classroom:{key}: {json.dumps(VALUES[key])}" for key in ("declared_cloud", "overlay", "endpoints")]
     lines += [f"  classroom:declared_operators: {json.dumps(json.dumps(VALUES['declared_operators']))}"]
@@ -535,6 +545,6 @@ def test_declarations_come_from_the_stack_file_as_it_is(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_faulty_declarations_are_refused(change: dict, sentence: str) -> None:
+def test_invalid_declarations_are_refused(change: dict, sentence: str) -> None:
     with pytest.raises(WrongUseError, match=sentence):
         declarations.of_inventory({declarations.VARIABLE: VALUES | change})

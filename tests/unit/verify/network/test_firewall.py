@@ -1,4 +1,4 @@
-"""The firewall as text: by the port table, and as nft tells it."""
+"""The firewall as text: expected by the port table, and effective from nft's JSON."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from classroom.config import ports
 from classroom.verify.deployment import Target
 from classroom.verify.network.firewall import effective, expected
-from classroom.verify.text_diff import same
+from classroom.verify.text_diff import assert_same_lines
 
 
 def inventory(shape: str = "split", ssh_from: tuple[str, ...] = ("0.0.0.0/0", "::/0")) -> dict:
@@ -49,7 +49,7 @@ def match(protocol: str, field: str, right: object) -> dict:
     return {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}}
 
 
-def test_nothing_goes_out_but_by_the_tables() -> None:
+def test_egress_rules_follow_the_tables() -> None:
     target = Target(inventory())
     front, media = (
         [line.removeprefix("egress: ") for line in expected(target, m) if line.startswith("egress: ")]
@@ -69,7 +69,7 @@ def test_nothing_goes_out_but_by_the_tables() -> None:
 
 
 @pytest.mark.parametrize(("shape", "last"), [("single", 10), ("split", 11)])
-def test_relay_sockets_reach_their_own_media_port_alone(shape: str, last: int) -> None:
+def test_relay_sockets_reach_only_the_media_port_of_their_host(shape: str, last: int) -> None:
     target = Target(inventory(shape))
     lines = expected(target, target.group("media")[0])
     of = "30000-30999 skuid livekit counter name media_dropped"
@@ -96,7 +96,7 @@ def test_a_host_without_media_has_no_rules_for_relays() -> None:
     assert not any("30000" in line or "media_" in line for line in lines)
 
 
-def test_an_inner_range_is_let_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inner_port_range_is_open_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     table = tuple(replace(port, last=7889) if port.name == "signal" else port for port in ports.PORTS)
     monkeypatch.setattr(ports, "PORTS", table)
     target = Target(inventory())
@@ -109,7 +109,7 @@ def rule(*expr: dict) -> dict:
     return {"rule": {"family": "inet", "table": "classroom", "chain": "ingress", "handle": 9, "expr": list(expr)}}
 
 
-def test_ports_behind_the_front_are_open_to_it_alone() -> None:
+def test_inner_ports_are_open_only_to_the_front() -> None:
     target = Target(inventory())
     lines = expected(target, target.group("media")[0])
     assert "ingress: ip saddr 10.30.0.10 tcp dport 7880 counter name signal accept" in lines
@@ -117,7 +117,7 @@ def test_ports_behind_the_front_are_open_to_it_alone() -> None:
     assert not any("dport 443" in line for line in lines)
 
 
-def test_administration_only_from_where_it_may() -> None:
+def test_ssh_is_open_only_to_ssh_from() -> None:
     target = Target(inventory(ssh_from=("198.51.100.0/25", "198.51.100.128/25", "2001:db8:c::7/128")))
     lines = [line for line in expected(target, target.group("front")[0]) if "dport 22" in line]
     assert lines == [
@@ -159,20 +159,20 @@ def test_administration_only_from_where_it_may() -> None:
         ([{"log": {"prefix": "classroom-drop ", "group": 1}}], "log prefix 'classroom-drop ' group 1"),
     ],
 )
-def test_a_rule_is_told_as_text(expr: list[dict], line: str) -> None:
+def test_rule_is_converted_to_text(expr: list[dict], line: str) -> None:
     assert effective([rule(*expr)]) == [f"ingress: {line}"]
 
 
-def test_what_is_not_known_is_never_left_out() -> None:
+def test_unknown_statements_are_kept() -> None:
     found = effective([{"metainfo": {}}, rule({"tproxy": {"port": 1}}), {"map": {"name": "m"}}])
     assert len(found) == 2
     assert "tproxy" in found[1] and "map" in found[0]
 
 
-def test_one_more_rule_is_a_difference_and_is_shown() -> None:
+def test_difference_is_shown() -> None:
     lines = ["a", "b"]
-    same(lines, list(lines), "it")
-    with pytest.raises(AssertionError, match=r"(?s)it is not what it should be.*\+ingress: accept"):
-        same(lines, [*lines, "ingress: accept"], "it")
+    assert_same_lines(lines, list(lines), "it")
+    with pytest.raises(AssertionError, match=r"(?s)\+ingress: accept"):
+        assert_same_lines(lines, [*lines, "ingress: accept"], "it")
     with pytest.raises(AssertionError, match=r"(?s)-b"):
-        same(lines, ["a"], "it")
+        assert_same_lines(lines, ["a"], "it")

@@ -1,4 +1,4 @@
-"""What leaves a host, as nft, ss and the journal tell it; `ruleset.json` is nft's own account of the project's rules."""
+"""Egress of a host from output of nft, ss and the journal; `ruleset.json` is nft's output for the project's rules."""
 
 import copy
 import datetime
@@ -27,13 +27,13 @@ def daddr(right: object, op: str = "==") -> dict:
 ACCEPT = {"accept": None}
 
 
-def test_the_project_s_own_rules_are_understood_to_the_last() -> None:
+def test_all_rules_of_the_project_are_parsed() -> None:
     found = read(RULESET)
     assert found.closed
-    assert {way.kind for way in found.ways} == {"own", "answers", "neighbours", "addresses", "to"}
-    dns = [way for way in found.ways if way.counter == "out_dns"]
-    assert {network for way in dns for network in way.networks} == {"192.0.2.53", "2001:db8:e::53"}
-    assert {(way.protocol, way.port) for way in dns} == {("udp", "53"), ("tcp", "53")}
+    assert {rule.kind for rule in found.allowed} == {"own", "answers", "neighbours", "addresses", "to"}
+    dns = [rule for rule in found.allowed if rule.counter == "out_dns"]
+    assert {network for rule in dns for network in rule.networks} == {"192.0.2.53", "2001:db8:e::53"}
+    assert {(rule.protocol, rule.port) for rule in dns} == {("udp", "53"), ("tcp", "53")}
 
 
 @pytest.mark.parametrize(
@@ -47,25 +47,25 @@ def test_the_project_s_own_rules_are_understood_to_the_last() -> None:
         [{"match": {"op": "==", "left": {"meta": {"key": "skuid"}}, "right": 0}}, ACCEPT],
     ],
 )
-def test_a_rule_without_a_list_of_places_is_open(statements: list[dict]) -> None:
-    assert "open" in {way.kind for way in read(with_rule(*statements)).ways}
+def test_rule_without_destinations_is_open(statements: list[dict]) -> None:
+    assert "open" in {rule.kind for rule in read(with_rule(*statements)).allowed}
 
 
-def test_a_chain_that_accepts_by_itself_is_not_closed() -> None:
+def test_chain_with_policy_accept_is_not_closed() -> None:
     rules = copy.deepcopy(RULESET)
     for item in rules:
         if item.get("chain", {}).get("name") == "egress":
             item["chain"]["policy"] = "accept"
     assert not read(rules).closed
     assert not read([item for item in RULESET if item.get("chain", {}).get("name") != "egress"]).closed
-    # Another table's own drop is no barrier of ours.
+    # A policy of another table does not count.
     others = [
         {k: {**v, "table": "filter"} if k in {"chain", "rule"} else v for k, v in item.items()} for item in RULESET
     ]
     assert not read(others).closed
 
 
-def test_what_was_kept_in_is_read_from_the_journal() -> None:
+def test_drops_are_parsed_from_the_journal() -> None:
     head = "2026-11-24T15:30:00+00:00 class ulogd[412]: classroom-drop  IN= OUT=eth0 MAC= "
     lines = [
         head
@@ -84,7 +84,7 @@ def test_what_was_kept_in_is_read_from_the_journal() -> None:
     ]
 
 
-def test_only_the_window_s_lines_count() -> None:
+def test_between_keeps_lines_of_the_period() -> None:
     text = "\n".join(f"2026-11-24T15:30:{n:02}+00:00 host x: {n}" for n in range(5)) + "\n-- Boot --\n"
     first = datetime.datetime(2026, 11, 24, 15, 30, 1, tzinfo=datetime.UTC)
     kept = between(text, first, first + datetime.timedelta(seconds=2))
@@ -104,7 +104,7 @@ tcp ESTAB 0 0 [2001:db8:30::10]:41004 [2001:db8:e::20]:3142
 """
 
 
-def test_what_a_host_began_is_told_from_what_came_to_it() -> None:
+def test_outgoing_connections_are_distinguished_from_incoming() -> None:
     assert own_connections(SOCKETS) == {
         ("udp", "192.0.2.53", 53, "unbound"),
         ("tcp", "192.0.2.200", 443, "curl"),
@@ -112,7 +112,7 @@ def test_what_a_host_began_is_told_from_what_came_to_it() -> None:
     }
 
 
-def test_a_capture_that_lost_packets_proves_nothing() -> None:
+def test_capture_with_lost_packets_is_refused() -> None:
     whole = {
         "names": ["a.example"],
         "places": [["udp", "192.0.2.1", 53], ["58", "ff02::16", 0]],

@@ -1,4 +1,4 @@
-"""A scan from outside: asked once, and once more where packets are lost on the way."""
+"""Port scans from outside, which are repeated if packets are lost."""
 
 import socket
 import threading
@@ -18,7 +18,7 @@ def port(number: int, state: str = "open") -> str:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """What nmap was asked; 443 and, the second time, 8443 answer it."""
+    """Record the options of each nmap call; 443 answers and, from the second call on, 8443."""
     calls: list[tuple[str, ...]] = []
 
     def nmap(address: str, *options: str) -> ET.Element:
@@ -31,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(("lost", "found"), [(False, {443}), (True, {443, 8443})])
-def test_all_are_asked_again_where_packets_are_lost(
+def test_scan_is_repeated_if_packets_are_lost(
     asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, lost: bool, found: set[int]
 ) -> None:
     monkeypatch.setattr(outside, "_loses", lambda address, port, end: lost)
@@ -39,22 +39,22 @@ def test_all_are_asked_again_where_packets_are_lost(
     assert [options[0] for options in asked] == ["-p-"] * (1 + lost)
 
 
-def test_where_nothing_is_open_loss_cannot_be_tried(asked: list[tuple[str, ...]]) -> None:
+def test_scan_is_repeated_if_loss_cannot_be_measured(asked: list[tuple[str, ...]]) -> None:
     outside.scan("192.0.2.1", [])
     assert [options[0] for options in asked] == ["-p-", "-p-", "-p"]
 
 
-def test_a_scan_that_left_ports_out_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_scan_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "_nmap", lambda *_: ET.fromstring('<run><scaninfo numservices="3"/></run>'))
-    with pytest.raises(ClassroomError, match="at all 65535 ports"):
+    with pytest.raises(ClassroomError, match="all 65535 TCP ports"):
         outside.scan("192.0.2.1", [])
 
 
-def test_loss_is_noticed() -> None:
+def test_loss_is_detected() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         number = listening.getsockname()[1]
         assert not loses(number)
-    assert loses(number)  # nobody answers there any more
+    assert loses(number)  # the port is closed now
 
 
 def loses(number: int) -> bool:

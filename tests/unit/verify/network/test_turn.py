@@ -1,4 +1,4 @@
-"""Messages of TURN: attributes, integrity, and hidden addresses as the examples of RFC 5769 have them."""
+"""TURN messages: attributes, integrity, and XOR addresses by the test vectors of RFC 5769."""
 
 import hashlib
 import hmac
@@ -10,22 +10,22 @@ from classroom.verify.network.turn import INTEGRITY, attribute, attributes_of, m
 TRANSACTION = bytes.fromhex("78ad3433c6ad72c029da412e")
 
 
-def test_an_attribute_is_padded_and_its_length_is_not() -> None:
+def test_attribute_is_padded_and_its_length_excludes_padding() -> None:
     assert attribute(0x0015, b"abcde") == bytes.fromhex("0015 0005") + b"abcde" + bytes(3)
     assert attributes_of(bytes(20) + attribute(1, b"abcde") + attribute(2, b"xy")) == {1: b"abcde", 2: b"xy"}
 
 
-def test_integrity_covers_all_before_it_with_its_own_length_counted() -> None:
+def test_integrity_covers_the_message_with_its_own_length() -> None:
     key = hashlib.md5(b"user:realm:word").digest()
     made = message(0x003, TRANSACTION, attribute(0x0019, bytes([17, 0, 0, 0])), key)
     kind, length, magic = struct.unpack("!HHI", made[:8])
     assert (kind, length, magic) == (0x003, len(made) - 20, STUN_MAGIC)
     assert attributes_of(made)[INTEGRITY] == hmac.new(key, made[:-24], hashlib.sha1).digest()
-    # Another key, or another byte, is noticed.
+    # Another key gives another value.
     assert attributes_of(message(0x003, TRANSACTION, made[20:-24], b"x"))[INTEGRITY] != attributes_of(made)[INTEGRITY]
 
 
-def test_addresses_are_hidden_as_the_standard_s_example_hides_them() -> None:
+def test_xor_addresses_match_rfc_5769() -> None:
     # RFC 5769, 2.2 and 2.3: 192.0.2.1 port 32853, and 2001:db8:1234:5678:11:2233:4455:6677 with the same port.
     transaction = bytes.fromhex("b7e7a701bc34d686fa87dfae")
     assert xor_address("192.0.2.1", 32853, transaction).hex() == "0001a147e112a643"
