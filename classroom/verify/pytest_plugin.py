@@ -56,7 +56,7 @@ class Verification:
         """Initialise: controls evaluate as of the day `as_of` (today if None); the background class runs for `hold` seconds."""
         self.target, self.without, self.say = target, without, say
         self.as_of, self.hold = as_of or datetime.date.today(), hold
-        self.held_for = 0.0
+        self.class_seconds = 0.0
         self.observed: Observed | None = None
         """Observations of a background class: of this run, or of an earlier one that is evaluated again."""
         self.evaluator = Evaluator(target.declarations, self.as_of)

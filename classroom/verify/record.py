@@ -48,7 +48,7 @@ def controls_of(done: Verification) -> dict[str, Any]:
         "rehearsal": done.target.rehearsal or declarations.rehearsal,
         "overlay": bool(declarations.overlay),
         "as_of": done.as_of.isoformat(),
-        "held_seconds": round(done.held_for, 1),
+        "held_seconds": round(done.class_seconds, 1),
         "policy": declarations.policy.model_dump(),
         "max_age_months": declarations.facts_max_age_months,
         "exceptions": [

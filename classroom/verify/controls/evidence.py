@@ -116,7 +116,7 @@ class Evaluator:
             unknown = DestinationVerdict(
                 verdict="unknown",
                 name=name,
-                reason="its operator and parent are in no table: add them to declared_operators",
+                reason="it is in no table: add it to declared_operators",
             )
             return Seen(where=where, outcome="unknown", what=what, sides={"operator": unknown, "parent": unknown})
         sides = self._party(name)

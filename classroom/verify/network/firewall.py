@@ -68,10 +68,10 @@ def expected(target: Target, machine: Machine) -> list[str]:
         *(line for port in ports for line in _port(port, sources)),
         "counter name dropped",
     ]
-    ways = egress_for(endpoints_of(target.vars["classroom_endpoints"]))
+    egress_rules = egress_for(endpoints_of(target.vars["classroom_endpoints"]))
     inner = target.inner_ports(machine)
     counters = {*map(_name, ports), "invalid", "dropped", "out_metadata", "out_late", "out_icmp", "out_dropped"}
-    counters |= {way.counter for way in ways} | {f"to_{_name(port)}" for port in inner}
+    counters |= {egress.counter for egress in egress_rules} | {f"to_{_name(port)}" for port in inner}
     if "media" in machine.groups:
         counters |= set(MEDIA_COUNTERS)
     return [
@@ -130,11 +130,11 @@ def _out(target: Target, machine: Machine) -> list[str]:
         f"ip daddr {METADATA4} tcp dport 80 skuid root counter name out_metadata accept",
         f"ip6 daddr {METADATA6} tcp dport 80 skuid root counter name out_metadata accept",
     ]
-    for way in egress_for(endpoints_of(target.vars["classroom_endpoints"])):
+    for egress in egress_for(endpoints_of(target.vars["classroom_endpoints"])):
         for family, name in ((4, "ip"), (6, "ip6")):
-            if found := way.networks(family):
-                port = f"{way.protocol} dport {way.port} skuid {way.account}"
-                rules.append(f"{name} daddr {_set(found)} {port} counter name {way.counter} accept")
+            if found := egress.networks(family):
+                port = f"{egress.protocol} dport {egress.port} skuid {egress.account}"
+                rules.append(f"{name} daddr {_set(found)} {port} counter name {egress.counter} accept")
     for inner in target.inner_ports(machine):
         there = [m.private4 for m in target.machines if inner.group in m.groups]
         rules.append(f"ip daddr {_set(there)} {_dport(inner)} counter name to_{_name(inner)} accept")

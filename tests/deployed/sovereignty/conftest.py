@@ -17,7 +17,7 @@ def observed(request: pytest.FixtureRequest, verification: Verification) -> Obse
         background_class: BackgroundClass = request.getfixturevalue("background_class")
         verification.step("the background class runs")
         verification.observed = background_class.close(verification.hold)
-    verification.held_for = verification.observed.seconds
+    verification.class_seconds = verification.observed.seconds
     return verification.observed
 
 

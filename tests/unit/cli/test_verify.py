@@ -50,7 +50,7 @@ def test_wrong_use(words: list[str], sentence: str) -> None:
     [
         ({"_meta": {"hostvars": {}}}, "contains no machine"),
         ({"media": {"hosts": []}}, "group 'media' is empty"),
-        ({"media": {"hosts": ["media1", "media2"]}}, r"group 'media' names \['media2'\]"),
+        ({"media": {"hosts": ["media1", "media2"]}}, r"group 'media' lists \['media2'\]"),
         ({"all": {}}, "is not an inventory"),
     ],
 )

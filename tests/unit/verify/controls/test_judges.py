@@ -461,7 +461,7 @@ KEYSTONE = "http://192.0.2.10:5000/v3"
         ([("RegionOne", "https://compute.vendor.example/v2.1")], ("RegionOne",), {}, ["cloud-service"]),
         ([("", "https://compute.vendor.example/v2.1")], ("RegionOne",), {}, ["cloud-service"]),
         ([("RegionTwo", "https://compute.vendor.example/v2.1")], ("RegionOne",), {}, []),
-        # The stack file was changed after `up`: it declares another region than the one that holds the server.
+        # The stack file was changed after `up`: it declares another region than that of the server.
         ([], ("RegionOne",), {"region": "RegionNine"}, ["declared-region", "held-elsewhere"]),
     ],
 )
@@ -541,7 +541,7 @@ def test_declarations_are_read_from_the_stack_file(tmp_path: Path) -> None:
         ({"exceptions": [{"name": "Example Inc.", "reason": "short", "until": "2027-01-01"}]}, "exceptions.0.reason"),
         (
             {"declared_cloud": VALUES["declared_cloud"] | {"prefixes": ["51.91.0.0/16"]}},
-            "stands in the public address tables",
+            "public address tables",
         ),
     ],
 )

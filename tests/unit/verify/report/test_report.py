@@ -68,7 +68,7 @@ def record(
     given["all"]["vars"]["classroom_sovereignty"] = VALUES | {"exceptions": EXCEPTIONS}
     done = Verification(Target(given), tmp_path / "none", without, print, DAY)
     done._containers = {"class": "lxc"}
-    done.held_for = 61.4
+    done.class_seconds = 61.4
     for proof in proofs(bad):
         outcome = "failed" if proof.state == "failed" else "passed"
         message = ""
