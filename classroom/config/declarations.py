@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.sovereignty.endpoint_record import Endpoint
-from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error
+from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages, Record, first_error
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
 from classroom.sovereignty.verdict import Declared, Overlay, public, stack_config
 
@@ -33,8 +33,14 @@ class Declarations(Record):
     declared_operators: tuple[DeclaredOperator, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     facts_max_age_months: int = MAX_AGE_MONTHS
+    statements_max_age_months: int = MAX_STATEMENT_MONTHS
     rehearsal: bool = False
     overlay: Annotated[tuple[Overlay, ...], OneOrMore] = ()
+
+    @property
+    def ages(self) -> Ages:
+        """How old facts and statements may be."""
+        return Ages(self.facts_max_age_months, self.statements_max_age_months)
 
     @property
     def declared(self) -> Declared:

@@ -25,7 +25,7 @@ from classroom.config.certificates import certificate_faults
 from classroom.config.declarations import OneOrMore
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.sovereignty.endpoint_record import Endpoint
-from classroom.sovereignty.facts import MAX_AGE_MONTHS
+from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
 from classroom.sovereignty.verdict import Overlay
 
@@ -163,9 +163,20 @@ class Settings(_Section):
     rehearsal: bool = Field(
         default=False, description="Marks a rehearsal's stack on documentation addresses, which proves nothing."
     )
+    statements_max_age_months: int = Field(
+        default=MAX_STATEMENT_MONTHS,
+        ge=1,
+        le=240,
+        description="Maximum age in months of the day that a source describes; older statements are treated as unknown.",
+    )
     overlay: Annotated[list[Overlay], OneOrMore] = Field(
         default=[], description="Fictitious owners of documentation addresses; only in a rehearsal."
     )
+
+    @property
+    def ages(self) -> Ages:
+        """How old facts and statements may be."""
+        return Ages(self.facts_max_age_months, self.statements_max_age_months)
 
     @field_validator("domain")
     @classmethod

@@ -51,7 +51,7 @@ def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[
         exceptions=settings.exceptions,
         declared_cloud=declared_at(settings, auth_url),
         as_of=outside.as_of,
-        max_age_months=settings.facts_max_age_months,
+        ages=settings.ages,
     )
     backend = backend_url(root)
     found = [

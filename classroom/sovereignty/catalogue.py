@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty.countries import classify, country_name, normalise
-from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml, too_old
+from classroom.sovereignty.facts import DATA, Ages, Record, Source, first_error, outdated, read_yaml
 
 About = Literal["soil", "operator", "parent"]
 Dpf = Literal["yes", "no", "unknown"]
@@ -259,12 +259,12 @@ def load_catalogue(folder: Path = DATA / "clouds") -> Catalogue:
         raise ClassroomError(first_error(folder.name, error)) from None
 
 
-def expired(clouds: Iterable[Cloud], as_of: datetime.date, months: int) -> list[tuple[str, str, Source]]:
-    """Return (cloud, key, source) of every fact that is older than `months` months on the day `as_of`."""
+def expired(clouds: Iterable[Cloud], as_of: datetime.date, ages: Ages) -> list[tuple[str, str, Source]]:
+    """Return (cloud, key, source) of every fact that is older than `ages` on the day `as_of`."""
     return [
         (cloud.id, key, source)
         for cloud in clouds
         for key, fact in cloud.facts()
         for source in (fact.source, *fact.also)
-        if too_old(source.date, as_of, months)
+        if outdated([source], as_of, ages)
     ]

@@ -58,7 +58,7 @@ def _astray(rules: Rules, cloud: Cloud, declared: DeclaredCloud | None, row: Row
         source = cloud.keystone[0]
         fault = (
             f"{subject}, which is not {cloud.name}'s: {source.fact} ({source.url})\n"
-            f"  source: {source.sources}, read {source.source.date}, {source.source.mark}\n"
+            f"  source: {source.sources}, {source.source.days}\n"
             f"allowed: hosts in {', '.join(_places(cloud, declared))}"
         )
         if declared:
@@ -67,10 +67,10 @@ def _astray(rules: Rules, cloud: Cloud, declared: DeclaredCloud | None, row: Row
     region = region_in(cloud, host)
     if region is None or region == cloud.region(rules.region):
         return None
-    reason = judge_region(cloud, region.name, rules.policy, datetime.date.today(), rules.facts_max_age_months)
+    reason = judge_region(cloud, region.name, rules.policy, datetime.date.today(), rules.ages)
     if reason.verdict == "allowed":
         return None
-    return f"{subject}, which is another region: {reason.fact}\n  source: {reason.source}, read {reason.date}, {reason.mark}"
+    return f"{subject}, which is another region: {reason.fact}\n  source: {reason.source}, {reason.days}"
 
 
 def _places(cloud: Cloud, declared: DeclaredCloud | None) -> list[str]:

@@ -8,17 +8,10 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from classroom.common.errors import ClassroomError
-from classroom.sovereignty.facts import DATA, Mark, Record, first_error, read_yaml
+from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
 
 CountryClass = Literal["eu", "eea", "adequate", "third", "unknown"]
 ALIASES = {"UK": "GB", "EL": "GR"}
-
-
-class Page(Record):
-    """A page that was read."""
-
-    title: str = Field(min_length=4)
-    address: str = Field(min_length=4)
 
 
 class CountryGroup(Record):
@@ -28,9 +21,7 @@ class CountryGroup(Record):
     codes: tuple[str, ...] = Field(min_length=1)
     until: datetime.date | None = Field(default=None, description="Last day on which the class holds.")
     fact: str = Field(min_length=10)
-    source: Page
-    date: datetime.date
-    mark: Mark
+    source: Source
 
 
 class Countries(Record):
@@ -41,15 +32,13 @@ class Countries(Record):
 
 
 class CountryVerdict(Record):
-    """How a country code is judged on a day. `source`, `date` and `mark` are None where no group names the code."""
+    """How a country code is judged on a day. `ground` is None where no group names the code."""
 
     code: str | None
     name: str
     verdict: CountryClass
     fact: str
-    source: str | None = None
-    date: datetime.date | None = None
-    mark: Mark | None = None
+    ground: Source | None = None
 
 
 @functools.cache
@@ -91,9 +80,7 @@ def classify(code: str | None, as_of: datetime.date | None = None) -> CountryVer
                 name=name,
                 verdict="third" if ended else group.class_,
                 fact=f"{group.fact}; that ended on {group.until}" if ended else group.fact,
-                source=f"{group.source.title}, {group.source.address}",
-                date=group.date,
-                mark=group.mark,
+                ground=group.source,
             )
     if code in data.names:
         return CountryVerdict(

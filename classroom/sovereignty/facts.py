@@ -1,22 +1,70 @@
-"""What every fact of the data files carries: a source that was read, the day it was read, and a mark."""
+"""What every fact of the data files carries: a source that was read, what kind it is of, and two days.
+
+`read` is the day on which the source was read, `says_of` the day that it describes; both age. The mark depends only on the kind
+of source, by the table `KINDS`.
+"""
 
 import datetime
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from classroom.common.errors import ClassroomError
 
 DATA = Path(__file__).parent / "data"
 MAX_AGE_MONTHS = 12
 """Facts read longer ago than this are reported, and no longer let anything pass."""
+MAX_STATEMENT_MONTHS = 36
+"""Facts whose source describes a day longer ago than this let nothing pass either, however recently it was read."""
 
 # libyaml's loader gives the same and takes a seventh of the time: every `pulumi up` reads these files.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Mark = Literal["H", "M"]
+Kind = Literal[
+    "own", "register", "law", "filing", "federation", "press", "encyclopaedia", "measured", "person", "copy", "declared",
+    "contract",
+]  # fmt: skip
+UNDATED: Literal["undated"] = "undated"
+
+
+class KindRule(NamedTuple):
+    """What a kind of source is, the mark that it has, and whether it may be undated."""
+
+    mark: Mark
+    what: str
+    undated: bool = False
+
+
+KINDS: dict[Kind, KindRule] = {
+    "own": KindRule("H", "the party's own page, documentation or file, about itself or its service", undated=True),
+    "register": KindRule("H", "a public register, or a list kept by an authority", undated=True),
+    "law": KindRule("H", "a law or decision, or the page of the public body that makes or applies it", undated=True),
+    "filing": KindRule("H", "a report or notice of a company to its shareholders or to an authority"),
+    "federation": KindRule("M", "a list or configuration kept by an organisation that works with the party"),
+    "press": KindRule("M", "a newspaper, a trade magazine or an agency"),
+    "encyclopaedia": KindRule("M", "an encyclopaedia, or an article of research"),
+    "measured": KindRule("M", "data measured or collected by others"),
+    "person": KindRule("M", "a page, file or assessment by others who neither run nor own it"),
+    "copy": KindRule("M", "a copy of a document of any kind at another's address"),
+    "contract": KindRule("H", "a declaration in a stack file that rests on a primary source"),
+    "declared": KindRule("M", "a declaration in a stack file that rests on another source"),
+}
+"""The rule for marks: H is a primary source, M a secondary one. A page without a date may only be a primary one, which describes
+the day on which it was read; a file of a repository describes the day of the commit at which it was read."""
+
+MIRRORS = (
+    r"(^|\.)(docslib\.org|1library\.net|pdfdokument\.com|scribd\.com|wikimili\.com|owiki\.org|wiki\.x\.io|mgwiki\.top|"
+    r"infogalactic\.com|issuu\.com\.?|pressreader\.com|getfilings\.com|rocketfinancial\.com|slideshare\.net|"
+    r"koudanews\.com|wonilvalve\.com|archive\.is|wikiwand\.com|alchetron\.com|everybodywiki\.com|"
+    r"wiki2\.org|wikizero\.com|studylib\.net|vdocuments\.mx)$|\.shop$|\.top$"
+)
+"""Hosts of copies of other people's pages, as a pattern: nothing is taken from them."""
 
 
 class Record(BaseModel):
@@ -25,19 +73,83 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
-class Source(Record):
-    """Where a fact was read: a page or file, by title and address, on a day.
+class Ages(NamedTuple):
+    """How many months old a fact may be: since it was read, and since the day that its source describes."""
 
-    `mark` is H for a primary source (the operator's own page or file, a register, a law text), M for a secondary one.
-    """
+    read: int = MAX_AGE_MONTHS
+    says_of: int = MAX_STATEMENT_MONTHS
+
+
+AGES = Ages()
+
+
+class Source(Record):
+    """Where a fact was read: a page or file, by title and public address, the day of reading and the day that it describes."""
 
     title: str = Field(min_length=4)
-    address: str = Field(min_length=4, description="Web address, or file of a package at a version.")
-    date: datetime.date = Field(description="The day it was read.")
-    mark: Mark
+    address: str = Field(min_length=4, description="Public web address that a reader can open.")
+    kind: Kind = Field(description="What the source is; the mark follows from it.")
+    read: datetime.date = Field(description="The day it was read.")
+    says_of: datetime.date | Literal["undated"] = Field(
+        description="The day that it describes; a month or a year without a day counts from its first day."
+    )
+
+    @field_validator("says_of", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        text = str(value)
+        if re.fullmatch(r"\d{4}(-\d{2})?", text):
+            return f"{text}-01-01"[:10] if len(text) == 4 else f"{text}-01"
+        return value
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind not in ("declared", "contract"):
+            _check_address(self.address)
+        if self.says_of == UNDATED and not KINDS[self.kind].undated:
+            raise ValueError(
+                f"says_of: '{UNDATED}' is not allowed for a source of kind {self.kind}; write the day that it describes"
+            )
+        if self.says_of != UNDATED and self.says_of > self.read:
+            raise ValueError(f"says_of: {self.says_of} is later than the day of reading, {self.read}")
+        return self
+
+    @property
+    def mark(self) -> Mark:
+        """H for a primary source, M for a secondary one: the rule of its kind."""
+        return KINDS[self.kind].mark
+
+    @property
+    def days(self) -> str:
+        """Both days and the mark, for people."""
+        spoken = "without a date" if self.says_of == UNDATED else f"of {self.says_of}"
+        return f"read {self.read}, {spoken}, {self.mark}"
+
+    def as_json(self) -> dict[str, str]:
+        """Return the source in the form of commands with `--json`: `date` is the day on which it was read."""
+        return {
+            "title": self.title,
+            "address": self.address,
+            "kind": self.kind,
+            "date": self.read.isoformat(),
+            "says_of": str(self.says_of),
+            "mark": self.mark,
+        }
 
     def __str__(self) -> str:
         return f"{self.title}, {self.address}"
+
+
+def _check_address(address: str) -> None:
+    """Raise ValueError if a source's address is not one that a reader can open, or is a copy of another's page."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or "." not in host:
+        raise ValueError(f"address: '{address}' is not a public address; write the whole one, beginning with https://")
+    if re.search(MIRRORS, host) or re.search(r"https?(:|%3a)(//|%2f%2f)", f"{parts.path}?{parts.query}", re.IGNORECASE):
+        raise ValueError(f"address: '{address}' is a copy or a proxy of another page; name the page itself")
+    if host == "github.com" and re.search(r"/(blob|tree)/(main|master|HEAD)/", parts.path):
+        raise ValueError(f"address: '{address}' changes with its branch; name the commit that was read")
 
 
 def too_old(read: datetime.date, as_of: datetime.date, months: int = MAX_AGE_MONTHS) -> bool:
@@ -45,6 +157,21 @@ def too_old(read: datetime.date, as_of: datetime.date, months: int = MAX_AGE_MON
     years, month = divmod(read.month - 1 + months, 12)
     day = min(read.day, 28)  # a limit that every month has; at most three days early
     return as_of > datetime.date(read.year + years, month + 1, day)
+
+
+def outdated(sources: Iterable[Source], as_of: datetime.date, ages: Ages = AGES) -> str | None:
+    """Return the sentence on the first source that was read, or describes a day, too long before `as_of`, or None."""
+    for source in sources:
+        if too_old(source.read, as_of, ages.read):
+            return (
+                f"{source.title} was read on {source.read}, more than {ages.read} months before {as_of}: read it again"
+            )
+        if source.says_of != UNDATED and too_old(source.says_of, as_of, ages.says_of):
+            return (
+                f"{source.title} describes {source.says_of}, more than {ages.says_of} months before {as_of}: "
+                "a newer statement has to be read"
+            )
+    return None
 
 
 def parse_yaml(text: str) -> Any:

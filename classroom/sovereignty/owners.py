@@ -23,6 +23,10 @@ class Owner(Record):
     id: str
     networks: dict[int, str] = Field(min_length=1, description="AS number: a word of its name in the address data.")
     cloud: str | None = Field(default=None, description="Entry of the catalogue that tells operator and parent.")
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Entries of the catalogue that others run, whose machines have addresses in these networks.",
+    )
     operator: Party | None = None
     parent: Party | None = None
     anycast: bool = Field(default=False, description="Its addresses stand in many places at once; none is placed.")
@@ -92,6 +96,10 @@ class Owners(Record):
     @functools.cached_property
     def _networks(self) -> dict[int, tuple[str, OwnerGroup]]:
         return {number: ("anycast", group) for group in self.anycast for number in group.networks}
+
+    def of_cloud(self, cloud: str) -> tuple[Owner, ...]:
+        """Return the owners in whose networks machines of an entry of the catalogue have their addresses."""
+        return tuple(owner for owner in self.owners if cloud in (owner.cloud, *owner.hosts))
 
     def unplaced(
         self, address: ipaddress.IPv4Address | ipaddress.IPv6Address, number: int | None

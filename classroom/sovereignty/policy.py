@@ -25,7 +25,7 @@ from classroom.sovereignty.catalogue import (
     split_url,
 )
 from classroom.sovereignty.countries import classify
-from classroom.sovereignty.facts import MAX_AGE_MONTHS, Mark, Record, Source, too_old
+from classroom.sovereignty.facts import AGES, UNDATED, Ages, Kind, Mark, Record, Source, outdated
 
 Level = Literal["eu", "eea", "adequate"]
 LEVELS: tuple[Level, ...] = ("eu", "eea", "adequate")
@@ -194,8 +194,13 @@ class DeclaredOperator(Record):
         )
 
 
+KIND_OF_DECLARATION: dict[Mark, Kind] = {"H": "contract", "M": "declared"}
+
+
 def _declaration(of: DeclaredCloud | DeclaredOperator, key: str) -> Source:
-    return Source(title=f"declared in the stack file: {of.source}", address=key, date=of.date, mark=of.mark)
+    title = f"declared in the stack file: {of.source}"
+    kind = KIND_OF_DECLARATION[of.mark]
+    return Source(title=title, address=key, kind=kind, read=of.date, says_of=of.date)
 
 
 def _own_keystone(declared: DeclaredCloud, catalogue: Catalogue) -> None:
@@ -216,7 +221,14 @@ class Reason(Record):
     fact: str
     source: str | None = None
     date: datetime.date | None = None
+    says_of: datetime.date | None = None
     mark: Mark | None = None
+
+    @property
+    def days(self) -> str:
+        """The day of reading, the day that the oldest source describes, and the mark, for people."""
+        spoken = f", of {self.says_of}" if self.says_of else ""
+        return f"read {self.date}{spoken}, {self.mark or 'M'}"
 
 
 class CheckResult(Record):
@@ -250,6 +262,7 @@ class CheckResult(Record):
                     "fact": reason.fact,
                     "source": reason.source,
                     "date": reason.date.isoformat() if reason.date else None,
+                    "says_of": reason.says_of.isoformat() if reason.says_of else None,
                     "mark": reason.mark,
                 }
                 for reason in self.reasons
@@ -280,20 +293,19 @@ def _worse(*codes: str) -> str:
 
 
 def _reason(
-    about: About, cloud: Cloud, region: Region | None, name: str, policy: Policy, day: datetime.date, months: int
+    about: About, cloud: Cloud, region: Region | None, name: str, policy: Policy, day: datetime.date, ages: Ages
 ) -> Reason:
     code, fact, ground, remark = _fact(about, cloud, region, name)
     seen = classify(code, day)
     if ground is None or seen.verdict == "unknown":
         return Reason(about=about, verdict="unknown", country_class="unknown", fact=fact)
-    days = [source.date for source in (ground.source, *ground.also)]
-    read = min([*days, seen.date] if seen.date else days)  # the country's class is a fact with a limit too
-    mark: Mark = "M" if any(source.mark == "M" for source in (ground.source, *ground.also)) else "H"
+    sources = (ground.source, *ground.also)
+    mark: Mark = "M" if any(source.mark == "M" for source in sources) else "H"
     word = "third country" if seen.verdict == "third" else seen.verdict
     fact = f"{fact} ({word}{remark})"
     verdict: PolicyDecision = "allowed" if policy.admits(about, seen.verdict) else "refused"
-    if too_old(read, day, months):
-        fact = f"{fact}; read on {read}, more than {months} months before {day}, so it has to be read again"
+    if old := outdated((*sources, *((seen.ground,) if seen.ground else ())), day, ages):  # the country's class ages too
+        fact = f"{fact}; {old}"
         verdict = "unknown" if verdict == "allowed" else verdict
     return Reason(
         about=about,
@@ -301,7 +313,8 @@ def _reason(
         country_class=seen.verdict,
         fact=fact,
         source=ground.sources,
-        date=read,
+        date=min(source.read for source in sources),
+        says_of=min((source.says_of for source in sources if source.says_of != UNDATED), default=None),
         mark=mark,
     )
 
@@ -335,18 +348,14 @@ def excepted(
     )
 
 
-def judge_operator(
-    cloud: Cloud, policy: Policy, as_of: datetime.date, max_age_months: int = MAX_AGE_MONTHS
-) -> list[Reason]:
+def judge_operator(cloud: Cloud, policy: Policy, as_of: datetime.date, ages: Ages = AGES) -> list[Reason]:
     """Return the verdicts on the operator of a cloud, or of another service, and on who owns it; none on soil."""
-    return [_reason(about, cloud, None, "", policy, as_of, max_age_months) for about in ASPECTS if about != "soil"]
+    return [_reason(about, cloud, None, "", policy, as_of, ages) for about in ASPECTS if about != "soil"]
 
 
-def judge_region(
-    cloud: Cloud, region: str, policy: Policy, as_of: datetime.date, max_age_months: int = MAX_AGE_MONTHS
-) -> Reason:
+def judge_region(cloud: Cloud, region: str, policy: Policy, as_of: datetime.date, ages: Ages = AGES) -> Reason:
     """Return the verdict on the soil of one region of a cloud."""
-    return _reason("soil", cloud, cloud.region(region), region, policy, as_of, max_age_months)
+    return _reason("soil", cloud, cloud.region(region), region, policy, as_of, ages)
 
 
 def judge(
@@ -357,27 +366,25 @@ def judge(
     *,
     auth_url: str = "",
     exceptions: Iterable[PolicyException] = (),
-    max_age_months: int = MAX_AGE_MONTHS,
+    ages: Ages = AGES,
 ) -> CheckResult:
     """Judge a region of a cloud under a policy on the day `as_of`.
 
     A named exception that has not ended turns what the policy refuses into allowed, never what is not known. Facts
-    older than `max_age_months` let nothing pass.
+    older than `ages` let nothing pass.
     """
     found = cloud.region(region)
     in_url = cloud.answers_at(auth_url) if auth_url else ""
     astray = bool(in_url) and (cloud.region(in_url or "") != found or found is None)
     reasons = [
-        _reason(about, cloud, None if about == "soil" and astray else found, region, policy, as_of, max_age_months)
+        _reason(about, cloud, None if about == "soil" and astray else found, region, policy, as_of, ages)
         for about in ASPECTS
     ]
     if astray and found is not None:
         fact = f"the address {auth_url} is region {in_url}'s, not {region}'s"
         reasons[0] = Reason(about="soil", verdict="unknown", country_class="unknown", fact=fact)
     reasons, used, notes = excepted(reasons, exceptions, (cloud.name, cloud.id), as_of)
-    notes += [
-        f"{note.fact} (source: {note.source}, read {note.source.date}, {note.source.mark})" for note in cloud.notes
-    ]
+    notes += [f"{note.fact} (source: {note.source}, {note.source.days})" for note in cloud.notes]
     verdicts = {reason.verdict for reason in reasons}
     verdict: PolicyDecision = "refused" if "refused" in verdicts else "unknown" if "unknown" in verdicts else "allowed"
     known = found is not None and not astray
@@ -442,7 +449,7 @@ def _message(result: CheckResult, cloud: Cloud) -> str:
     for reason in result.reasons:
         lines.append(f"  {reason.about:<9} {reason.verdict:<8} {reason.fact}")
         if reason.source and reason.date:
-            lines.append(f"  {'':<9} {'':<8} source: {reason.source}, read {reason.date}, {reason.mark}")
+            lines.append(f"  {'':<9} {'':<8} source: {reason.source}, {reason.days}")
     if result.verdict != "allowed":
         lines += _why(result, cloud)
     lines += [f"note: {note}" for note in result.notes]
@@ -500,7 +507,7 @@ def check(
     exceptions: Iterable[PolicyException] = (),
     declared_cloud: DeclaredCloud | None = None,
     as_of: datetime.date | None = None,
-    max_age_months: int = MAX_AGE_MONTHS,
+    ages: Ages = AGES,
     catalogue: Catalogue | None = None,
 ) -> CheckResult:
     """Judge the cloud whose Keystone answers at `auth_url`; WrongUseError if that is no address."""
@@ -514,4 +521,4 @@ def check(
     cloud = own if own and own.answers_at(auth_url) is not None else catalogue.find(auth_url)
     if cloud is None:
         return unknown_cloud(auth_url, region, policy, day, catalogue)
-    return judge(cloud, region, policy, day, auth_url=auth_url, exceptions=exceptions, max_age_months=max_age_months)
+    return judge(cloud, region, policy, day, auth_url=auth_url, exceptions=exceptions, ages=ages)

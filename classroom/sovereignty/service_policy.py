@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
 from classroom.sovereignty.endpoint_record import Endpoint
-from classroom.sovereignty.facts import MAX_AGE_MONTHS
+from classroom.sovereignty.facts import AGES, Ages
 from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
 from classroom.sovereignty.policy import (
     DeclaredCloud,
@@ -49,8 +49,8 @@ class Rules(Protocol):
         """Services outside that the classroom uses."""
 
     @property
-    def facts_max_age_months(self) -> int:
-        """The age at which a fact lets nothing pass."""
+    def ages(self) -> Ages:
+        """The ages at which a fact and a statement let nothing pass."""
 
     @property
     def rehearsal(self) -> bool:
@@ -71,7 +71,7 @@ class ServicePolicy:
     declared: Declared = field(default_factory=Declared)
     exceptions: Sequence[PolicyException] = ()
     endpoints: Sequence[Endpoint] = ()
-    months: int = MAX_AGE_MONTHS
+    ages: Ages = AGES
     used: list[PolicyException] = field(default_factory=list)
     _judge: Judge | None = None
 
@@ -87,7 +87,7 @@ class ServicePolicy:
             ),
             exceptions=rules.exceptions,
             endpoints=rules.endpoints,
-            months=rules.facts_max_age_months,
+            ages=rules.ages,
         )
 
     def endpoint(self, one: Endpoint) -> str | None:
@@ -129,7 +129,7 @@ class ServicePolicy:
             )
         region = region_in(cloud, host)
         places = [region] if region else list(cloud.regions)  # no region in the name: it may stand in any of them
-        soil = [judge_region(cloud, one.name, self.policy, self.as_of, self.months) for one in places]
+        soil = [judge_region(cloud, one.name, self.policy, self.as_of, self.ages) for one in places]
         worst = sorted(soil, key=lambda reason: _ORDER.index(reason.verdict))
         return self.refusal(subject, _names(cloud), [*worst[:1], *self._operator(cloud)])
 
@@ -151,7 +151,7 @@ class ServicePolicy:
             wanted = "is not allowed" if reason.verdict == "refused" else "is not known, and unknown never passes,"
             lines.append(f"{subject}: its {reason.about} {wanted} under policy {reason.about}: {level}: {reason.fact}")
             if reason.source:
-                lines.append(f"  source: {reason.source}, read {reason.date}, {reason.mark or 'M'}")
+                lines.append(f"  source: {reason.source}, {reason.days}")
         lines.append(self.allowed())
         if any(reason.verdict == "refused" for reason in bad):
             lines.append(admitting_line(judged, self.policy, names[0]))
@@ -165,11 +165,11 @@ class ServicePolicy:
         return f"allowed operators under this policy: {', '.join(sorted(names, key=str.casefold)) or 'none'}"
 
     def _operator(self, one: Cloud) -> list[Reason]:
-        return judge_operator(one, self.policy, self.as_of, self.months)
+        return judge_operator(one, self.policy, self.as_of, self.ages)
 
     def _addresses(self, text: str) -> list[Judged]:
         """Return what is known of the first and the last address of a network."""
-        self._judge = self._judge or Judge(self.as_of, self.declared, max_age_months=self.months)
+        self._judge = self._judge or Judge(self.as_of, self.declared, ages=self.ages)
         net = ipaddress.ip_network(text)
         return [self._judge.judge(address) for address in dict.fromkeys((str(net[0]), str(net[-1])))]
 

@@ -23,7 +23,7 @@ from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Announced, IpAd
 from classroom.sovereignty.catalogue import About, Dpf, Party
 from classroom.sovereignty.countries import CountryClass, classify, country_name
 from classroom.sovereignty.endpoint_record import Endpoint
-from classroom.sovereignty.facts import MAX_AGE_MONTHS, Record, first_error, parse_yaml, too_old
+from classroom.sovereignty.facts import AGES, Ages, Record, first_error, outdated, parse_yaml, too_old
 from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.owners import Owner, Owners
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator
@@ -242,17 +242,17 @@ class Judge:
         as_of: datetime.date | None = None,
         declared: Declared | None = None,
         *,
-        max_age_months: int = MAX_AGE_MONTHS,
+        ages: Ages = AGES,
         data: Tables | None = None,
         owners: Owners | None = None,
     ) -> None:
-        """Prepare to judge on `as_of` (today if None); data and facts older than `max_age_months` let nothing pass.
+        """Prepare to judge on `as_of` (today if None); data and facts older than `ages` let nothing pass.
 
         ClassroomError if the address data or the file of owners is missing or unreadable.
         """
         self.as_of = as_of or datetime.date.today()
         self.declared = declared or Declared()
-        self.months = max_age_months
+        self.ages = ages
         self.data = data or tables()
         self.owners = owners or owner_file.load()
         self._party = functools.cache(self._judge_network)
@@ -299,7 +299,7 @@ class Judge:
         if found := self.owners.unplaced(address, network.number if network else None):
             kind, group = found
             return Verdict(
-                verdict="unknown", source=group.sources, date=group.source.date, reason=f"{kind}: {group.fact}"
+                verdict="unknown", source=group.sources, date=group.source.read, reason=f"{kind}: {group.fact}"
             )
         if owner and owner.anycast and network:
             return Verdict(
@@ -335,9 +335,7 @@ class Judge:
         if here.verdict != there.verdict:
             reason = f"the tables disagree: {here.name} ({here.verdict}) and {there.name} ({there.verdict})"
             return Verdict(verdict="unknown", reason=reason, **common)
-        if old := self._old(
-            (f"what is known of {here.name}", here.date), (f"what is known of {there.name}", there.date)
-        ):
+        if old := outdated([one.ground for one in (here, there) if one.ground], self.as_of, self.ages):
             return Verdict(verdict="unknown", reason=old, **common)
         reason = here.fact
         if here.code != there.code:
@@ -376,13 +374,12 @@ class Judge:
             return Verdict(verdict="unknown", reason=f"{label}: the {about} is not known ({said})", **common)
         seat, law = classify(party.country, self.as_of), classify(party.jurisdiction, self.as_of)
         judged = max(seat, law, key=lambda country: ORDER.index(country.verdict))
-        read = [(str(source), source.date) for source in (party.source, *party.also)]
+        read = (party.source, *party.also)
         found = {
             **common,
-            "source": f"{party.sources} (read {min(day for _, day in read)}); {label} in {common['source']}",
+            "source": f"{party.sources} (read {min(source.read for source in read)}); {label} in {common['source']}",
         }
-        old = self._old(*read, (f"what is known of {judged.name}", judged.date))
-        if old:
+        if old := outdated([*read, *([judged.ground] if judged.ground else [])], self.as_of, self.ages):
             return Verdict(verdict="unknown", name=party.name, country=judged.code, dpf=party.dpf, reason=old, **found)
         return Verdict(
             verdict=judged.verdict,
@@ -396,8 +393,8 @@ class Judge:
     def _old(self, *facts: tuple[str, datetime.date | None]) -> str | None:
         """Return the sentence on the first fact that is too old on the day of judgement, or None."""
         for what, day in facts:
-            if day and too_old(day, self.as_of, self.months):
-                return f"{what} is of {day}, more than {self.months} months before {self.as_of}: renew it"
+            if day and too_old(day, self.as_of, self.ages.read):
+                return f"{what} is of {day}, more than {self.ages.read} months before {self.as_of}: renew it"
         return None
 
     # What the stack file says.

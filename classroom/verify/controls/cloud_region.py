@@ -33,7 +33,7 @@ def judge(view: CloudView, evaluator: Evaluator) -> Proof:
         exceptions=settings.exceptions,
         declared_cloud=cloud,
         as_of=evaluator.as_of,
-        max_age_months=evaluator.months,
+        ages=evaluator.ages,
     )
     known = cloud.as_cloud() if cloud else load_catalogue().find(view.auth_url)
     sides = {

@@ -23,6 +23,10 @@ class Clause(Record):
     about: Phrase
     source: Source
 
+    def as_json(self) -> dict[str, object]:
+        """Return the clause in the form of `classroom controls --json`."""
+        return {**self.model_dump(mode="json"), "source": self.source.as_json()}
+
 
 class Control(Record):
     """One control: its claim, related clauses, means of observation, and remediation."""
@@ -56,7 +60,7 @@ class Control(Record):
             "id": self.id,
             "number": self.number,
             **{key: getattr(self, key).model_dump() for key in ("title", "claim", "observed", "remediation")},
-            "clauses": [clause.model_dump(mode="json") for clause in self.clauses] or "unknown",
+            "clauses": [clause.as_json() for clause in self.clauses] or "unknown",
             "judged_in": str(self.proof.relative_to(REPO)),
             "observed_in": str(self.test.relative_to(REPO)),
         }
@@ -106,7 +110,7 @@ def page() -> str:
     ]
     for one in load_controls():
         clauses = "; ".join(
-            f"{c.title.en} ({c.about.en}; read in [{c.source.title}]({c.source.address}), {c.source.date})"
+            f"{c.title.en} ({c.about.en}; read in [{c.source.title}]({c.source.address}), {c.source.read})"
             for c in one.clauses
         )
         lines += [

@@ -81,10 +81,10 @@ class Evaluator:
         """Initialise; ClassroomError if the address data cannot be read, WrongUseError if a declared name is already in use."""
         self.declarations = declarations
         self.as_of = as_of or datetime.date.today()
-        self.months = declarations.facts_max_age_months
+        self.ages = declarations.ages
         self.operators = Operators(declarations.declared_cloud, declarations.declared_operators)
         self.used: list[PolicyException] = []
-        self._judge = Judge(self.as_of, declarations.declared, max_age_months=self.months)
+        self._judge = Judge(self.as_of, declarations.declared, ages=self.ages)
         self._sides = functools.cache(self._judged)
 
     def endpoint(self, address: str) -> Endpoint | None:
@@ -148,7 +148,7 @@ class Evaluator:
         one = self.operators.named(name)
         assert one is not None
         found: dict[About, DestinationVerdict] = {}
-        for reason in judge_operator(one, self.declarations.policy, self.as_of, self.months):
+        for reason in judge_operator(one, self.declarations.policy, self.as_of, self.ages):
             party = getattr(one, reason.about)
             unknown = reason.verdict == "unknown"
             found[reason.about] = DestinationVerdict(

@@ -34,8 +34,8 @@ def test_allowed_is_status_0_and_the_json_has_exactly_its_keys() -> None:
     assert (answer["verdict"], answer["cloud"], answer["country"]) == ("allowed", "OVHcloud", "FR")
     assert [reason["about"] for reason in answer["reasons"]] == ["soil", "operator", "parent"]
     for reason in answer["reasons"]:
-        assert list(reason) == ["about", "fact", "source", "date", "mark"]
-        assert reason["date"] == "2026-11-24"
+        assert list(reason) == ["about", "fact", "source", "date", "says_of", "mark"]
+        assert "2026-11-24" <= reason["date"] <= "2026-11-29"
         assert reason["mark"] in ("H", "M")
         assert reason["fact"] and reason["source"]
 

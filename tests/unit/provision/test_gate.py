@@ -145,7 +145,7 @@ def test_the_policy_line_in_a_refusal_allows_the_plan(plan: Callable[..., list[s
 
 def test_outdated_facts_are_refused(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Today, "today", classmethod(lambda cls: cls(2027, 11, 26)))
-    assert "more than 12 months before 2027-11-26, so it has to be read again" in refusal(plan)
+    assert "more than 12 months before 2027-11-26: read it again" in refusal(plan)
     assert plan(facts_max_age_months=24) == []
 
 
@@ -214,7 +214,7 @@ NETWORK = {
             endpoint(operator="Cloudflare, Inc."),
             ["ntp 'time.example' of 'Cloudflare, Inc.'", "third country", "source:"],
         ),
-        (endpoint(operator="Binero"), ["its parent is not known, and unknown never passes"]),
+        (endpoint(operator="Leafcloud"), ["its parent is not known, and unknown never passes"]),
         (endpoint(operator="Cleura"), ["its parent is not allowed", "parent: adequate}"]),
         (
             endpoint(operator="OVHcloud", addresses=["51.89.200.1"]),
@@ -446,7 +446,7 @@ def test_exceptions_are_reported_as_used_unused_or_ended(
     assert "ICG" not in message
     assert plan(endpoints=[hosted], exceptions=[exception("Cleura"), exception("amazon")])
     # Exceptions do not cover unknown facts.
-    assert "unknown" in refusal(plan, endpoints=[endpoint(operator="Binero")], exceptions=[exception("Binero")])
+    assert "unknown" in refusal(plan, endpoints=[endpoint(operator="Leafcloud")], exceptions=[exception("Leafcloud")])
 
 
 def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]) -> None:

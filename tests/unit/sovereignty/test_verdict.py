@@ -18,12 +18,16 @@ from hypothesis import strategies as st
 
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty import addresses, owners
+from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.countries import classify
-from classroom.sovereignty.policy import DeclaredCloud
+from classroom.sovereignty.facts import Ages
+from classroom.sovereignty.policy import DeclaredCloud, Policy
+from classroom.sovereignty.policy import judge as judge_cloud
 from classroom.sovereignty.verdict import Declared, Judge, Overlay, declared_by, judge, public
 from tests.unit.command import classroom
 
 DAY = datetime.date(2026, 11, 24)
+LATEST = datetime.date(2026, 11, 29)
 CLASSROOM = Path(sys.executable).parent / "classroom"
 VERDICTS = {"eu", "eea", "adequate", "third", "unknown"}
 KEYS = ["verdict", "basis", "name", "country", "dpf", "source", "date", "hash", "reason"]
@@ -198,7 +202,7 @@ def test_old_data_and_old_facts_let_nothing_pass():
     later = Judge(DAY + datetime.timedelta(days=400)).judge("51.91.10.1")
     assert three(later) == ("unknown", "unknown", "unknown")
     assert "renew it" in later.soil.reason and "2026-06" in later.soil.reason
-    younger = Judge(DAY + datetime.timedelta(days=400), max_age_months=36).judge("51.91.10.1")
+    younger = Judge(DAY + datetime.timedelta(days=400), ages=Ages(36, 60)).judge("51.91.10.1")
     assert three(younger) == ("eu", "eu", "eu")
 
 
@@ -216,9 +220,30 @@ def test_every_owner_names_a_network_of_the_data_and_every_fact_its_source():
     for owner in loaded.owners:
         for party in (owner.operator, owner.parent):
             if party:
-                assert party.source.address and party.source.date <= DAY and party.source.mark in ("H", "M")
+                assert (
+                    party.source.address
+                    and party.source.read <= datetime.date(2026, 11, 29)
+                    and party.source.mark in ("H", "M")
+                )
                 assert classify(party.country).verdict != "unknown"
         assert (owner.operator and owner.parent) or owner.missing, owner.id
+
+
+def test_machines_of_every_allowed_cloud_can_pass_the_control_of_addresses():
+    """Each allowed cloud has networks that are operated and owned from within the Union."""
+    judge_on = Judge(LATEST)
+    allowed = [
+        cloud
+        for cloud in load_catalogue().clouds
+        if any(judge_cloud(cloud, region.name, Policy(), LATEST).verdict == "allowed" for region in cloud.regions)
+    ]
+    assert allowed
+    for cloud in allowed:
+        networks = [(number, owner) for owner in owners.load().of_cloud(cloud.id) for number in owner.networks]
+        assert networks, cloud.id
+        for number, owner in networks:
+            found = judge_on._judge_network(addresses.Announced(number, owner.networks[number]))
+            assert [verdict.verdict for verdict in found] == ["eu", "eu"], (cloud.id, number)
 
 
 def test_owners_file_without_source_or_with_a_network_twice_is_refused(tmp_path):
