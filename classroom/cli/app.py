@@ -16,6 +16,7 @@ from classroom.cli import (
     controls,
     inventory,
     ports,
+    presets,
     report,
     settings,
     status,
@@ -42,6 +43,7 @@ app.command("verify")(verify.command)
 app.command("capture", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(capture.command)
 app.add_typer(cloud.app, name="cloud")
 app.command("verdict")(verdict.command)
+app.command("presets")(presets.command)
 app.command("controls")(controls.command)
 app.command("ports")(ports.command)
 app.command("report")(report.command)

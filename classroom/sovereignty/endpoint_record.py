@@ -2,13 +2,14 @@
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from classroom.sovereignty.facts import Record
 from classroom.sovereignty.operators import is_address
+from classroom.sovereignty.presets import expand
 
 Use = Literal["dns", "registry", "ntp", "packages", "ca", "stun", "mail", "backups"]
 HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
@@ -24,7 +25,10 @@ def _network(value: str) -> str:
 
 
 class Endpoint(Record):
-    """A service outside that the classroom uses: for what, its name, who runs it, and where it answers."""
+    """A service outside that the classroom uses: for what, its name, who runs it, and where it answers.
+
+    A row `{use: dns, preset: NAME}` takes the rest from the presets (`classroom presets` lists them).
+    """
 
     use: Use = Field(
         description="What for: `registry` is that of the domain's top level, `ca` the certificate authority."
@@ -37,6 +41,11 @@ class Endpoint(Record):
     url: str | None = Field(
         default=None, description="Its whole address, such as a package mirror's; in the host `name`."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, row: Any) -> Any:
+        return expand(row)
 
     @field_validator("name")
     @classmethod

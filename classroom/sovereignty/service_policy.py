@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
 from classroom.sovereignty.endpoint_record import Endpoint
-from classroom.sovereignty.facts import AGES, Ages
+from classroom.sovereignty.facts import AGES, Ages, outdated
 from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
 from classroom.sovereignty.policy import (
     DeclaredCloud,
@@ -22,6 +22,7 @@ from classroom.sovereignty.policy import (
     judge_operator,
     judge_region,
 )
+from classroom.sovereignty.presets import behind
 from classroom.sovereignty.verdict import Declared, Judge, Judged, Overlay, Verdict
 
 
@@ -95,6 +96,9 @@ class ServicePolicy:
         subject = f"endpoints: {one.use} '{one.name}'"
         if one.url and host_of(one.url) != one.name:
             return f"{subject}: its url '{one.url}' leads to '{host_of(one.url)}'; name that host, or correct the url"
+        preset = behind(one.use, one.name, one.addresses)
+        if preset and (old := outdated(preset.all_sources, self.as_of, self.ages)):
+            return f"{subject}: its preset '{preset.id}' is too old: {old}"
         operator = self.operators.named(one.operator)
         if operator is None:
             return (

@@ -1,0 +1,72 @@
+"""`classroom presets`: outside services ready for use, with their verdicts. Decided offline."""
+
+import datetime
+import json
+from typing import Annotated, Any
+
+import typer
+
+from classroom.cli.options import day
+from classroom.common.errors import WrongUseError
+from classroom.sovereignty.catalogue import load_catalogue
+from classroom.sovereignty.facts import outdated
+from classroom.sovereignty.operators import Operators
+from classroom.sovereignty.policy import Policy, judge_operator
+from classroom.sovereignty.presets import Preset, load
+from classroom.sovereignty.verdict import ORDER, Judge
+
+
+def verdicts(preset: Preset, judge: Judge, operators: Operators) -> dict[str, str]:
+    """Return soil, operator and parent of a preset: the worst of its addresses and of its operator."""
+    named = operators.named(preset.operator)
+    parties = {reason.about: reason for reason in judge_operator(named, Policy(), judge.as_of)} if named else {}
+    old = outdated(preset.all_sources, judge.as_of)
+    found: dict[str, str] = {}
+    for about in ("soil", "operator", "parent"):
+        seen: list[Any] = [getattr(judge.judge(address), about).verdict for address in preset.addresses]
+        if about != "soil":
+            reason = parties.get(about)
+            known = reason and (reason.verdict != "unknown")
+            seen = [*(one for one in seen if one != "unknown"), reason.country_class if reason and known else "unknown"]
+        found[about] = "unknown" if old else max(seen, key=ORDER.index)
+    return found
+
+
+def rows(cloud: str | None, as_of: datetime.date) -> list[dict[str, Any]]:
+    """Return the presets, or those of one cloud, as `--json` prints them; WrongUseError if there is no such cloud."""
+    wanted = load_catalogue().named(cloud) if cloud else None
+    if cloud and wanted is None:
+        raise WrongUseError(
+            f"cloud: '{cloud}' is no cloud of the catalogue; write a name as docs/catalogue.md lists it"
+        )
+    judge, operators = Judge(as_of), Operators()
+    return [
+        {
+            **preset.model_dump(mode="json", exclude={"source", "also"}),
+            "verdicts": verdicts(preset, judge, operators),
+            "source": preset.sources,
+            "read": preset.source.read.isoformat(),
+            "says_of": str(preset.source.says_of),
+            "mark": preset.source.mark,
+        }
+        for preset in load().presets
+        if wanted is None or preset.cloud == wanted.id
+    ]
+
+
+def command(
+    cloud: Annotated[str | None, typer.Option(metavar="NAME", help="Only the services of this cloud.")] = None,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day to judge by; today if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List outside services that a row of `endpoints` can name: `{use: dns, preset: NAME}`."""
+    found = rows(cloud, day(as_of))
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for row in found:
+        print(f"{row['id']}: {row['use']}, {row['operator']}, {', '.join(row['addresses'])}")
+        print(f"  {', '.join(f'{about} {said}' for about, said in row['verdicts'].items())}: {row['fact']}")
+        print(f"  source: {row['source']}, read {row['read']}, of {row['says_of']}, {row['mark']}")
+    for sentence in load().missing:
+        print(f"not found: {sentence}")

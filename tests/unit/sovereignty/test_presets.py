@@ -1,0 +1,93 @@
+"""Presets of outside services: a row of the stack file takes one over, the command lists them, faults are one sentence."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from classroom.common.errors import ClassroomError
+from classroom.config.endpoints import Endpoint, rows_for
+from classroom.sovereignty import presets
+from classroom.sovereignty.facts import KINDS
+from classroom.sovereignty.operators import Operators
+from classroom.sovereignty.policy import Policy
+from classroom.sovereignty.service_policy import ServicePolicy
+from tests.unit.command import classroom
+
+DAY = datetime.date(2026, 11, 29)
+
+
+def row(**more: object) -> Endpoint:
+    return Endpoint.model_validate({"use": "dns", "preset": "ovhcloud-dns", **more})
+
+
+def test_a_row_with_a_preset_is_all_that_a_stack_file_needs() -> None:
+    one = row()
+    assert (one.name, one.operator, one.addresses) == ("213.186.33.99", "ovhcloud", ("213.186.33.99",))
+    assert [Endpoint.model_validate(kept) for kept in rows_for([one])] == [one]  # as the inventory has it
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"preset": "no-such"}, "preset 'no-such': there is no such preset; presets for use: dns: ovhcloud-dns, "),
+        ({"use": "ntp"}, "preset 'ovhcloud-dns': it is for use: dns; presets for use: ntp: scaleway-"),
+        ({"operator": "Hetzner"}, "preset 'ovhcloud-dns' gives operator too; leave out operator, or preset"),
+        ({"addresses": ["192.0.2.1"]}, "preset 'ovhcloud-dns' gives addresses too"),
+    ],
+)
+def test_a_wrong_preset_is_one_sentence(fields: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        row(**fields)
+    assert sentence in str(error.value)
+
+
+def test_the_policy_judges_a_preset_as_any_other_row() -> None:
+    outside = ServicePolicy(operators=Operators(), policy=Policy(), as_of=DAY)
+    assert outside.endpoint(row()) is None
+    assert "its operator is not known" in (outside.endpoint(row(preset="dns4eu")) or "")
+
+
+def test_an_old_preset_lets_nothing_pass() -> None:
+    later = ServicePolicy(operators=Operators(), policy=Policy(), as_of=datetime.date(2027, 11, 30))
+    assert "preset 'ovhcloud-dns' is too old" in (later.endpoint(row()) or "")
+
+
+def test_every_preset_has_operator_use_and_source() -> None:
+    found = presets.load()
+    assert len({one.id for one in found.presets}) == len(found.presets) >= 5
+    for one in found.presets:
+        assert Operators().named(one.operator), one.id
+        assert all(source.kind in KINDS for source in one.all_sources)
+        Endpoint.model_validate({"use": one.use, "preset": one.id})
+
+
+def test_the_command_lists_them_with_their_verdicts() -> None:
+    listed = json.loads(classroom("presets", "--json", "--as-of", "2026-11-29").stdout)
+    assert [one["id"] for one in listed] == [one.id for one in presets.load().presets]
+    assert listed[0]["verdicts"] == {"soil": "eu", "operator": "eu", "parent": "eu"}
+    assert listed[-1]["verdicts"]["operator"] == "unknown"
+    (binero,) = json.loads(classroom("presets", "--cloud", "binero", "--json", "--as-of", "2026-11-29").stdout)
+    assert binero["id"] == "binero-dns" and binero["read"] and binero["says_of"] and binero["mark"] == "H"
+    listing = classroom("presets", "--as-of", "2026-11-29").stdout
+    assert "csc-dns: dns, csc-pouta, 193.166.4.24, 193.166.4.25" in listing and "not found: ntp:" in listing
+    wrong = classroom("presets", "--cloud", "nowhere")
+    assert wrong.returncode == 2 and "cloud: 'nowhere' is no cloud of the catalogue" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[]", "presets.yaml describes no presets"),
+        ("presets: {one: {use: dns}}", "presets.yaml: presets."),
+        ("presets: {one: 7}", "presets.yaml: "),
+    ],
+)
+def test_a_faulty_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "presets.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ClassroomError) as error:
+        presets.load(path)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
