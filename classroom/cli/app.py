@@ -14,6 +14,7 @@ from classroom.cli import (
     cloud,
     configure,
     controls,
+    data,
     inventory,
     ports,
     presets,
@@ -44,6 +45,7 @@ app.command("capture", context_settings={"allow_extra_args": True, "ignore_unkno
 app.add_typer(cloud.app, name="cloud")
 app.command("verdict")(verdict.command)
 app.command("presets")(presets.command)
+app.add_typer(data.app, name="data")
 app.command("controls")(controls.command)
 app.command("ports")(ports.command)
 app.command("report")(report.command)

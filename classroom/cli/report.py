@@ -86,8 +86,7 @@ def _show(one: VerificationRecord, language: Language) -> None:
         (
             "report-data",
             [
-                f"{t.title}, {day_text(t.date, language)} ({said('report-data-age', age=(one.as_of - t.date).days).text(language)})"
-                f"{COLON[language]}{t.credit}"
+                f"{t.title}, {day_text(t.date, language)} ({one.age(t).text(language)}){COLON[language]}{t.credit}"
                 for t in one.address_data
             ],
         ),

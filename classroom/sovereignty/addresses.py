@@ -37,7 +37,11 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PINS = DATA / "npm"
+FILES = "files.json"
+"""Among the pins: files used instead of a package, by table, each with its name, hash, date and title."""
 FOLDER = "CLASSROOM_ADDRESSES"
+OLD_DAYS = 90
+"""Address data older than this are reported."""
 FORMAT = "1"
 """Form of the prepared files; part of the name of their folder."""
 DBIP, REGISTRY, ASN = "dbip-country", "geo-whois-asn-country", "asn"
@@ -54,6 +58,9 @@ CREDITS = {
 }
 """What reports must say of each table, as its licence asks."""
 MASK64 = (1 << 64) - 1
+
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError)
 
 
 class TableInfo(Record):
@@ -195,7 +202,10 @@ def _prepare(source: dict[str, Path], target: Path) -> None:
         files = [folder / f"{key}.mmdb"]
         if not files[0].exists():
             files = [folder / f"{key}-ipv{version}.csv" for version in (4, 6)]
-        if (folder / "package.json").exists() or files[0].suffix == ".csv":
+        if (folder / "file.json").exists():
+            kept = json.loads((folder / "file.json").read_text(encoding="utf-8"))
+            title, day = kept["title"], datetime.date.fromisoformat(kept["date"])
+        elif (folder / "package.json").exists() or files[0].suffix == ".csv":
             title, day = _package(folder)
         else:
             title, day = files[0].name, _mmdb_day(files[0])
@@ -218,43 +228,95 @@ def _given() -> Path | None:
     return folder
 
 
-def tables_path() -> Path:
+def tables_path(pins: Path | None = None) -> Path:
     """Return the folder, there or not, of the prepared tables."""
     given = _given()
     if given is None:
-        return CACHE / "addresses" / digest([PINS], FORMAT)
+        return CACHE / "addresses" / digest([pins or PINS], FORMAT)
     seen = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(given.iterdir())]
     return CACHE / "addresses" / digest([], FORMAT, str(given), *seen)
 
 
-def _install(folder: Path) -> dict[str, Path]:
-    """Install the pinned packages into a folder and return where each lies."""
-    npm = CACHE / "toolchain" / "bin" / "npm"
-    found = str(npm) if npm.exists() else shutil.which("npm")
+def npm(folder: Path, *words: str) -> None:
+    """Run npm in a folder; ClassroomError with its reason if it fails."""
+    own = CACHE / "toolchain" / "bin" / "npm"
+    found = str(own) if own.exists() else shutil.which("npm")
     if not found:
         raise ClassroomError("address data: there is no npm to install it with: run `make install` first")
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copyfile(PINS / name, folder / name)
     environment = os.environ | {
         "PATH": f"{Path(found).parent}:{os.environ.get('PATH', '')}",
         "npm_config_cache": str(CACHE / "npm"),
     }
-    argv = [found, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    argv = [found, *words, "--ignore-scripts", "--no-audit", "--no-fund"]
     answer = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if answer.returncode:
         said = [line for line in answer.stderr.splitlines() if "error" in line.lower()] or ["no reason given"]
         raise ClassroomError(
             f"address data: npm could not install it ({said[0].strip()}): check the network, try again"
         )
-    return {key: folder / "node_modules" / package for key, package in PACKAGES.items()}
 
 
-def ensure() -> Path:
+class PinnedFile(Record):
+    """A file that is used instead of a package: its name, its hash, the date of its data, and a title for people."""
+
+    name: str
+    sha256: str
+    date: datetime.date
+    title: str
+
+
+def pinned_files(pins: Path) -> dict[str, tuple[PinnedFile, ...]]:
+    """Return the files that are used instead of packages, by table; ClassroomError if their list cannot be read."""
+    path = pins / FILES
+    if not path.exists():
+        return {}
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        return {key: tuple(PinnedFile.model_validate(one) for one in listed[key]) for key in PACKAGES if key in listed}
+    except UNREADABLE as error:
+        raise ClassroomError(
+            f"{path} cannot be read ({str(error).splitlines()[0]}): restore it from the repository"
+        ) from None
+
+
+def kept_file(one: PinnedFile) -> Path:
+    """Return the path of a pinned file on this machine, whether it exists or not."""
+    return CACHE / "addresses" / "files" / one.sha256 / one.name
+
+
+def _taken(key: str, files: tuple[PinnedFile, ...], folder: Path) -> Path:
+    """Return a folder with the pinned files of a table; ClassroomError if one is missing here, or has another hash."""
+    target = folder / f"files-{key}"
+    target.mkdir()
+    for one in files:
+        kept = kept_file(one)
+        if not kept.is_file():
+            raise ClassroomError(
+                f"address data: {one.name} of {one.date} is not on this machine: give it by `classroom data update --from FILE`"
+            )
+        if _sha256(kept) != one.sha256:
+            raise ClassroomError(f"address data: {kept} has another hash than its pin; remove it, and give it again")
+        shutil.copyfile(kept, target / one.name)
+    about = {"date": files[0].date.isoformat(), "title": files[0].title}
+    (target / "file.json").write_text(json.dumps(about), encoding="utf-8")
+    return target
+
+
+def _install(folder: Path, pins: Path) -> dict[str, Path]:
+    """Install the pinned packages and files into a folder and return the folder of each table."""
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copyfile(pins / name, folder / name)
+    npm(folder, "ci", "--prefer-offline")
+    found = {key: folder / "node_modules" / package for key, package in PACKAGES.items()}
+    return found | {key: _taken(key, files, folder) for key, files in pinned_files(pins).items()}
+
+
+def ensure(pins: Path | None = None) -> Path:
     """Return the folder of the prepared tables; install and prepare them first if they are missing (about 20 s).
 
     ClassroomError if the packages cannot be had, do not match their hashes, or cannot be read.
     """
-    target = tables_path()
+    target = tables_path(pins)
     if not (target / "tables.json").exists():
         print("address data …", file=sys.stderr, flush=True)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -263,14 +325,11 @@ def ensure() -> Path:
             work, done = Path(scratch) / "work", Path(scratch) / "done"
             work.mkdir()
             done.mkdir()
-            _prepare(_install(work) if given is None else dict.fromkeys(PACKAGES, given), done)
+            _prepare(_install(work, pins or PINS) if given is None else dict.fromkeys(PACKAGES, given), done)
             if target.exists():
                 shutil.rmtree(target)
             done.rename(target)
     return target
-
-
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError)
 
 
 def _unreadable(folder: Path, error: Exception) -> ClassroomError:
@@ -303,6 +362,15 @@ class Tables:
             return {int(number): str(name) for number, name in names.items()}
         except UNREADABLE as error:
             raise _unreadable(self.folder, error) from None
+
+    @property
+    def ranges(self) -> int:
+        """How many ranges of addresses the table of networks has."""
+        return len(self._four[0]) + len(self._six[0])
+
+    def name(self, number: int) -> str:
+        """Return the name of a network by its number, or an empty string."""
+        return self._names.get(number, "")
 
     @staticmethod
     def _columns(path: Path, kind: str, count: int) -> list[Any]:

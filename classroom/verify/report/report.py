@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from classroom.common.errors import UnknownError
 from classroom.common.paths import CACHE, REPO
-from classroom.sovereignty.addresses import TableInfo
+from classroom.sovereignty.addresses import OLD_DAYS, TableInfo
 from classroom.sovereignty.catalogue import ASPECTS
 from classroom.sovereignty.facts import Record, first_error, too_old
 from classroom.sovereignty.policy import Policy
@@ -79,6 +79,13 @@ class VerificationRecord(Record):
             return found
         empty = {"id": control.id, "state": "not proven", "not_proven": (said("control-not-run"),)}
         return ControlResult.model_validate(empty)
+
+    def age(self, table: TableInfo) -> Said:
+        """Return how old a table of address data was on the day of judgement; older ones are to be renewed."""
+        days = (self.as_of - table.date).days
+        return (
+            said("report-data-old", age=days, limit=OLD_DAYS) if days > OLD_DAYS else said("report-data-age", age=days)
+        )
 
     def stale(self, day: datetime.date) -> list[Said]:
         """Return a sentence for each table of address data that is too old on the day of evaluation or on `day`."""
@@ -237,7 +244,7 @@ def as_html(verification: VerificationRecord, day: datetime.date, language: Lang
         ),
         clauses=list(clauses.values()),
         faults=_faults,
-        ages=[(table, (verification.as_of - table.date).days) for table in verification.address_data],
+        ages=[(table, verification.age(table).text(language)) for table in verification.address_data],
         aspects=ASPECTS,
     )
 

@@ -174,6 +174,19 @@ def test_outdated_address_data_never_pass(cache: Path, tmp_path: Path) -> None:
     assert ET.parse(tmp_path / "j.xml").getroot().get("failures") == "1"
 
 
+@pytest.mark.parametrize(("days", "named"), [(90, False), (91, True)])
+def test_address_data_older_than_ninety_days_are_named(
+    cache: Path, tmp_path: Path, days: int, named: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = record(tmp_path)
+    day = (DAY - datetime.timedelta(days=days)).isoformat()
+    keep(kept | {"address_data": [table | {"date": day} for table in kept["address_data"]]})
+    run("--as-of", DAY.isoformat(), "--html", str(tmp_path / "r.html"))
+    said = f"{days} days old on the day of judgement, more than 90: renew it by"
+    assert (said in (tmp_path / "r.html").read_text()) is named
+    assert f"{days} days old" in (tmp_path / "r.html").read_text()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"date": "x"}', '{"controls": []}'])
 def test_unreadable_record_is_unknown(cache: Path, text: str) -> None:
     path = cache / "verified" / "s" / "last.json"
