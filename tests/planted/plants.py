@@ -352,7 +352,7 @@ PLANTED_VIOLATIONS = (
 def violation_groups(violations: Sequence[PlantedViolation]) -> list[tuple[PlantedViolation, ...]]:
     """Return the violations in groups that share a run of their controls, each group where its first one is in the list.
 
-    The evidence of two violations of a group is apart, so that each control proves one of them. What changes the stack's file, the
+    Violations of a group affect different evidence, so that each control proves one of them. What changes the stack's file, the
     operator's machine or its environment is alone.
     """
     found: list[list[PlantedViolation]] = []
