@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from classroom.config.endpoints import METADATA4, METADATA6
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
-from classroom.verify.network.nftables import Drop, EgressRule, EgressRuleset
+from classroom.verify.network.nftables import AcceptRule, Drop, EgressRuleset
 from classroom.verify.report.phrases import Said, said
 
 ID = "host-connections"
@@ -89,7 +89,7 @@ def judge(
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
 
 
-def _uncounted(entry: EgressRule) -> bool:
+def _uncounted(entry: AcceptRule) -> bool:
     """Return whether a rule allows packets to any destination, or without a counter."""
     return entry.kind == "open" or (entry.kind == "to" and not entry.counter)
 

@@ -27,7 +27,7 @@ RuleKind = Literal["own", "answers", "neighbours", "addresses", "to", "open"]
 
 
 @dataclass(frozen=True)
-class EgressRule:
+class AcceptRule:
     """One egress rule that accepts: its kind, destinations, and the name of its counter, if any."""
 
     kind: RuleKind
@@ -43,7 +43,7 @@ class EgressRuleset:
     """All accepting egress rules; `closed` means that other packets are dropped, over IPv4 and IPv6."""
 
     closed: bool
-    allowed: tuple[EgressRule, ...]
+    allowed: tuple[AcceptRule, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read(ruleset: Sequence[Mapping[str, Any]]) -> EgressRuleset:
     return EgressRuleset(closed, tuple(allowed))
 
 
-def _out(statements: Iterable[Mapping[str, Any]]) -> EgressRule:
+def _out(statements: Iterable[Mapping[str, Any]]) -> AcceptRule:
     matches: dict[str, str] = {}
     counter, others = "", set()
     for statement in statements:
@@ -93,7 +93,7 @@ def _out(statements: Iterable[Mapping[str, Any]]) -> EgressRule:
     networks = tuple(word for left in ("ip daddr", "ip6 daddr") for word in _words(matches.get(left, "")))
     protocol = next((p for p in ("tcp", "udp") if f"{p} dport" in matches or f"{p} sport" in matches), "")
     port = matches.get(f"{protocol} dport", "")
-    return EgressRule(_kind(matches, others), text, networks, protocol, port, counter)
+    return AcceptRule(_kind(matches, others), text, networks, protocol, port, counter)
 
 
 def _words(text: str) -> list[str]:

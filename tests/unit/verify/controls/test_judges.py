@@ -26,7 +26,7 @@ from classroom.verify.controls import (
     time,
 )
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
-from classroom.verify.network.nftables import Drop, EgressRule, read
+from classroom.verify.network.nftables import AcceptRule, Drop, read
 from classroom.verify.report.phrases import said
 from rehearsal.authority import issue
 
@@ -305,7 +305,7 @@ def window(**change: object) -> host_connections.Window:
         (
             {
                 "rules": replace(
-                    RULES, allowed=(*RULES.allowed, EgressRule("to", "ip6 daddr 2001:db8:a::4", ("2001:db8:a::4",)))
+                    RULES, allowed=(*RULES.allowed, AcceptRule("to", "ip6 daddr 2001:db8:a::4", ("2001:db8:a::4",)))
                 )
             },
             ["no-record"],
