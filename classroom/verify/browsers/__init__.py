@@ -1,1 +1,1 @@
-"""Real browsers in a class, and what they see and hear of each other."""
+"""Real browsers in a class, and the video and audio that they receive from each other."""
