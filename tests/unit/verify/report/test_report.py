@@ -206,7 +206,7 @@ def test_stack_without_verification(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--lang", "de"], "--lang: 'de' is no language of reports"),
+        (["--lang", "de"], "--lang: 'de'"),
         (["--as-of", "tomorrow"], "as-of: 'tomorrow'"),
         (["--html", "/nowhere/r.html"], "/nowhere/r.html cannot be written"),
     ],
