@@ -81,7 +81,7 @@ class VerificationRecord(Record):
         return ControlResult.model_validate(empty)
 
     def age(self, table: TableInfo) -> Said:
-        """Return how old a table of address data was on the day of judgement; older ones are to be renewed."""
+        """Return the age in days of a table of address data on the day of evaluation, with advice to renew an old one."""
         days = (self.as_of - table.date).days
         return (
             said("report-data-old", age=days, limit=OLD_DAYS) if days > OLD_DAYS else said("report-data-age", age=days)

@@ -182,8 +182,8 @@ def test_address_data_older_than_ninety_days_are_named(
     day = (DAY - datetime.timedelta(days=days)).isoformat()
     keep(kept | {"address_data": [table | {"date": day} for table in kept["address_data"]]})
     run("--as-of", DAY.isoformat(), "--html", str(tmp_path / "r.html"))
-    said = f"{days} days old on the day of judgement, more than 90: renew it by"
-    assert (said in (tmp_path / "r.html").read_text()) is named
+    message = f"{days} days old on the day of evaluation, more than 90"
+    assert (message in (tmp_path / "r.html").read_text()) is named
     assert f"{days} days old" in (tmp_path / "r.html").read_text()
 
 
