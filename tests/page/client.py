@@ -58,6 +58,11 @@ class OwnClient:
         found: list[dict[str, Any]] = self.page.evaluate("window.received")
         return found
 
+    def knows(self, identity: str) -> bool:
+        """Return whether the media library lists a participant."""
+        found: bool = self.page.evaluate("identity => window.room.remoteParticipants.has(identity)", identity)
+        return found
+
     def leave(self) -> None:
         self.page.evaluate("window.room.disconnect()")
         self.context.close()

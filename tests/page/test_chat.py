@@ -126,13 +126,21 @@ def test_odd_data_is_not_shown_even_if_it_is_delivered(opened: Pair, at: Setting
 def test_data_of_a_participant_is_not_shown_even_if_it_is_delivered(
     opened: Pair, own_client: OwnClient, browser: Browser, site: Site, at: Settings
 ) -> None:
-    """A token with a right that the service never grants: its data arrive, and the page ignores them."""
+    """A token with a right that the service never grants: data of a participant that pages know arrive, and are ignored.
+
+    Data that arrive before a page knows their sender look like the server's: it is the missing right that keeps them out.
+    """
     grants = api.VideoGrants(room_join=True, room=ROOM, can_publish_data=True)
     token = (
         api.AccessToken("classroom", at.secret).with_identity("p-forger").with_name("Mme Martin").with_grants(grants)
     )
+    tiles = {person.name: person.page.locator("[data-testid=tile]").count() for person in opened}
     forger = OwnClient(browser, site, token.to_jwt())
     try:
+        assert wait(lambda: own_client.knows("p-forger"))
+        for person in opened:
+            known = tiles[person.name]
+            assert wait(lambda p=person, n=known: p.page.locator("[data-testid=tile]").count() > n)
         for topic in TOPICS:
             assert forger.send(message(), topic) == []
         assert wait(lambda: [m for m in own_client.received() if m["sender"] == "p-forger" and m["topic"] == "chat"])
