@@ -167,7 +167,7 @@ def test_a_teachers_message_is_not_replaced(opened: Pair, own_client: OwnClient,
     chat_works(opened)
 
 
-def test_two_hundred_messages_a_second_are_refused_and_the_chat_chat_works(
+def test_two_hundred_messages_a_second_are_refused_and_the_chat_works(
     opened: Pair, own_client: OwnClient, at: Settings
 ) -> None:
     def post_one(number: int) -> int:
