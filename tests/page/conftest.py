@@ -55,7 +55,7 @@ def own_room() -> str:
 
 
 @pytest.fixture
-def visitors(at: Settings, site: Site) -> Iterator[Visitors]:  # noqa: ARG001
+def visitors(at: Settings, site: Site) -> Iterator[Visitors]:
     with Visitors(at) as visitors:
         yield visitors
 

@@ -1,6 +1,7 @@
 """Participants without a browser: sessions of the join service, run in a thread so that tests may block."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
@@ -36,6 +37,26 @@ class Visitor:
         """Wait for the permission to enter, and connect to the media server, signalling only."""
         self._visitors.run(self._member.enters())
         return self
+
+    def admitted(self) -> "Visitor":
+        """Wait for the permission to enter, without a connection to the media server."""
+        self._member.token = str(self.gets("enter")["token"])
+        return self
+
+    def floods(self, times: int, kind: str, **values: Any) -> list[dict[str, Any]]:
+        """Send a request many times without waiting for the answers, and return those that arrive before the service closes."""
+
+        async def flood() -> list[dict[str, Any]]:
+            for number in range(times):
+                if self._member.socket.closed:
+                    break
+                with contextlib.suppress(ConnectionError):
+                    await self._member.socket.send_json({"type": kind, "re": number, **values})
+            await self._member.closed(SECONDS)
+            return [frame for frame in self._member.frames if frame["type"] == "answer"]
+
+        found: list[dict[str, Any]] = self._visitors.run(flood())
+        return found
 
     @property
     def token(self) -> str:

@@ -5,7 +5,7 @@ import type { Texts } from "./texts";
 
 type Props = { text: Texts; people: Participant[]; onEnd: (keep: string[]) => void; onClose: () => void };
 
-// The teacher's answer to an intrusion. Only known pupils are ticked, so the shortest way moves everybody else out.
+// The teacher's answer to an intrusion: who is not ticked goes to the waiting room.
 export function EndRaid({ text, people, onEnd, onClose }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [kept, setKept] = useState<ReadonlySet<string>>(new Set());
@@ -34,6 +34,17 @@ export function EndRaid({ text, people, onEnd, onClose }: Props) {
         {pupils.length > 0 && (
           <fieldset>
             <legend>{text.raidKeep}</legend>
+            {pupils.length > 2 && (
+              <label className="choice all">
+                <input
+                  type="checkbox"
+                  data-testid="keep-all"
+                  checked={pupils.every((person) => kept.has(person.identity))}
+                  onChange={(e) => setKept(new Set(e.target.checked ? pupils.map((person) => person.identity) : []))}
+                />
+                {text.raidAll}
+              </label>
+            )}
             <ul className="people">
               {pupils.map((person) => (
                 <li key={person.identity}>

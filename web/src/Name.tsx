@@ -18,7 +18,7 @@ export function RoleBadge({ role, text }: { role: Role | string | undefined; tex
   return (
     <span className="role" data-testid="role">
       <Icon name="teacher" />
-      {text.teacher}
+      <span>{text.teacher}</span>
     </span>
   );
 }

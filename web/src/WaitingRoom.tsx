@@ -26,6 +26,11 @@ export function WaitingRoom({ text, on, guests, onSwitch, onAdmit, onAdmitAll, o
       </p>
       {guests.length > 0 && (
         <>
+          {guests.length > 1 && (
+            <button type="button" className="main small" data-testid="admit-all" onClick={onAdmitAll}>
+              {text.admitAll}
+            </button>
+          )}
           <ul className="people">
             {guests.map((guest) => (
               <li key={guest.identity} data-testid="guest">
@@ -41,11 +46,6 @@ export function WaitingRoom({ text, on, guests, onSwitch, onAdmit, onAdmitAll, o
               </li>
             ))}
           </ul>
-          {guests.length > 1 && (
-            <button type="button" className="main small" data-testid="admit-all" onClick={onAdmitAll}>
-              {text.admitAll}
-            </button>
-          )}
         </>
       )}
     </section>
