@@ -150,13 +150,11 @@ def running(argv: list[str], log: Path, port: int, **extra: str) -> Iterator[sub
             process.wait()
 
 
-def post(at: Settings, path: str, body: object, token: str = "", address: str = "198.51.100.7") -> tuple[int, dict]:
+def post(at: Settings, path: str, body: object, address: str = "198.51.100.7", **headers: str) -> tuple[int, dict]:
     """POST JSON to the join service as if from `address`; return status and parsed body."""
-    headers = {"Content-Type": "application/json", "X-Real-IP": address}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
+    sent = {"Content-Type": "application/json", "X-Real-IP": address} | headers
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{at.portal}/api/{path}", data, headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{at.portal}/api/{path}", data, sent)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, json.load(answer)

@@ -102,10 +102,8 @@ class Member:
     async def enters(self, seconds: float = SECONDS) -> Person:
         """Wait for `enter`, connect to the media server, and stay connected until this session's context ends."""
         self.token = str((await self.gets("enter", seconds))["token"])
-        return await self.connects(self.token)
-
-    async def connects(self, token: str, more: str = "") -> Person:
-        return await self._stack.enter_async_context(Person(self._at.livekit, token, more))
+        self.person = await self._stack.enter_async_context(Person(self._at.livekit, self.token))
+        return self.person
 
     @property
     def identity(self) -> str:
