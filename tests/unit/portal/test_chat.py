@@ -56,9 +56,10 @@ async def test_texts_are_checked(at: Settings, room: str) -> None:
         await teacher.enters()
         await pupil.enters()
         for value in UNFIT:
-            surrogate = isinstance(value, str) and "\ud83d" in value
-            expected = {"bad_message"} if surrogate else {"bad_text", "bad_value"}
-            assert (await pupil.ask("chat", text=value)).get("error") in expected, value
+            if value == "\ud83d":  # no valid frame at all: see test_frames.py
+                continue
+            expected = "bad_text" if isinstance(value, str) else "bad_value"
+            assert await pupil.ask("chat", text=value) == {"error": expected}, value
             await asyncio.sleep(0.11)
         assert await pupil.ask("chat", text="Bonjour") == {"ok": True}
         assert await pupil.ask("chat") == {"error": "bad_value"}

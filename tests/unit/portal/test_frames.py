@@ -149,7 +149,8 @@ async def test_a_large_frame_closes(real: Settings, sessions: dict[str, str], si
         text = json.dumps({"type": "chat", "re": 1, "text": ""})
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             await member.socket.send_str(text[:-2] + "x" * (size - len(text)) + text[-2:])
-        assert await member.closed(10) == 1009
+        # The service reads no more than it needs: the closing frame may be lost as the page still sends.
+        assert await member.closed(10) in ({1009, 1006} if size > 1_000_000 else {1009})
     async with Member(real, sessions["pupil"]) as member:
         fits = text[:-2] + "x" * (FRAME_BYTES - 1 - len(text)) + text[-2:]
         await member.socket.send_str(fits)
