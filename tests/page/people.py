@@ -157,6 +157,9 @@ class PageUser:
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
     def leave(self) -> None:
+        """Leave the class and close the browser, if it is not closed yet."""
+        if self.page.is_closed():
+            return
         for button in ("leave", "stop-waiting"):
             if self.is_shown(button):
                 self.click(button)

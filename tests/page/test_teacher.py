@@ -45,6 +45,7 @@ def test_the_teacher_sets_who_can_write(opened: Pair) -> None:
 def test_a_deleted_message_disappears_from_every_screen(opened: Pair, new_user) -> None:
     teacher, pupil = opened
     other = new_user("Tom").enter("pupil")
+    assert wait(lambda: "Tom rejoint" in teacher.text("notice"))
     teacher.click("panel-close")
     write(pupil, "An insult")
     assert wait(lambda: "An insult" in teacher.text("notice") and "An insult" in other.text("notice"))
@@ -58,7 +59,7 @@ def test_a_deleted_message_disappears_from_every_screen(opened: Pair, new_user) 
         assert wait(lambda person=person: "An insult" not in person.page.inner_text("body")), person.name
     # The button that had the focus is gone: the focus is still in the panel.
     assert teacher.page.evaluate("document.activeElement.className") == "log"
-    assert "supprimé" in teacher.text("notice")
+    assert wait(lambda: "supprimé" in teacher.text("notice"))
 
 
 def test_the_class_pauses_while_the_teacher_is_away(new_user, own_room: str) -> None:
@@ -110,7 +111,7 @@ def test_one_button_ends_an_intrusion(new_user, visitors: Visitors, own_room: st
     teacher.click("raid")
     assert wait(lambda: teacher.page.locator("[data-testid=keep]").count() == 7)
     assert teacher.accessibility_faults() == []
-    teacher.page.get_by_label("Léa").check()
+    teacher.page.get_by_role("checkbox", name="Léa").check()
     assert teacher.text("raid-confirm") == "Faire sortir 6 participants"
     teacher.click("raid-confirm")
     assert moved.waits("admission")

@@ -2,6 +2,7 @@ import { type FormEvent, memo, useEffect, useMemo, useRef, useState } from "reac
 import { Icon } from "./Icon";
 import type { Message } from "./messages";
 import { RoleBadge } from "./Name";
+import { useChoice } from "./notices";
 import { PanelFrame } from "./PanelFrame";
 import { CHAT_MODES, type ChatMode } from "./roomState";
 import { isolated, type Language, type Texts } from "./texts";
@@ -18,7 +19,7 @@ type Props = {
   // Why one cannot write now, if so.
   closed: string | null;
   write: (message: string) => Promise<Written>;
-  onMode: (mode: ChatMode) => void;
+  onMode: (mode: ChatMode) => Promise<boolean>;
   onDelete: (message: Message) => void;
   onClose: () => void;
 };
@@ -103,7 +104,8 @@ export function Chat({ text, language, messages, me, teacher, mode, closed, writ
 }
 
 // Who may write, as the teacher sets it.
-function Modes({ text, mode, onMode }: { text: Texts; mode: ChatMode; onMode: (mode: ChatMode) => void }) {
+function Modes({ text, mode, onMode }: { text: Texts; mode: ChatMode; onMode: (mode: ChatMode) => Promise<boolean> }) {
+  const [chosen, choose] = useChoice(mode, onMode);
   const labels: Record<ChatMode, string> = { all: text.chatAll, teacher: text.chatTeacher, off: text.chatOff };
   return (
     <fieldset className="modes">
@@ -111,7 +113,7 @@ function Modes({ text, mode, onMode }: { text: Texts; mode: ChatMode; onMode: (m
       <div className="segments">
         {CHAT_MODES.map((one) => (
           <label key={one}>
-            <input type="radio" name="chat-mode" data-testid={`chat-mode-${one}`} checked={mode === one} onChange={() => onMode(one)} />
+            <input type="radio" name="chat-mode" data-testid={`chat-mode-${one}`} checked={chosen === one} onChange={() => choose(one)} />
             <span>{labels[one]}</span>
           </label>
         ))}

@@ -224,7 +224,7 @@ export function Class({ text, language, switcher, role, session, guests, online,
               mode={chat}
               closed={closedChat}
               write={write}
-              onMode={(mode) => void ask("chat_mode", { mode })}
+              onMode={(mode) => ask("chat_mode", { mode })}
               onDelete={(message) => void ask("delete", { message: message.id }, { text: text.deleted })}
               onClose={close}
             />
@@ -242,7 +242,7 @@ export function Class({ text, language, switcher, role, session, guests, online,
                     text={text}
                     on={waitingRoom}
                     guests={guests}
-                    onSwitch={(on) => void ask("waiting_room", { on })}
+                    onSwitch={(on) => ask("waiting_room", { on })}
                     onAdmit={({ identity }) => void ask("admit", { identity })}
                     onAdmitAll={() => void ask("admit", { all: true })}
                     onRefuse={({ identity }) => void ask("refuse", { identity })}

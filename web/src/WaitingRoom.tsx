@@ -1,5 +1,6 @@
 import { Icon } from "./Icon";
 import { Name } from "./Name";
+import { useChoice } from "./notices";
 import type { Guest } from "./session";
 import { isolated, type Texts } from "./texts";
 
@@ -7,7 +8,7 @@ type Props = {
   text: Texts;
   on: boolean;
   guests: Guest[];
-  onSwitch: (on: boolean) => void;
+  onSwitch: (on: boolean) => Promise<boolean>;
   onAdmit: (guest: Guest) => void;
   onAdmitAll: () => void;
   onRefuse: (guest: Guest) => void;
@@ -15,14 +16,15 @@ type Props = {
 
 // The teacher's view of the waiting room: its switch, and who waits, the earliest first.
 export function WaitingRoom({ text, on, guests, onSwitch, onAdmit, onAdmitAll, onRefuse }: Props) {
+  const [chosen, choose] = useChoice(on, onSwitch);
   return (
     <section className="waiting-room" aria-labelledby="title-waiting">
       <label className="choice">
-        <input type="checkbox" role="switch" data-testid="waiting-switch" checked={on} onChange={(e) => onSwitch(e.target.checked)} aria-describedby="waiting-hint" />
+        <input type="checkbox" role="switch" data-testid="waiting-switch" checked={chosen} onChange={(e) => choose(e.target.checked)} aria-describedby="waiting-hint" />
         <b id="title-waiting">{text.waitingRoom}</b>
       </label>
       <p id="waiting-hint" className="hint">
-        {on ? text.waitingRoomOn : text.waitingRoomOff}
+        {chosen ? text.waitingRoomOn : text.waitingRoomOff}
       </p>
       {guests.length > 0 && (
         <>

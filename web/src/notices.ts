@@ -53,6 +53,17 @@ export function listed(names: string[], language: Language, text: Texts): string
   return new Intl.ListFormat(language).format(more ? [...named, text.others(more)] : named);
 }
 
+// What was just chosen, until the server confirms it: a switch does not jump back in between. `choose` sends the choice.
+export function useChoice<Value>(confirmed: Value, choose: (value: Value) => Promise<boolean>): [Value, (value: Value) => void] {
+  const [chosen, setChosen] = useState<Value | null>(null);
+  useEffect(() => setChosen(null), [confirmed]);
+  const change = (value: Value) => {
+    setChosen(value);
+    void choose(value).then((done) => done || setChosen(null));
+  };
+  return [chosen ?? confirmed, change];
+}
+
 // A value that changes often, at most once in some seconds: for texts that screen readers read out.
 export function useCalm<Value>(value: Value, seconds: number): Value {
   const [shown, setShown] = useState(value);
