@@ -65,7 +65,7 @@ def enter_freely(browser: Browser, site: Site, at: Settings) -> Iterator[Callabl
 
         user.page.route("**/api/join", lambda route: route.fulfill(json={"ticket": "any", "role": role}))
         user.page.route_web_socket("**/api/class", serve)
-        users.append(user.enter(role))
+        users.append(user.enter(role, camera=False))
         return user
 
     yield enter
