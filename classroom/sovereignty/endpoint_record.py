@@ -1,4 +1,4 @@
-"""The record of a service outside that the classroom uses, as the stack file names it."""
+"""The record of an outside service that the class uses, as the stack file names it."""
 
 import ipaddress
 import re
@@ -25,21 +25,21 @@ def _network(value: str) -> str:
 
 
 class Endpoint(Record):
-    """A service outside that the classroom uses: for what, its name, who runs it, and where it answers.
+    """An outside service that the class uses: the use, its name, its operator and its addresses.
 
-    A row `{use: dns, preset: NAME}` takes the rest from the presets (`classroom presets` lists them).
+    A row `{use: dns, preset: NAME}` gets the other keys from the preset (`classroom presets` lists the presets).
     """
 
     use: Use = Field(
-        description="What for: `registry` is that of the domain's top level, `ca` the certificate authority."
+        description="Use; `registry` is the registry of the top-level domain, `ca` the certificate authority."
     )
-    name: str = Field(description="Host name, in small letters; it is never resolved here.")
-    operator: str = Field(min_length=2, description="Who runs it: by its name in the catalogue, or as declared.")
+    name: str = Field(description="Host name in lower case; it is not resolved for the judgement.")
+    operator: str = Field(min_length=2, description="Its operator: a name in the catalogue, or a declared one.")
     addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
-        default=(), description="Addresses or networks at which it answers; each is judged too."
+        default=(), description="Its addresses or networks; each is judged, too."
     )
     url: str | None = Field(
-        default=None, description="Its whole address, such as a package mirror's; in the host `name`."
+        default=None, description="Its URL, such as that of a package mirror; its host must be `name`."
     )
 
     @model_validator(mode="before")
@@ -51,12 +51,12 @@ class Endpoint(Record):
     @classmethod
     def _host(cls, value: str) -> str:
         if not HOST.fullmatch(value) and not is_address(value):
-            raise ValueError(f"'{value}' is no host name; write one in small letters, such as ntp.academy.example")
+            raise ValueError(f"'{value}' is not a host name; write one in lower case, such as ntp.academy.example")
         return value
 
     @field_validator("url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         if value is not None and not ("://" in value and urlsplit(value).hostname):
-            raise ValueError(f"'{value}' is no address; write one such as https://mirror.academy.example/debian")
+            raise ValueError(f"'{value}' is not a URL; write one such as https://mirror.academy.example/debian")
         return value

@@ -59,7 +59,7 @@ def judge(
             what = said(
                 "tried-and-dropped" if good else "tried-and-lost",
                 counted=one.counted,
-                told=one.logged,
+                logged=one.logged,
                 family=_family(one.address),
             )
             seen.append(Seen(where=host, outcome="good" if good else "wrong", what=what))

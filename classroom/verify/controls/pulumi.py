@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from classroom.clients.pulumi_backend import refuse_backend, refuse_secrets_provider
+from classroom.sovereignty.policy import NEVER_ALLOWED
 from classroom.sovereignty.service_policy import ServicePolicy
 from classroom.verify.controls.evidence import Evaluator, Outcome, Proof, Seen
 from classroom.verify.report.phrases import Said, said
@@ -83,5 +84,5 @@ def judge(
 
 
 def _seen(fault: str | None, what: Said) -> Seen:
-    outcome: Outcome = "good" if fault is None else "unknown" if "unknown never passes" in fault else "wrong"
+    outcome: Outcome = "good" if fault is None else "unknown" if NEVER_ALLOWED in fault else "wrong"
     return Seen(where="operator", outcome=outcome, what=what)

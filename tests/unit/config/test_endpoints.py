@@ -100,7 +100,7 @@ def test_rows_of_the_inventory_are_read_back() -> None:
     [
         ({"use": "time"}, "Input should be 'dns', 'registry', 'ntp'"),
         ({"addresses": ["dns.example"]}, "'dns.example' is neither an address nor a network"),
-        ({"name": "DNS server"}, "'DNS server' is no host name"),
+        ({"name": "DNS server"}, "'DNS server' is not a host name"),
     ],
 )
 def test_an_invalid_row_is_named(change: dict[str, Any], sentence: str) -> None:

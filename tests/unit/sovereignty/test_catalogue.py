@@ -156,9 +156,9 @@ name: Example Cloud
 sources:
   page: {title: A page, address: "https://example.example/", kind: own, read: 2026-11-24, says_of: 2026-10-01}
 operator: {name: Example, country: FR, fact: a company with its seat in Paris, source: page}
-parent: {name: Example, country: FR, fact: listed in Paris and held by nobody, source: page}
+parent: {name: Example, country: FR, fact: listed in Paris without a majority owner, source: page}
 keystone: [{url: "https://keystone.example:5000/v3", fact: the address in its documentation, source: page}]
-regions: [{names: [one], city: Paris, country: FR, fact: the region stands in Paris, source: page}]
+regions: [{names: [one], city: Paris, country: FR, fact: the region is in Paris, source: page}]
 """
 
 
@@ -193,7 +193,7 @@ def test_a_whole_entry_is_read(tmp_path: Path) -> None:
         (
             "https://example.example/",
             "stored index of files, id 7",
-            "'stored index of files, id 7' is not a public address",
+            "'stored index of files, id 7' is not a public URL",
         ),
         ("https://example.example/", "https://docslib.org/doc/1", "is a copy or a proxy of another page"),
         (
@@ -204,9 +204,9 @@ def test_a_whole_entry_is_read(tmp_path: Path) -> None:
         (
             "https://example.example/",
             "https://github.com/a/b/blob/main/c.md",
-            "changes with its branch; name the commit",
+            "changes with its branch",
         ),
-        ("country: FR, fact: a company", "country: France, fact: a company", "'France' is no country code"),
+        ("country: FR, fact: a company", "country: France, fact: a company", "'France' is not a country code"),
         ("country: FR, fact: a company", "country: US, fact: a company", "dpf: write yes, no or unknown"),
         ("operator:", "oprator:", "example.yaml: oprator: Extra inputs are not permitted"),
         ("regions:", "missing: []\nnotes:", "example.yaml: "),
@@ -241,7 +241,7 @@ def test_an_unreadable_or_empty_catalogue_is_one_clear_sentence(tmp_path: Path) 
 def test_one_keystone_in_two_entries_is_refused(tmp_path: Path) -> None:
     entry(tmp_path)
     (tmp_path / "twin.yaml").write_text(ENTRY.replace("Example Cloud", "Twin"), encoding="utf-8")
-    with pytest.raises(ClassroomError, match="a Keystone has one entry"):
+    with pytest.raises(ClassroomError, match="a Keystone belongs to one cloud"):
         load_catalogue(tmp_path)
 
 

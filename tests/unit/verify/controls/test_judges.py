@@ -548,3 +548,16 @@ def test_declarations_are_read_from_the_stack_file(tmp_path: Path) -> None:
 def test_invalid_declarations_are_refused(change: dict, sentence: str) -> None:
     with pytest.raises(WrongUseError, match=sentence):
         declarations.of_inventory({declarations.VARIABLE: VALUES | change})
+
+
+@pytest.mark.parametrize(
+    ("backend", "outcome"),
+    [
+        ("nonsense://states", "unknown"),
+        ("s3://states?endpoint=s3.unknown.example", "unknown"),
+        ("s3://states?endpoint=https://storage.cloud.ovh.us", "wrong"),
+    ],
+)
+def test_an_unknown_backend_is_not_taken_for_a_refused_one(backend: str, outcome: str) -> None:
+    proof = pulumi.judge(pulumi.Engine(**{**ENGINE, "backend": backend}), None, OWN, [], [], evaluator())
+    assert [seen.outcome for seen in proof.seen if seen.what.key == "backend"] == [outcome]
