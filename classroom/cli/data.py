@@ -56,8 +56,8 @@ def command(
     declared = {name: declared_by(name) for name in stack or ()}
     old = addresses.tables()
     with tempfile.TemporaryDirectory() as scratch:
-        folder, said = Path(scratch), day(of) if of else None
-        pins = data_update.given(given, said, sha256 or (), folder) if given else data_update.newest(folder)
+        folder, described = Path(scratch), day(of) if of else None
+        pins = data_update.given(given, described, sha256 or (), folder) if given else data_update.newest(folder)
         new = addresses.Tables(addresses.ensure(pins))
         data_update.refuse_older(old, new)
         if {one.sha256 for one in old.about.values()} == {one.sha256 for one in new.about.values()}:

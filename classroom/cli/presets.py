@@ -66,7 +66,7 @@ def command(
         return
     for row in found:
         print(f"{row['id']}: {row['use']}, {row['operator']}, {', '.join(row['addresses'])}")
-        print(f"  {', '.join(f'{about} {said}' for about, said in row['verdicts'].items())}: {row['fact']}")
+        print(f"  {', '.join(f'{about} {verdict}' for about, verdict in row['verdicts'].items())}: {row['fact']}")
         print(f"  source: {row['source']}, read {row['read']}, of {row['says_of']}, {row['mark']}")
     for sentence in load().missing:
         print(f"not found: {sentence}")

@@ -29,7 +29,7 @@ class Machine:
     host_keys: tuple[str, ...]
 
 
-class Target:
+class Deployment:
     """A deployment, as described by its inventory."""
 
     def __init__(self, inventory: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ class Target:
         return [address for address in (machine.public4, machine.public6 if ipv6 else "") if address]
 
     @classmethod
-    def read(cls, path: Path) -> "Target":
+    def read(cls, path: Path) -> "Deployment":
         """Read an inventory file; WrongUseError if it cannot be read, is empty or lacks host keys."""
         try:
             target = cls(json.loads(path.read_text()))

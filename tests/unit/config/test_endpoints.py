@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from classroom.config.endpoints import (
-    WAYS,
+    EGRESS_USES,
     Use,
     egress_for,
     egress_rows,
@@ -54,7 +54,7 @@ def test_uses_of_other_machines_open_no_egress() -> None:
             "addresses": ["192.0.2.1"],
             "url": "http://x.example",
         }
-        assert bool(egress_for(endpoints_of([row]))) == (use in WAYS), use
+        assert bool(egress_for(endpoints_of([row]))) == (use in EGRESS_USES), use
 
 
 def out(*, ipv6: bool = True) -> dict[Group, list[Rule]]:

@@ -14,7 +14,7 @@ import requests
 from pydantic import ValidationError
 
 from classroom.clients import pulumi_backend
-from classroom.clients.openstack import CloudService, way_in
+from classroom.clients.openstack import CloudService, cloud_credentials
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.config.settings import Settings, load
 from classroom.provision import gate
@@ -178,11 +178,11 @@ print(asked)
 
 
 def test_a_plan_is_checked_without_the_network(tmp_path: Path, smallest: dict[str, Any]) -> None:
-    way = {"OS_USERNAME": "ada", "OS_PASSWORD": "x", "OS_PROJECT_NAME": "p"}
+    credentials = {"OS_USERNAME": "ada", "OS_PASSWORD": "x", "OS_PROJECT_NAME": "p"}
     values = json.dumps(smallest | {"endpoints": []})
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path, values],
-        env=os.environ | way,
+        env=os.environ | credentials,
         capture_output=True,
         text=True,
         check=True,
@@ -587,12 +587,12 @@ def test_the_keystone_url_is_read_from_clouds_yaml(make: Make, tmp_path: Path) -
 
 def test_the_interfaces_in_use_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry(tmp_path, f"auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
-    assert way_in("school", "GRA11").interfaces == {"public"}
+    assert cloud_credentials("school", "GRA11").interfaces == {"public"}
     monkeypatch.setenv("OS_ENDPOINT_TYPE", "internalURL")
-    assert way_in("school", "GRA11").interfaces == {"public", "internal"}
+    assert cloud_credentials("school", "GRA11").interfaces == {"public", "internal"}
     monkeypatch.delenv("OS_ENDPOINT_TYPE")
     entry(tmp_path, f"interface: admin\n    auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
-    assert way_in("school", "GRA11").interfaces == {"public", "admin"}
+    assert cloud_credentials("school", "GRA11").interfaces == {"public", "admin"}
 
 
 def test_the_rehearsal_passes(make: Make, monkeypatch: pytest.MonkeyPatch, plan: Callable[..., list[str]]) -> None:

@@ -285,20 +285,20 @@ def test_the_rule_for_marks(kind: str, mark: str, undated: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "day"),
+    ("described", "day"),
     [("2026", "2026-01-01"), (2026, "2026-01-01"), ("2026-07", "2026-07-01"), ("2026-07-31", "2026-07-31")],
 )
-def test_a_month_or_a_year_alone_counts_from_its_first_day(said: str | int, day: str) -> None:
+def test_a_month_or_a_year_alone_counts_from_its_first_day(described: str | int, day: str) -> None:
     source = Source.model_validate(
-        {"title": "A page", "address": "https://a.example/", "kind": "press", "read": READ, "says_of": said}
+        {"title": "A page", "address": "https://a.example/", "kind": "press", "read": READ, "says_of": described}
     )
     assert source.says_of == datetime.date.fromisoformat(day)
 
 
 def test_each_of_the_two_days_ages_on_its_own() -> None:
     fields = {"title": "A page", "address": "https://a.example/", "kind": "press"}
-    read, said = datetime.date(2026, 1, 10), datetime.date(2024, 1, 10)
-    source = Source.model_validate(fields | {"read": read, "says_of": said})
+    read, described = datetime.date(2026, 1, 10), datetime.date(2024, 1, 10)
+    source = Source.model_validate(fields | {"read": read, "says_of": described})
     assert outdated([source], datetime.date(2027, 1, 10), Ages(12, 36)) is None
     assert "was read on 2026-01-10, more than 12 months" in (
         outdated([source], datetime.date(2027, 1, 11), Ages(12, 37)) or ""

@@ -248,7 +248,7 @@ def test_machines_of_every_allowed_cloud_can_pass_the_control_of_addresses():
 
 def test_owners_file_without_source_or_with_a_network_twice_is_refused(tmp_path):
     bad = tmp_path / "owners.yaml"
-    bad.write_text('owners: {a: {networks: {1: "x"}, operator: {name: Aa, country: DE, fact: it is so said}}}\n')
+    bad.write_text('owners: {a: {networks: {1: "x"}, operator: {name: Aa, country: DE, fact: the page states it}}}\n')
     with pytest.raises(ClassroomError, match="source"):
         owners.load(bad)
     bad.write_text(
