@@ -207,8 +207,8 @@ NETWORK = {
     ("one", "words"),
     [
         (
-            endpoint(operator="Nobody"),
-            ["its operator 'Nobody' is neither in the catalogue nor declared", "Hetzner Online"],
+            endpoint(operator="Unknown Ltd"),
+            ["its operator 'Unknown Ltd' is neither in the catalogue nor declared", "Hetzner Online"],
         ),
         (
             endpoint(operator="Cloudflare, Inc."),
@@ -251,8 +251,8 @@ def test_endpoints_that_pass(plan: Callable[..., list[str]]) -> None:
 
 def test_all_refusals_are_reported_at_once(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", "azblob://states")
-    message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Nobody"), endpoint(operator="amazon")])
-    for words in ("region: 'UK1'", "'Nobody' is neither", "of 'amazon'", "backend: 'azblob://states'"):
+    message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Unknown Ltd"), endpoint(operator="amazon")])
+    for words in ("region: 'UK1'", "'Unknown Ltd' is neither", "of 'amazon'", "backend: 'azblob://states'"):
         assert words in message
     assert message.count("allowed operators under this policy") == 1
 
@@ -418,7 +418,10 @@ def test_a_declaration_cannot_contain_public_addresses_or_names(plan: Callable[.
         ({"declared_cloud": DECLARED | {"keystone": [OVH]}}, "belongs to OVHcloud in the catalogue"),
         ({"declared_cloud": DECLARED | {"name": "OVHcloud"}}, "declared_cloud: 'OVHcloud' is already known"),
         ({"declared_operators": [NETWORK | {"name": "amazon"}]}, "declared_operators: 'amazon' is already known"),
-        ({"exceptions": [exception("Nobody")]}, "exceptions: 'Nobody' .*neither in the catalogue nor declared"),
+        (
+            {"exceptions": [exception("Unknown Ltd")]},
+            "exceptions: 'Unknown Ltd' .*neither in the catalogue nor declared",
+        ),
     ):
         with pytest.raises(WrongUseError, match=words):
             plan(**changes)

@@ -40,7 +40,7 @@ def test_every_fact_of_an_entry_has_source_date_and_mark(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_source_of_a_file_is_used_and_stands_once(path: Path) -> None:
+def test_every_source_of_a_file_is_used_and_listed_once(path: Path) -> None:
     listed = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
     cloud = read_cloud(path)
     used = {source.address for _, fact in cloud.facts() for source in sources_of(fact)}
@@ -367,7 +367,7 @@ def test_a_code_is_read_in_any_case_and_by_the_unions_own_aliases() -> None:
     assert classify("EL", READ).verdict == "eu"
 
 
-def test_every_class_of_countries_has_source_date_and_mark_and_no_code_stands_twice() -> None:
+def test_every_class_of_countries_has_source_date_and_mark_and_no_code_is_listed_twice() -> None:
     data = load()
     codes = [code for group in data.groups for code in group.codes]
     assert len(codes) == len(set(codes))

@@ -69,7 +69,7 @@ def test_real_clouds_and_their_traps(auth_url: str, region: str, eu: str, eea: s
     assert ask(auth_url, region, "adequate").verdict == adequate
 
 
-def test_the_regions_of_one_keystone_are_told_apart() -> None:
+def test_the_regions_of_one_keystone_are_distinguished() -> None:
     assert ask(OVH, "GRA11").country == "FR"
     assert ask(OVH, "WAW1").country == "PL"
     assert ask(OVH, "UK1").country == "GB"
@@ -97,7 +97,7 @@ def test_a_british_owner_of_a_german_region() -> None:
     assert result.country == "DE"
 
 
-def test_a_chinese_operator_is_refused_wherever_it_stands() -> None:
+def test_a_chinese_operator_is_refused_in_every_location() -> None:
     result = ask(HUAWEI, "eu-west-101")
     assert verdicts(result) == {"soil": "unknown", "operator": "refused", "parent": "unknown"}
     assert "no policy and no exception can allow it" in result.message

@@ -410,7 +410,7 @@ def test_an_old_declared_operator_lets_nothing_pass(tmp_path):
 # The address files.
 
 
-def test_damaged_or_missing_files_are_told_and_never_pass(tmp_path, monkeypatch):
+def test_damaged_or_missing_files_are_reported_and_never_pass(tmp_path, monkeypatch):
     whole = addresses.ensure()
     for name in ("dbip-country.mmdb", "asn4.bin", "names.json", "tables.json"):
         folder = tmp_path / name
