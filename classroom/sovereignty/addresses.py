@@ -382,7 +382,7 @@ class Tables:
             view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)).cast(kind)  # type: ignore[call-overload]
         length, rest = divmod(len(view), count)
         if rest or not length:
-            raise ValueError(f"{path.name} is cut off")
+            raise ValueError(f"{path.name} is truncated")
         return [view[n * length : (n + 1) * length] for n in range(count)]
 
     def country(self, table: str, address: IpAddress) -> str | None:

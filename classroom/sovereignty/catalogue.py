@@ -144,7 +144,7 @@ class Cloud(Record):
         absent = [key for key in ("operator", "parent", "keystone", "regions") if not getattr(self, key)]
         unsaid = [key for key in absent if not any(key in sentence.lower() for sentence in self.missing)]
         if unsaid:
-            raise ValueError(f"missing: say what is not known of {', '.join(unsaid)}")
+            raise ValueError(f"missing: add a sentence on why {', '.join(unsaid)} is not known")
         return self
 
     @property

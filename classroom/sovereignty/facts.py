@@ -126,7 +126,7 @@ class Source(Record):
         return f"read {self.read}, {described}, {self.mark}"
 
     def as_json(self) -> dict[str, str]:
-        """Return the source in the form of commands with `--json`: `date` is the day on which it was read."""
+        """Return the source as in JSON outputs; `date` is the day on which it was read."""
         return {
             "title": self.title,
             "address": self.address,

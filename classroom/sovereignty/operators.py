@@ -30,7 +30,7 @@ class Service(Record):
     @model_validator(mode="after")
     def _says_what_is_missing(self) -> Self:
         if not self.parent and not any("parent" in sentence.lower() for sentence in self.missing):
-            raise ValueError("missing: say what is not known of the parent")
+            raise ValueError("missing: add a sentence on why the parent is not known")
         return self
 
 

@@ -39,7 +39,7 @@ class Owner(Record):
     def _says_what_is_missing(self) -> Self:
         for key in ("operator", "parent"):
             if not getattr(self, key) and not self.cloud and not any(key in text.lower() for text in self.missing):
-                raise ValueError(f"missing: say what is not known of the {key}")
+                raise ValueError(f"missing: add a sentence on why the {key} is not known")
         return self
 
     def named(self, number: int, name: str) -> bool:

@@ -92,7 +92,9 @@ class Deployment:
         try:
             target = cls(json.loads(path.read_text()))
         except OSError as error:
-            raise WrongUseError(f"--inventory: {path} cannot be read ({error.strerror})") from None
+            raise WrongUseError(
+                f"--inventory: {path} cannot be read ({error.strerror}); create it with `classroom inventory --json`"
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise WrongUseError(
                 f"--inventory: {path} is not an inventory ({error!r}); create one with `classroom inventory --json`"

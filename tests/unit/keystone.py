@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(403, {})
 
     def do_GET(self) -> None:
-        """Answer a reading request."""
+        """Answer a GET request."""
         self.asked.append(("GET", self.path))
         if to := self.moved.get(("GET", self.path)):
             self.answer(302, {}, Location=to)

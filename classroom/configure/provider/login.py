@@ -42,7 +42,7 @@ class Logins:
         return login if login in mine else mine[0]
 
     def fault(self) -> str | None:
-        """Return why the run would fail at its end, which logs in as an administrator of the settings; None if it would not."""
+        """Return why the login at the end of the run, as an administrator of the settings, would fail; None if it would work."""
         if not self.keys or any(_key(a) in self.keys for a in self.now):
             return None
         return (

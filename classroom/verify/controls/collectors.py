@@ -268,7 +268,9 @@ def security_groups(target: Deployment) -> dict[str, list[dict[str, Any]]]:
         server = hostvars[machine.name]["classroom_server_id"]
         ports = cloud.get("network", "/ports", device_id=server)["ports"]
         if not ports:
-            raise ClassroomError(f"the cloud has no port of '{machine.name}' (server {server}): run `pulumi up` again")
+            raise ClassroomError(
+                f"the cloud has no network port of machine '{machine.name}' (server {server}): run `pulumi up` again"
+            )
         for port in ports:
             if not port.get("port_security_enabled", True):
                 # Without port security no group applies, and all egress is allowed.

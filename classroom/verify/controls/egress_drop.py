@@ -15,7 +15,7 @@ ID = "egress-drop"
 
 @dataclass(frozen=True)
 class EgressAttempt:
-    """Attempts of a host to reach an address that is in no table: packets that its firewall counted and logged as dropped."""
+    """Attempts of a host to reach an address that no table lists, with the drops that its firewall counted and logged."""
 
     address: str
     counted: int

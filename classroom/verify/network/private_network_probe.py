@@ -172,7 +172,9 @@ class Probe:
     def _ports(self, machine: Machine) -> list[Any]:
         found = list(self._cloud.network.ports(device_id=self._server_id(machine)))
         if not found:
-            raise ClassroomError(f"the cloud has no port of '{machine.name}': use the inventory of this deployment")
+            raise ClassroomError(
+                f"the cloud has no network port of machine '{machine.name}': use the inventory of this deployment"
+            )
         return found
 
     def _group(self, which: str, rules: Sequence[tuple[str, str, int | None]]) -> str:

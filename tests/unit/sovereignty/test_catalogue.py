@@ -223,7 +223,7 @@ def test_an_entry_that_hides_what_is_missing_is_refused(tmp_path: Path) -> None:
     path = entry(tmp_path)
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("parent")]
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ClassroomError, match="missing: say what is not known of parent"):
+    with pytest.raises(ClassroomError, match=r"missing: .* parent is not known"):
         read_cloud(path)
 
 

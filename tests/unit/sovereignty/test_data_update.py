@@ -164,7 +164,7 @@ def test_files_are_compared_and_taken(pins, tmp_path) -> None:
         kept = json.loads((pins / "files.json").read_text(encoding="utf-8"))
         assert [one["sha256"] for one in kept["asn"]] == [hashlib.sha256(file.read_bytes()).hexdigest() for file in new]
         again = classroom(*words, "--as-of", "2026-11-29", "--yes")
-        assert "the address data are the newest already; nothing was replaced" in again.stdout
+        assert "is already the newest; nothing was replaced" in again.stdout
         shutil.rmtree(targets[-1])
         shutil.rmtree(tmp_path / "kept")
         with pytest.raises(ClassroomError, match=r"asn-ipv4\.csv of 2026-11-01 is not on this machine: .*--from FILE"):

@@ -74,7 +74,7 @@ def test_the_command_lists_them_with_their_verdicts() -> None:
     listing = classroom("presets", "--as-of", "2026-11-29").stdout
     assert "csc-dns: dns, csc-pouta, 193.166.4.24, 193.166.4.25" in listing and "not found: ntp:" in listing
     wrong = classroom("presets", "--cloud", "nowhere")
-    assert wrong.returncode == 2 and "cloud: 'nowhere' is no cloud of the catalogue" in wrong.stderr
+    assert wrong.returncode == 2 and "cloud: 'nowhere' is not in the catalogue" in wrong.stderr
 
 
 @pytest.mark.parametrize(
