@@ -11,12 +11,13 @@ import ipaddress
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from classroom.common.errors import WrongUseError
+from classroom.common.networks import network
 from classroom.common.paths import REPO
 from classroom.sovereignty import owners as owner_file
 from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Announced, IpAddress, IpNetwork, Tables, tables
@@ -138,7 +139,9 @@ class OverlayParty(Record):
 class Overlay(Record):
     """What the rehearsal's outside stands for: three labels for networks of documentation addresses, and no others."""
 
-    prefixes: tuple[str, ...] = Field(min_length=1, description="Networks of documentation addresses.")
+    prefixes: tuple[Annotated[str, AfterValidator(network)], ...] = Field(
+        min_length=1, description="Networks of documentation addresses."
+    )
     country: str = Field(description="Where it is to stand.")
     operator: OverlayParty = Field(description="Who is to run it.")
     parent: OverlayParty = Field(description="Who is to own the operator.")
@@ -147,10 +150,7 @@ class Overlay(Record):
     @classmethod
     def _documentation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for prefix in value:
-            try:
-                net = ipaddress.ip_network(prefix)
-            except ValueError:
-                raise ValueError(f"'{prefix}' is no network; write one such as 192.0.2.0/28") from None
+            net = ipaddress.ip_network(prefix)
             if not any(_within(net, allowed) for allowed in DOCUMENTATION):
                 raise ValueError(
                     f"'{prefix}' is no documentation network; an overlay may only label "
