@@ -18,7 +18,7 @@ def host_name(text: str) -> str:
     if "://" in bare or "/" in bare:
         inner = bare.rpartition("://")[2].partition("/")[0].partition(":")[0]
         raise ValueError(
-            f"'{bare}' is a URL or has a path; write the host name alone: {inner or 'class.academy.example'}"
+            f"'{bare}' is no host name but a URL; write the host name alone: {inner or 'class.academy.example'}"
         )
     if is_address(bare):
         raise ValueError(f"'{bare}' is an IP address, and no host name; write a name such as class.academy.example")

@@ -49,6 +49,7 @@ def _parsed(text: str) -> IpNetwork:
     address = ipaddress.ip_address(bare.partition("/")[0])
     if "/" in bare and address != found.network_address:
         raise ValueError(
-            f"'{bare}' is an address inside the network {found}; write {found} for the network, or {address} for the address alone"
+            f"'{bare}' is neither an address nor a network, as {address} is inside the network {found}; write {found} for the network,"
+            f" or {address} for the address alone"
         )
     return found
