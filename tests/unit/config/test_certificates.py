@@ -128,7 +128,7 @@ def test_a_chain_may_end_at_the_intermediate_or_at_the_root() -> None:
 
 @pytest.mark.parametrize("published", [False, True])
 def test_a_leaf_without_its_issuer_is_refused(published: bool) -> None:
-    root, intermediate = root_and_intermediate()
+    _, intermediate = root_and_intermediate()
     leaf = certificate("class.example", intermediate, published=published)
     (fault,) = found(pem(leaf), leaf[1])
     assert fault.startswith("certificate: ends with 'CN=class.example'") and "'CN=intermediate' is missing" in fault
