@@ -24,7 +24,14 @@ logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
 
 SECONDS = 20.0
 """Timeout of a request, in seconds."""
-WAYS_IN = ("OS_AUTH_URL", "OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_ID")
+CREDENTIAL_VARIABLES = (
+    "OS_AUTH_URL",
+    "OS_USERNAME",
+    "OS_USER_ID",
+    "OS_PASSWORD",
+    "OS_TOKEN",
+    "OS_APPLICATION_CREDENTIAL_ID",
+)
 VERSIONS: dict[str, dict[str, str]] = {
     "compute": {},
     "image": {"min_version": "2", "max_version": "2.latest"},
@@ -42,7 +49,7 @@ class CloudService(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WayIn:
+class CloudCredentials:
     """Credentials of a project; no request has been sent yet.
 
     `how` says where the credentials come from; `interfaces` are the endpoint interfaces that are used, such as `public`.
@@ -129,20 +136,20 @@ class _NotOffered(ClassroomError):
     """The cloud answers 403, 404 or 409."""
 
 
-def way_in(entry: str | None, region: str) -> WayIn:
+def cloud_credentials(entry: str | None, region: str) -> CloudCredentials:
     """Return the credentials in `entry` of clouds.yaml, or in the `OS_*` variables, without any request.
 
     WrongUseError if they are incomplete, RegionError if the entry only has other regions. Later requests with its session
     raise RedirectError if the cloud redirects to another host.
     """
     named = entry or os.environ.get("OS_CLOUD")
-    way = (
+    credentials = (
         _from_file(entry, region, f"the entry '{named}' of clouds.yaml")
         if named
         else _from_environment("the OS_* variables")
     )
-    way.session.session.hooks["response"].append(_stays)
-    return way
+    credentials.session.session.hooks["response"].append(_stays)
+    return credentials
 
 
 def _stays(answer: requests.Response, **_: object) -> None:
@@ -168,8 +175,8 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
     WrongUseError if the credentials are incomplete or the cloud has no such region; RedirectError if its Keystone
     redirects to another host; ClassroomError if the cloud is unreachable or refuses the credentials.
     """
-    way = way_in(entry, region)
-    session, url, user, how = way.session, way.auth_url, way.user, way.how
+    credentials = cloud_credentials(entry, region)
+    session, url, user, how = credentials.session, credentials.auth_url, credentials.user, credentials.how
     try:
         assert session.auth is not None
         # Every plugin that requests a token from Keystone has get_access.
@@ -205,12 +212,12 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
         )
         for service in access.service_catalog.normalize_catalog()
         for endpoint in service["endpoints"]
-        if endpoint["interface"] in way.interfaces
+        if endpoint["interface"] in credentials.interfaces
     ]
     return OpenStackClient(session, region, url, [row for place, row in rows if place in {region, ""}], rows)
 
 
-def _from_environment(how: str) -> WayIn:
+def _from_environment(how: str) -> CloudCredentials:
     environment = os.environ
     credential = any(environment.get(f"OS_APPLICATION_CREDENTIAL_{part}") for part in ("ID", "NAME"))
     kind = environment.get("OS_AUTH_TYPE") or ("v3applicationcredential" if credential else "password")
@@ -239,11 +246,11 @@ def _from_environment(how: str) -> WayIn:
         else None
     )
     session = Session(auth, verify=False if insecure else environment.get("OS_CACERT") or True, cert=pair)
-    return WayIn(session, environment["OS_AUTH_URL"], _user(found), how, _interfaces())
+    return CloudCredentials(session, environment["OS_AUTH_URL"], _user(found), how, _interfaces())
 
 
-def _from_file(entry: str | None, region: str, how: str) -> WayIn:
-    both = [name for name in WAYS_IN if os.environ.get(name)]
+def _from_file(entry: str | None, region: str, how: str) -> CloudCredentials:
+    both = [name for name in CREDENTIAL_VARIABLES if os.environ.get(name)]
     if entry and both:
         # The plugin fills gaps in the entry from these variables, and would mix two sets of credentials.
         raise WrongUseError(
@@ -274,7 +281,7 @@ def _from_file(entry: str | None, region: str, how: str) -> WayIn:
         raise WrongUseError(sentence) from None
     auth = config.config.get("auth", {})
     interfaces = _interfaces(config.config.get("interface"), raw.get("endpoint_type"))
-    return WayIn(config.get_session(), str(auth.get("auth_url") or ""), _user(auth), how, interfaces)
+    return CloudCredentials(config.get_session(), str(auth.get("auth_url") or ""), _user(auth), how, interfaces)
 
 
 def _interfaces(*named: object) -> frozenset[str]:

@@ -18,15 +18,15 @@ def host_name(text: str) -> str:
     if "://" in bare or "/" in bare:
         inner = bare.rpartition("://")[2].partition("/")[0].partition(":")[0]
         raise ValueError(
-            f"'{bare}' is no host name but a URL; write the host name alone: {inner or 'class.academy.example'}"
+            f"'{bare}' is not a host name but a URL; write the host name alone: {inner or 'class.academy.example'}"
         )
     if is_address(bare):
-        raise ValueError(f"'{bare}' is an IP address, and no host name; write a name such as class.academy.example")
+        raise ValueError(f"'{bare}' is not a host name, but an IP address; write a name such as class.academy.example")
     name = _ascii(bare)
     labels = name.split(".")
     for label in labels:
         if not LABEL.fullmatch(label):
-            raise ValueError(f"'{bare}' is no host name, {_why(label)}; write one such as class.academy.example")
+            raise ValueError(f"'{bare}' is not a host name, {_why(label)}; write one such as class.academy.example")
     if len(name) > NAME_LENGTH:
         raise ValueError(
             f"'{bare}' has {len(name)} characters, a host name at most {NAME_LENGTH}; choose a shorter one"
@@ -43,14 +43,14 @@ def url(text: str) -> str:
         parts = urlsplit(bare)
         port = parts.port
     except ValueError:
-        raise ValueError("it is no address; write one such as https://mirror.academy.example/debian") from None
+        raise ValueError("it is not a URL; write one such as https://mirror.academy.example/debian") from None
     if parts.username is not None or parts.password is not None:
         raise ValueError(
             "the URL contains a user name or password, which would be stored in clear; write the URL without them"
         )
     host = parts.hostname or ""
     if parts.scheme not in DEFAULT_PORTS or not host or re.search(r"[\s\x00-\x1f\x7f]", bare):
-        raise ValueError(f"'{bare}' is no address; write one such as https://mirror.academy.example/debian")
+        raise ValueError(f"'{bare}' is not a URL; write one such as https://mirror.academy.example/debian")
     host = str(ipaddress.ip_address(host)) if is_address(host) else host_name(host)
     shown = f"[{host}]" if ":" in host else host
     place = shown if port in {None, DEFAULT_PORTS[parts.scheme]} else f"{shown}:{port}"
@@ -75,7 +75,7 @@ def _ascii(text: str) -> str:
     try:
         return idna.encode(text, uts46=True, transitional=False).decode().lower().removesuffix(".")
     except UnicodeError as error:
-        raise ValueError(f"'{text}' is no host name ({error}); write one such as class.academy.example") from None
+        raise ValueError(f"'{text}' is not a host name ({error}); write one such as class.academy.example") from None
 
 
 def _why(label: str) -> str:

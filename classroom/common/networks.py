@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterable
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-MAPPED = ipaddress.ip_network("::ffff:0:0/96")
+MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 """IPv4 addresses written as IPv6 addresses."""
 
 

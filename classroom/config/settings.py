@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from classroom.common import networks
 from classroom.common.errors import WrongUseError
-from classroom.config import guest, keys, names, pem
+from classroom.config import guest, keys, pem, valid_names
 from classroom.config.certificates import certificate_faults
 from classroom.config.declarations import OneOrMore
 from classroom.config.guest import IMAGE_ACCOUNT
@@ -59,7 +59,7 @@ class Admin(_Section):
     @field_validator("name")
     @classmethod
     def _account(cls, value: str) -> str:
-        return names.account(value, RESERVED_ACCOUNTS)
+        return valid_names.account(value, RESERVED_ACCOUNTS)
 
     @field_validator("public_key")
     @classmethod
@@ -78,12 +78,12 @@ class Class(_Section):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        return names.class_name(value)
+        return valid_names.class_name(value)
 
     @property
     def room(self) -> str:
         """Name of the room on the media server: small letters, digits and hyphens."""
-        return names.room_name(self.name)
+        return valid_names.room_name(self.name)
 
 
 class Settings(_Section):
@@ -167,7 +167,7 @@ class Settings(_Section):
     @field_validator("domain")
     @classmethod
     def _domain(cls, value: str) -> str:
-        return names.domain(value)
+        return valid_names.domain(value)
 
     @model_validator(mode="after")
     def _between_keys(self) -> "Settings":

@@ -1,4 +1,4 @@
-"""The record of a service outside that the classroom uses, as the stack file names it."""
+"""The record of an outside service that the class uses, as the stack file names it."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,21 +17,21 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Endpoint(Record):
-    """A service outside that the classroom uses: for what, its name, who runs it, and where it answers.
+    """An outside service that the class uses: the use, its name, its operator and its addresses.
 
-    A row `{use: dns, preset: NAME}` takes the rest from the presets (`classroom presets` lists them).
+    A row `{use: dns, preset: NAME}` gets the other keys from the preset (`classroom presets` lists the presets).
     """
 
     use: Use = Field(
-        description="What for: `registry` is that of the domain's top level, `ca` the certificate authority."
+        description="Use; `registry` is the registry of the top-level domain, `ca` the certificate authority."
     )
-    name: str = Field(description="Host name; it is never resolved here.")
-    operator: str = Field(min_length=2, description="Who runs it: by its name in the catalogue, or as declared.")
+    name: str = Field(description="Host name; it is not resolved for the judgement.")
+    operator: str = Field(min_length=2, description="Its operator: a name in the catalogue, or a declared one.")
     addresses: Annotated[tuple[Annotated[str, AfterValidator(address_or_network)], ...], AfterValidator(_once)] = Field(
-        default=(), description="Addresses or networks at which it answers; each is judged too."
+        default=(), description="Its addresses or networks; each is judged, too."
     )
     url: str | None = Field(
-        default=None, description="Its whole address, such as a package mirror's; in the host `name`."
+        default=None, description="Its URL, such as that of a package mirror; its host must be `name`."
     )
 
     @model_validator(mode="before")

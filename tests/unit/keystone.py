@@ -12,10 +12,10 @@ MADE = {"network": {"id": "made", "name": "t", "status": "ACTIVE", "admin_state_
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers for user `ada` and the application credential `cred`; everything that was asked stands in `asked`.
+    """Answers for user `ada` and the application credential `cred`; `asked` lists all requests.
 
-    `elsewhere` are services that the catalogue places at addresses of the test's own; `moved` tells of requests, by method
-    and path, where they are redirected to. As a proxy it lets nothing through.
+    `elsewhere` maps services to addresses of the test's own in the service catalogue; `moved` maps requests, by method and
+    path, to their redirect. Requests to a proxy are refused.
     """
 
     asked: list[tuple[str, str]]
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(403, {})
 
     def do_GET(self) -> None:
-        """Answer a reading request."""
+        """Answer a GET request."""
         self.asked.append(("GET", self.path))
         if to := self.moved.get(("GET", self.path)):
             self.answer(302, {}, Location=to)

@@ -20,8 +20,8 @@ from classroom.common.errors import WrongUseError
 from classroom.common.networks import network
 from classroom.config import keys
 from classroom.config.guest import TAKEN_NAMES
-from classroom.config.names import class_name, room_name
 from classroom.config.settings import load
+from classroom.config.valid_names import class_name, room_name
 from tests.unit.config.spellings import (
     NAMES,
     TEXTS,
