@@ -44,6 +44,15 @@ class CloudSettings:
     interfaces: tuple[object, ...] = ()
 
     @property
+    def login(self) -> Mapping[str, str]:
+        """The values for the plugin of keystoneauth; an application credential with an ID needs neither user nor project."""
+        of_credential = self.kind == CREDENTIAL and "application_credential_id" in self.auth
+        kept = {
+            name: value for name, value in self.auth.items() if not of_credential or name.startswith("application_")
+        }
+        return kept | {"auth_url": self.login_url}
+
+    @property
     def login_url(self) -> str:
         """The Keystone URL with the version, which keystoneauth's plugins of one version do not add."""
         url = self.auth["auth_url"].rstrip("/")
@@ -277,10 +286,13 @@ def _kind(auth: Mapping[str, str], named: str | None, key: str, how: str) -> str
 def _missing(auth: Mapping[str, str], kind: str) -> list[str]:
     """Return the names of the values that are missing; of each group of which one is needed, the first."""
     wanted = [("auth_url",), *NEEDED[kind]]
-    if kind == CREDENTIAL and not auth.get("application_credential_id"):
+    by_id = kind == CREDENTIAL and auth.get("application_credential_id")
+    if kind == CREDENTIAL and not by_id:
         wanted.append(("username", "user_id"))  # a credential's name is unique for a user only
-    if kind.startswith("v3") and auth.get("username") and not auth.get("user_id"):
-        wanted.append(("user_domain_name", "user_domain_id"))  # a user's name is unique in a domain only
+    for what in ("user", "project") if kind.startswith("v3") and not by_id else ():
+        named = auth.get("username" if what == "user" else "project_name")
+        if named and not auth.get(f"{what}_id"):
+            wanted.append((f"{what}_domain_name", f"{what}_domain_id"))  # such a name is unique in a domain only
     return [names[0] for names in wanted if not any(auth.get(name) for name in names)]
 
 

@@ -151,8 +151,7 @@ def cloud_credentials(entry: str | None, region: str) -> CloudCredentials:
     try:
         loader: Any = loading.get_plugin_loader(found.kind)
         options = {option.dest for option in loader.get_options()}
-        values = {name: value for name, value in found.auth.items() if name in options}
-        auth = loader.load_from_options(**values | {"auth_url": found.login_url})
+        auth = loader.load_from_options(**{name: value for name, value in found.login.items() if name in options})
     except (refusals.ClientException, TypeError, ValueError) as error:
         raise WrongUseError(
             f"{found.how}: the credentials cannot be used ({first_line(error)}); source your project's openrc file again, or compare the"
@@ -255,12 +254,15 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
         raise ClassroomError(
             f"the certificate of the cloud {url} is not trusted on this machine ({first_line(error)}); set OS_CACERT to its CA file"
         ) from None
+    except refusals.BadRequest as error:
+        domains = (
+            "user_domain_name and project_domain_name (OS_USER_DOMAIN_NAME, OS_PROJECT_DOMAIN_NAME), often Default"
+        )
+        fix = f"set {domains}" if credentials.without_domain else "check the names and IDs"
+        raise WrongUseError(
+            f"the cloud {url} does not accept the request for '{user}' ({first_line(error)}); {fix}, in {how}"
+        ) from None
     except (refusals.connection.ConnectionError, refusals.DiscoveryFailure, refusals.NotFound) as error:
-        if isinstance(error, refusals.DiscoveryFailure) and credentials.without_domain:
-            raise WrongUseError(
-                f"{how}: the domain of the user '{user}' is missing, without which Keystone does not know the user; set user_domain_name"
-                " and project_domain_name (OS_USER_DOMAIN_NAME, OS_PROJECT_DOMAIN_NAME), often Default"
-            ) from None
         raise ClassroomError(
             f"the cloud {url} is unreachable ({first_line(error)}); check its URL in {how}, and the network"
         ) from None

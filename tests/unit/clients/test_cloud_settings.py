@@ -64,7 +64,7 @@ def refused(name: str | None = "school") -> str:
         {"auth": CREDENTIALS},
         {"auth": CREDENTIALS, "auth_type": "v3applicationcredential"},
         {"auth": GOOD, "auth_type": "password", "regions": ["north", "south"]},
-        {"auth": GOOD | {"user_domain_name": "Default"}, "auth_type": "v3password"},
+        {"auth": GOOD | {"user_domain_name": "Default", "project_domain_id": "d"}, "auth_type": "v3password"},
         {"auth": GOOD, "interface": "internal", "identity_api_version": "3"},
         {"auth": {"auth_url": URL, "token": "hidden-word-7", "project_id": "p"}, "auth_type": "v3token"},
         {
@@ -109,6 +109,10 @@ def test_entries_that_are_accepted(offline: None, tmp_path: Path, entry: dict[st
         (
             {"clouds": {"school": {"auth": CREDENTIALS, "auth_type": "v3applicationcredentials"}}},
             ["'v3applicationcredentials' is not supported", "did you mean v3applicationcredential?"],
+        ),
+        (
+            {"clouds": {"school": {"auth": GOOD, "auth_type": "v3password"}}},
+            ["lacks user_domain_name, project_domain_name"],
         ),
         ({"clouds": {"school": {"auth": GOOD, "auth_type": "v3oidcpassword"}}}, ["'v3oidcpassword'", "?"]),
         ({"clouds": {"school": {"auth": GOOD, "profile": "ovh"}}}, ["profile: ovh", "https://auth.cloud.ovh.net"]),
@@ -338,5 +342,5 @@ def test_a_user_without_a_domain_gets_the_fitting_advice(monkeypatch: pytest.Mon
     with serving() as (url, _):
         for key, value in (GOOD | {"auth_url": url}).items():
             monkeypatch.setenv(f"OS_{key.upper()}", value)
-        with pytest.raises(WrongUseError, match=r"the domain of the user 'ada' is missing.*OS_USER_DOMAIN_NAME"):
+        with pytest.raises(WrongUseError, match=r"for 'ada' \(.*domain in user.*OS_USER_DOMAIN_NAME"):
             openstack.connect(None, "north")
