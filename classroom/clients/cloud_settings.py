@@ -45,11 +45,11 @@ class CloudSettings:
 
     @property
     def login(self) -> Mapping[str, str]:
-        """The values for the plugin of keystoneauth; an application credential with an ID needs neither user nor project."""
-        of_credential = self.kind == CREDENTIAL and "application_credential_id" in self.auth
-        kept = {
-            name: value for name, value in self.auth.items() if not of_credential or name.startswith("application_")
-        }
+        """The values for the plugin of keystoneauth; an application credential belongs to a project, and one with an ID to a user."""
+        spare: tuple[str, ...] = ()
+        if self.kind == CREDENTIAL:
+            spare = ("project", "user") if "application_credential_id" in self.auth else ("project",)
+        kept = {name: value for name, value in self.auth.items() if not name.startswith(spare)}
         return kept | {"auth_url": self.login_url}
 
     @property
@@ -289,7 +289,8 @@ def _missing(auth: Mapping[str, str], kind: str) -> list[str]:
     by_id = kind == CREDENTIAL and auth.get("application_credential_id")
     if kind == CREDENTIAL and not by_id:
         wanted.append(("username", "user_id"))  # a credential's name is unique for a user only
-    for what in ("user", "project") if kind.startswith("v3") and not by_id else ():
+    parts = ("user",) if kind == CREDENTIAL else ("user", "project")
+    for what in parts if kind.startswith("v3") and not by_id else ():
         named = auth.get("username" if what == "user" else "project_name")
         if named and not auth.get(f"{what}_id"):
             wanted.append((f"{what}_domain_name", f"{what}_domain_id"))  # such a name is unique in a domain only
