@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from classroom.clients.openstack import CloudService, RegionError, cloud_credentials
+from classroom.clients.cloud_settings import RegionError
+from classroom.clients.openstack import CloudService, cloud_credentials
 from classroom.clients.pulumi_backend import backend_url, provider_in, refuse_backend, refuse_secrets_provider
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.common.paths import REPO

@@ -34,7 +34,6 @@ from classroom.common.paths import CACHE, digest
 from classroom.sovereignty.facts import DATA, Record
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PINS = DATA / "npm"
 FILES = "files.json"

@@ -4,8 +4,9 @@ import datetime
 import ipaddress
 from typing import Protocol
 
+from classroom.common.hosts import is_address
 from classroom.sovereignty.catalogue import Cloud, load_catalogue
-from classroom.sovereignty.operators import domains, host_of, is_address, region_in, within
+from classroom.sovereignty.operators import domains, host_of, region_in, within
 from classroom.sovereignty.policy import DeclaredCloud, judge_region
 from classroom.sovereignty.service_policy import Rules
 

@@ -1,7 +1,6 @@
 """Operators by name: those of the catalogue of clouds, of networks, of other services, and those that the stack file declares."""
 
 import functools
-import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, model_validator
 
 from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.common.hosts import is_address
 from classroom.sovereignty import owners as owner_file
 from classroom.sovereignty.catalogue import Cloud, Party, Region, load_catalogue, with_sources
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
@@ -122,15 +122,6 @@ def host_of(url: str) -> str:
         return (urlsplit(url if "//" in url else f"//{url}").hostname or "").rstrip(".").lower()
     except ValueError:
         return ""
-
-
-def is_address(host: str) -> bool:
-    """Return whether a host is an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def domain_of(host: str) -> str:

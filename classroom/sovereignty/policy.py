@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from classroom.common.errors import WrongUseError
+from classroom.common.networks import network
 from classroom.sovereignty.catalogue import (
     ASPECTS,
     About,
@@ -67,15 +68,6 @@ class PolicyException(Record):
         return self.name.casefold() in {name.casefold() for name in names}
 
 
-def _prefix(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError:
-        raise ValueError(
-            f"'{value}' is not a network; write an address and a prefix length, such as 192.0.2.0/24"
-        ) from None
-
-
 class DeclaredParty(Record):
     """Operator or owner of a declared cloud."""
 
@@ -103,7 +95,7 @@ class DeclaredCloud(Record):
     )
     keystone: tuple[str, ...] = Field(min_length=1, description="Addresses of its Keystone.")
     regions: tuple[DeclaredRegion, ...] = Field(min_length=1, description="Its regions.")
-    prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = Field(
+    prefixes: tuple[Annotated[str, AfterValidator(network)], ...] = Field(
         min_length=1, description="Networks of its public addresses; none may be in the public address tables."
     )
     source: str = Field(min_length=4, description="Source of the declaration: a contract, a page, a register.")

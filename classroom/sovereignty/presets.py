@@ -3,11 +3,12 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from classroom.common.errors import ClassroomError
+from classroom.common.networks import address_or_network
 from classroom.sovereignty.catalogue import Fact, with_sources
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
 
@@ -22,7 +23,7 @@ class Preset(Fact):
     use: str
     name: str
     operator: str = Field(description="ID of an entry in the catalogue, owners.yaml or services.yaml.")
-    addresses: tuple[str, ...] = Field(min_length=1)
+    addresses: tuple[Annotated[str, AfterValidator(address_or_network)], ...] = Field(min_length=1)
     url: str | None = None
     cloud: str | None = Field(
         default=None, description="Entry of the catalogue that offers the service to its own machines."

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from classroom.common.hosts import is_address
 from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import AGES, Ages, outdated
-from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
+from classroom.sovereignty.operators import Operators, host_of, region_in
 from classroom.sovereignty.policy import (
     NEVER_ALLOWED,
     DeclaredCloud,

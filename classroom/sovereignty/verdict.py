@@ -11,15 +11,16 @@ import ipaddress
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from classroom.common.errors import WrongUseError
+from classroom.common.networks import IpNetwork, network
 from classroom.common.paths import REPO
 from classroom.sovereignty import owners as owner_file
-from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Announced, IpAddress, IpNetwork, Tables, tables
+from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Announced, IpAddress, Tables, tables
 from classroom.sovereignty.catalogue import About, Dpf, Party
 from classroom.sovereignty.countries import CountryClass, classify, country_name
 from classroom.sovereignty.endpoint_record import Endpoint
@@ -138,7 +139,9 @@ class OverlayParty(Record):
 class Overlay(Record):
     """Fictitious country, operator and owner of a rehearsal's outside hosts; only for documentation addresses."""
 
-    prefixes: tuple[str, ...] = Field(min_length=1, description="Networks of documentation addresses.")
+    prefixes: tuple[Annotated[str, AfterValidator(network)], ...] = Field(
+        min_length=1, description="Networks of documentation addresses."
+    )
     country: str = Field(description="Assigned location.")
     operator: OverlayParty = Field(description="Assigned operator.")
     parent: OverlayParty = Field(description="Assigned owner of the operator.")
@@ -147,10 +150,7 @@ class Overlay(Record):
     @classmethod
     def _documentation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for prefix in value:
-            try:
-                net = ipaddress.ip_network(prefix)
-            except ValueError:
-                raise ValueError(f"'{prefix}' is not a network; write one such as 192.0.2.0/28") from None
+            net = ipaddress.ip_network(prefix)
             if not any(_within(net, allowed) for allowed in DOCUMENTATION):
                 raise ValueError(
                     f"'{prefix}' is not a documentation network; an overlay may only label "

@@ -92,7 +92,11 @@ class Handler(BaseHTTPRequestHandler):
         if identity["methods"] == ["application_credential"]:
             known = identity["application_credential"]["secret"] == CREDENTIAL
         else:
-            known = identity["password"]["user"]["password"] == PASSWORD
+            user = identity["password"]["user"]
+            if not {"id", "domain"} & user.keys():
+                self.answer(400, {"error": {"code": 400, "message": "Expecting to find domain in user."}})
+                return
+            known = user["password"] == PASSWORD
         if not known:
             self.answer(401, {"error": {"code": 401, "message": "The request you have made requires authentication."}})
             return

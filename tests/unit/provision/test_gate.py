@@ -261,7 +261,7 @@ def test_all_refusals_are_reported_at_once(plan: Callable[..., list[str]], monke
     ("changes", "error"),
     [
         ({"use": "web"}, "use"),
-        ({"name": "Time.Example"}, "is not a host name"),
+        ({"name": "Time Example"}, "is not a host name"),
         ({"name": "https://time.example"}, "is not a host name"),
         ({"addresses": ["time.example"]}, "neither an address nor a network"),
         ({"addresses": ["192.0.2.1/24"]}, "neither an address nor a network"),
