@@ -7,7 +7,7 @@ import time
 import unicodedata
 from typing import Any
 
-from portal.classroom import Person
+from portal.live_class import Person
 
 TOPIC = "chat"
 MESSAGE_ID = re.compile(r"[0-9a-f]{16}")

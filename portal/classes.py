@@ -10,13 +10,13 @@ from typing import Any
 from aiohttp import web
 from livekit import api
 
-from portal.classroom import MORE_TEACHERS, OVER, Classroom, Connection, Orders, Person
 from portal.config import Config
 from portal.grants import permission_for, token_for
 from portal.handback import Handback, Kept
 from portal.journal import fault
+from portal.live_class import MORE_TEACHERS, OVER, LiveClass, Orders, PageConnection, Person
 from portal.media import Media, Unreachable
-from portal.plans import VERIFICATION_ROOMS, Plan, Plans, verification_plan
+from portal.plans import VERIFICATION_ROOMS, ClassPlan, Plans, verification_plan
 from portal.tickets import TICKET_SECONDS, Ticket
 from portal.times import Times
 
@@ -32,13 +32,13 @@ class Classes:
         self.plans = Plans(config.classes)
         self._handback = Handback(config.secret)
         self._started = time.time()
-        self._classrooms: dict[str, Classroom] = {}
+        self._classrooms: dict[str, LiveClass] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._kicks: dict[str, asyncio.Event] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._opened: set[str] = set()
         self._surveyed = False
-        self._early: list[tuple[Classroom, str]] = []  # handed back before the survey
+        self._early: list[tuple[LiveClass, str]] = []  # handed back before the survey
 
     async def running(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002
         """Look after the classes while the application runs."""
@@ -51,8 +51,8 @@ class Classes:
 
     # People
 
-    def refusal(self, plan: Plan, teacher: bool) -> str | None:
-        """Return why nobody of this role can join now, or None."""
+    def refusal(self, plan: ClassPlan, teacher: bool) -> str | None:
+        """Return why no person of this role can join now, or None if they can."""
         classroom = self._classrooms.get(plan.room)
         if classroom and classroom.live:
             if classroom.is_full("teacher" if teacher else "pupil", time.monotonic()):
@@ -60,7 +60,9 @@ class Classes:
             return "locked" if classroom.locked and not teacher else None
         return "full" if plan.verification and self._verifications(plan.room) >= VERIFICATION_ROOMS else None
 
-    def arrive(self, ticket: Ticket, connection: Connection, handback: str | None) -> tuple[Classroom, Person] | None:
+    def arrive(
+        self, ticket: Ticket, connection: PageConnection, handback: str | None
+    ) -> tuple[LiveClass, Person] | None:
         """Take the connection of a person; return their class, or None if it is over for them."""
         plan = self.plans.classes.get(ticket.room)
         if plan is None and ticket.ends is not None:
@@ -77,11 +79,11 @@ class Classes:
         self._start(classroom)
         return None if person is None else (classroom, person)
 
-    def _open(self, classroom: Classroom, now: float) -> None:
+    def _open(self, classroom: LiveClass, now: float) -> None:
         if not classroom.live and classroom.known:
             classroom.open(now)
 
-    def _take_back(self, classroom: Classroom, handback: str, now: float) -> None:
+    def _take_back(self, classroom: LiveClass, handback: str, now: float) -> None:
         if not self._surveyed:
             self._early.append((classroom, handback))
             return
@@ -101,10 +103,10 @@ class Classes:
 
     # Rooms
 
-    def _classroom(self, plan: Plan) -> Classroom:
+    def _classroom(self, plan: ClassPlan) -> LiveClass:
         found = self._classrooms.get(plan.room)
         if found is None:
-            found = Classroom(plan, self._times, self._enter, lambda kept: self._seal(plan.room, kept))
+            found = LiveClass(plan, self._times, self._enter, lambda kept: self._seal(plan.room, kept))
             found.known = self._surveyed
             self._classrooms[plan.room] = found
             self._locks[plan.room], self._kicks[plan.room] = asyncio.Lock(), asyncio.Event()
@@ -113,7 +115,7 @@ class Classes:
     def _seal(self, room: str, kept: Kept) -> str:
         return self._handback.seal(room, kept)
 
-    def _enter(self, classroom: Classroom, person: Person) -> dict[str, Any]:
+    def _enter(self, classroom: LiveClass, person: Person) -> dict[str, Any]:
         token = token_for(
             self._config,
             classroom.plan.room,
@@ -130,7 +132,7 @@ class Classes:
             "name": person.name,
         }
 
-    def enter_again(self, classroom: Classroom, person: Person) -> None:
+    def enter_again(self, classroom: LiveClass, person: Person) -> None:
         """Send a person who is admitted a fresh media token."""
         if person.connection:
             person.connection.send(self._enter(classroom, person))
@@ -162,14 +164,14 @@ class Classes:
             self._start(classroom)
         self._early.clear()
 
-    def _start(self, classroom: Classroom) -> None:
+    def _start(self, classroom: LiveClass) -> None:
         room = classroom.plan.room
         if classroom.live and classroom.known and room not in self._tasks:
             self._opened.add(room)
             self._tasks[room] = asyncio.create_task(self._run(classroom))
         self._kicks[room].set()
 
-    async def _run(self, classroom: Classroom) -> None:
+    async def _run(self, classroom: LiveClass) -> None:
         """Keep one open class in step until it is over."""
         room = classroom.plan.room
         try:
@@ -185,7 +187,7 @@ class Classes:
         if classroom.plan.verification:
             del self._classrooms[room]
 
-    async def refresh(self, classroom: Classroom) -> None:
+    async def refresh(self, classroom: LiveClass) -> None:
         """Look at the room of an open class, and change there what differs from the class's state."""
         async with self._locks[classroom.plan.room]:
             if not classroom.live:
@@ -197,7 +199,7 @@ class Classes:
             except Exception as error:
                 print(f"error: {fault(error)}", file=sys.stderr)
 
-    async def _refresh(self, classroom: Classroom) -> None:
+    async def _refresh(self, classroom: LiveClass) -> None:
         room, participants = classroom.plan.room, []
         found = list((await self._media.ask(lambda r: r.list_rooms(api.ListRoomsRequest(names=[room])))).rooms)
         if found:

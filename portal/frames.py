@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from portal.classroom import CHAT_MODES
+from portal.live_class import CHAT_MODES
 
 FRAME_BYTES = 8192
 MOST_RE = 2**31
@@ -41,7 +41,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Request:
+class Command:
     """A request of the right shape."""
 
     kind: str
@@ -50,7 +50,7 @@ class Request:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return the JSON object of a frame; raise Refused if it is none, or has a key twice, or text that is no Unicode."""
+    """Return the JSON object of a frame; raise Refused for other JSON, a key twice, or text that is not Unicode."""
     try:
         found = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
         json.dumps(found, ensure_ascii=False).encode()
@@ -67,7 +67,7 @@ def number_of(found: dict[str, Any]) -> int | None:
     return number if type(number) is int and 0 <= number <= MOST_RE else None
 
 
-def request(found: dict[str, Any]) -> Request:
+def request(found: dict[str, Any]) -> Command:
     """Return the request; raise Refused if it is unknown or has another shape."""
     kind, number = found.get("type"), number_of(found)
     if number is None or not isinstance(kind, str) or kind not in REQUIRED:
@@ -82,7 +82,7 @@ def request(found: dict[str, Any]) -> Request:
         raise Refused("bad_value")
     if kind == "end_raid" and not all(isinstance(identity, str) for identity in values["keep"]):
         raise Refused("bad_value")
-    return Request(kind, number, values)
+    return Command(kind, number, values)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class ClassEntry(TypedDict):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClassPlan:
     """What a class is opened with; `ends` (Unix time) is set for rooms of a verification alone."""
 
     room: str
@@ -41,25 +41,25 @@ class Plans:
     """The configured classes."""
 
     def __init__(self, entries: Iterable[ClassEntry]) -> None:
-        self.classes = {e["room"]: Plan(e["room"], e["size"], e["waiting_room"]) for e in entries}
+        self.classes = {e["room"]: ClassPlan(e["room"], e["size"], e["waiting_room"]) for e in entries}
 
-    def of_code(self, admission: Admission, code: str) -> Plan | None:
+    def of_code(self, admission: Admission, code: str) -> ClassPlan | None:
         """Return the plan of the room that a code admits to, or None if there is no such class."""
         if found := self.classes.get(admission.room):
             return found
         match = VERIFICATION.fullmatch(normal(code))
         return verification_plan(admission.room, _unix_time(match[3])) if match else None
 
-    def of_room(self, room: str, created: float) -> Plan | None:
-        """Return the plan of a room that exists on the media server since `created`, or None if it is none of ours."""
+    def of_room(self, room: str, created: float) -> ClassPlan | None:
+        """Return the plan of a room that exists on the media server since `created`, or None for a room of another kind."""
         if VERIFICATION_ROOM.fullmatch(room):
             return verification_plan(room, created + VERIFICATION_SECONDS)
         return self.classes.get(room)
 
 
-def verification_plan(room: str, ends: float) -> Plan:
+def verification_plan(room: str, ends: float) -> ClassPlan:
     """Return the plan of a verification's room."""
-    return Plan(room, VERIFICATION_PEOPLE, ends=ends)
+    return ClassPlan(room, VERIFICATION_PEOPLE, ends=ends)
 
 
 def _unix_time(minute: str) -> float:

@@ -4,15 +4,15 @@ from typing import Literal
 
 from portal.times import Times
 
-State = Literal["awaited", "held", "paused"]
-"""`awaited`: no teacher has come yet. `held`: one is there, or left only seconds ago. `paused`: they have been away longer."""
+PresenceState = Literal["awaited", "open", "paused"]
+"""`awaited`: no teacher has come yet. `open`: one is there, or left only seconds ago. `paused`: they have been away longer."""
 
 
 class Presence:
     """The teacher's presence in one open class; time is passed in, in seconds of one clock."""
 
-    def __init__(self, times: Times, now: float, state: State = "awaited") -> None:
-        self.state: State = state
+    def __init__(self, times: Times, now: float, state: PresenceState = "awaited") -> None:
+        self.state: PresenceState = state
         self._times, self._absent_since = times, now
         self._there = False
 
@@ -23,11 +23,11 @@ class Presence:
         answer, nothing is known.
         """
         if teacher:
-            self._there, self.state = True, "held"
+            self._there, self.state = True, "open"
             return
         if self._there:
             self._there, self._absent_since = False, now
-        if self.state == "held" and now - self._absent_since >= self._times.pause:
+        if self.state == "open" and now - self._absent_since >= self._times.pause:
             self.state = "paused"
 
     def is_over(self, now: float) -> bool:

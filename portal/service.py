@@ -9,7 +9,7 @@ from aiohttp import web
 
 from portal.classes import Classes
 from portal.codes import Codes
-from portal.commands import Commands
+from portal.command_handlers import Commands
 from portal.config import Config
 from portal.journal import fault
 from portal.media import Media

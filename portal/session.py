@@ -11,10 +11,10 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from portal.classes import Classes
-from portal.classroom import DONE, Classroom, Person
-from portal.commands import Commands
+from portal.command_handlers import Commands
 from portal.frames import ANSWER, FRAME_BYTES, Refused, number_of, parse, request
 from portal.journal import fault
+from portal.live_class import DONE, LiveClass, Person
 from portal.tickets import Ticket, Tickets
 from portal.times import Times
 
@@ -25,7 +25,7 @@ QUEUE = 400
 """Frames that may wait to be sent; a page that reads none of them is disconnected."""
 HEARTBEAT = 20.0
 BAD_TICKET, FLOOD, FAULT, RESTART = 4001, 4008, 1011, 1012
-"""Close codes; the others are in classroom.py."""
+"""Close codes; the others are in live_class.py."""
 
 
 class Session:
@@ -89,7 +89,7 @@ class Session:
                 return
         await self._socket.close(code=item)
 
-    async def _hello(self, tickets: Tickets, classes: Classes, times: Times) -> tuple[Classroom, Person] | None:
+    async def _hello(self, tickets: Tickets, classes: Classes, times: Times) -> tuple[LiveClass, Person] | None:
         """Read the first frame; return the person's class, or None if the connection ends."""
         found, ticket = {}, None
         with contextlib.suppress(TimeoutError, Refused):
@@ -102,7 +102,7 @@ class Session:
         handback = found.get("handback")
         return classes.arrive(ticket, self, handback if isinstance(handback, str) else None)
 
-    async def _serve(self, classroom: Classroom, person: Person, commands: Commands) -> None:
+    async def _serve(self, classroom: LiveClass, person: Person, commands: Commands) -> None:
         async for message in self._socket:
             if self._ended:
                 return

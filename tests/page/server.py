@@ -20,11 +20,11 @@ from classroom.configure import artifacts
 
 DOMAIN = "class.example"
 ROOM = "cm2"
-ROOMS = (ROOM, *(f"room-{number}" for number in range(80)))
+ROOMS = (ROOM, *(f"room-{number}" for number in range(90)))
 """The classes of a test run; tests that need one of their own take one after the other."""
 SIZE = 60
-SMALL = tuple(f"room-{number}" for number in range(80, 85))
-GUARDED = tuple(f"room-{number}" for number in range(85, 90))
+SMALL = tuple(f"room-{number}" for number in range(90, 95))
+GUARDED = tuple(f"room-{number}" for number in range(95, 100))
 """Classes of three people, and classes whose pupils wait for admission."""
 
 

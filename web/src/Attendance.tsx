@@ -70,10 +70,8 @@ export function Attendance(props: AttendanceProps) {
   }, [session]);
 
   const online = !useLasts(!connected, OFFLINE_SECONDS);
-  const leave = () => {
-    void session.leave();
-    props.onEnd("bye");
-  };
+  // The goodbye removes this component, which closes the connection: the place is given up before that.
+  const leave = () => void session.leave().then(() => props.onEnd("bye"));
   const waiting = <Waiting text={text} switcher={switcher} why={entrance ? null : waits} online={online} onLeave={leave} />;
   if (!entrance) return waiting;
   return (

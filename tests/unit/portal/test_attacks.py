@@ -194,9 +194,9 @@ async def test_only_tickets_of_this_service_are_accepted(at: Settings, room: str
         "." * 300,
     ]
     for text in forged:
-        async with Member(at, text) as nobody:
-            assert await nobody.closed() == 4001, text[:40]
-            assert nobody.frames == []
+        async with Member(at, text) as intruder:
+            assert await intruder.closed() == 4001, text[:40]
+            assert intruder.frames == []
 
 
 async def test_pupils_have_no_power_of_a_teacher(at: Settings, room: str, first: Member, pupil: Member) -> None:
@@ -221,7 +221,7 @@ async def test_pupils_have_no_power_of_a_teacher(at: Settings, room: str, first:
 
 
 async def test_a_bot_without_media_cannot_write(at: Settings, room: str, first: Member) -> None:
-    """Nobody writes whom the teacher does not see among the participants."""
+    """Only those whom the teacher sees among the participants can write."""
     async with Member(at, await ticket(at, room)) as bot:
         await bot.gets("enter")
         assert await bot.ask("chat", text="Hello") == {"error": "not_there"}

@@ -8,7 +8,7 @@ import pytest
 
 from portal import chat
 from portal.chat import TEXT_LENGTH, clean_text
-from portal.classroom import Person
+from portal.live_class import Person
 from tests.page.server import Settings
 from tests.unit.portal.member import Member, ticket
 

@@ -32,7 +32,7 @@ async def teacher(stack: contextlib.AsyncExitStack, at: Settings, room: str) -> 
     return found
 
 
-async def test_nobody_enters_before_the_teacher(at: Settings, room: str, people: contextlib.AsyncExitStack) -> None:
+async def test_no_pupil_enters_before_the_teacher(at: Settings, room: str, people: contextlib.AsyncExitStack) -> None:
     pupil = await member(people, at, room)
     assert await pupil.gets("waiting") == {"type": "waiting", "why": "teacher"}
     await asyncio.sleep(1.2)

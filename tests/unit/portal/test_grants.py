@@ -90,7 +90,7 @@ async def test_no_participant_can_publish_data(pair: dict[str, Member]) -> None:
 
 
 @pytest.mark.parametrize("role", ["teacher", "pupil"])
-async def test_the_media_server_gives_nobody_power_over_others(
+async def test_the_media_server_gives_no_one_power_over_others(
     at: Settings, room: str, pair: dict[str, Member], role: str
 ) -> None:
     """Teachers act through this service alone."""

@@ -63,7 +63,7 @@ async def test_after_a_restart_of_the_service_the_class_is_as_it_was(
     before, sealed = await metadata(at, room), lesson.teacher.sealed
     await asyncio.to_thread(servers.stop, "portal")
     assert await lesson.pupil.closed() == 1012
-    # While nobody looks, the removed pupil comes back with the token that the media server renewed.
+    # While no service looks, the removed pupil comes back with the token that the media server renewed.
     back = await people.enter_async_context(Person(at.livekit, lesson.renewed))
     extra = await people.enter_async_context(Person(at.livekit, lesson.renewed, "&publish=x"))
     await asyncio.to_thread(servers.start, "portal")
@@ -86,7 +86,7 @@ async def test_after_a_restart_of_the_service_the_class_is_as_it_was(
     assert (await waiting.gets("waiting"))["why"] == "admission"
 
 
-async def test_without_anything_handed_back_nobody_new_enters_for_a_while(
+async def test_without_anything_handed_back_no_new_pupil_enters_for_a_while(
     servers: Servers, room: str, lesson: Class
 ) -> None:
     at = servers.at
@@ -105,7 +105,7 @@ async def test_without_anything_handed_back_nobody_new_enters_for_a_while(
 
 
 async def test_an_older_state_does_not_win(servers: Servers, room: str, lesson: Class) -> None:
-    """What a teacher's page kept from before the last decision withdraws nobody's removal, and admits nobody."""
+    """What a teacher's page kept from before the last decision withdraws no removal, and admits no one."""
     at, older = servers.at, lesson.teacher.sealed
     second = await lesson.comes()
     assert (await second.gets("waiting"))["why"] == "admission"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from portal.codes import Role
 from portal.grants import publishes
 from portal.handback import Kept
-from portal.plans import Plan
+from portal.plans import ClassPlan
 from portal.presence import Presence
 from portal.tickets import TICKET_SECONDS, Ticket
 from portal.times import Times
@@ -26,7 +26,7 @@ OVER, REPLACED, DONE = 4003, 4002, 1000
 """Close codes of WebSockets."""
 
 
-class Connection(Protocol):
+class PageConnection(Protocol):
     """The WebSocket of a person."""
 
     def send(self, frame: dict[str, Any]) -> None:
@@ -44,7 +44,7 @@ class Person:
     name: str
     role: Role
     since: float
-    connection: Connection | None = None
+    connection: PageConnection | None = None
     admitted: bool = False
     listed: bool = False
     seen: float | None = None
@@ -70,7 +70,7 @@ class Orders:
     over: bool = False
 
 
-class Classroom:
+class LiveClass:
     """The state of one class.
 
     Before `open` or `adopt` it is closed, and pupils wait for the teacher. `now` is a time in seconds of one monotonic
@@ -79,9 +79,9 @@ class Classroom:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: ClassPlan,
         times: Times,
-        enter: Callable[["Classroom", Person], dict[str, Any]],
+        enter: Callable[["LiveClass", Person], dict[str, Any]],
         seal: Callable[[Kept], str],
     ) -> None:
         self.plan, self._times, self._enter, self._seal = plan, times, enter, seal
@@ -117,7 +117,7 @@ class Classroom:
         self.locked, self.waiting_room = found.get("locked") is True, found.get("waiting_room") is True
         if found.get("chat") in CHAT_MODES:
             self.chat = found["chat"]
-        self.presence = Presence(self._times, now, "paused" if found.get("teacher") is False else "held")
+        self.presence = Presence(self._times, now, "paused" if found.get("teacher") is False else "open")
         version = found.get("v")
         self.version = self._public_version = version if isinstance(version, int) else 0
         self._recovering_until, self._snapshot = now + self._times.recover, True
@@ -151,7 +151,7 @@ class Classroom:
 
     # Coming and going
 
-    def arrive(self, ticket: Ticket, connection: Connection, now: float) -> Person | None:
+    def arrive(self, ticket: Ticket, connection: PageConnection, now: float) -> Person | None:
         """Take the connection of the person with this ticket; return None if it is over for them."""
         for banned, why in ((self._removed, "removed"), (self._refused, "refused")):
             if self._is_banned(ticket.identity, banned):
@@ -176,7 +176,7 @@ class Classroom:
         self.settle(now)
         return person
 
-    def part(self, person: Person, connection: Connection, now: float) -> None:
+    def part(self, person: Person, connection: PageConnection, now: float) -> None:
         """Note that a connection has ended."""
         if person.connection is connection:
             person.connection, person.left = None, now
@@ -213,7 +213,7 @@ class Classroom:
             self._wait(person, "admission")
         elif self.locked:
             self._end(person, "locked")
-        elif self.presence.state != "held":
+        elif self.presence.state != "open":
             self._wait(person, "teacher")
         elif self.waiting_room:
             self._list(person)
@@ -275,7 +275,7 @@ class Classroom:
         return role == "pupil" and pupils >= self.plan.size - 1
 
     def is_empty(self, now: float) -> bool:
-        """Return whether nobody is here, nor was within the last seconds."""
+        """Return whether no person is here, nor was within the last seconds."""
         return not any(p.connection or self._is_near(p, now) for p in self.people.values())
 
     def _has_place(self, person: Person, now: float) -> bool:
@@ -492,7 +492,7 @@ class Classroom:
             self._send(teachers, {"type": "waiting_list", "people": self.waiting_list()})
 
     @staticmethod
-    def _send(connections: Iterable[Connection], frame: dict[str, Any]) -> None:
+    def _send(connections: Iterable[PageConnection], frame: dict[str, Any]) -> None:
         for connection in connections:
             connection.send(frame)
 

@@ -9,13 +9,13 @@ from livekit import api
 
 from portal import chat
 from portal.classes import Classes
-from portal.classroom import IDENTITY, Classroom, Person
-from portal.frames import TEACHERS, Refused, Request
+from portal.frames import TEACHERS, Command, Refused
+from portal.live_class import IDENTITY, LiveClass, Person
 from portal.media import Media, Unreachable
 from portal.rate_limit import RoomAccess
 
 Answer = dict[str, Any]
-Handler = Callable[[Classroom, Person, dict[str, Any]], Awaitable[Answer | None]]
+CommandHandler = Callable[[LiveClass, Person, dict[str, Any]], Awaitable[Answer | None]]
 
 
 class Commands:
@@ -23,7 +23,7 @@ class Commands:
 
     def __init__(self, classes: Classes, media: Media, limits: RoomAccess) -> None:
         self._classes, self._media, self._limits = classes, media, limits
-        self._handlers: dict[str, Handler] = {
+        self._handlers: dict[str, CommandHandler] = {
             "chat": self._chat,
             "hand": self._hand,
             "token": self._token,
@@ -40,7 +40,7 @@ class Commands:
             "end_raid": self._end_raid,
         }
 
-    async def carry_out(self, classroom: Classroom, person: Person, request: Request) -> Answer:
+    async def carry_out(self, classroom: LiveClass, person: Person, request: Command) -> Answer:
         """Carry out a request; return what its answer contains, or raise Refused."""
         if request.kind in TEACHERS and person.role != "teacher":
             raise Refused("not_a_teacher")
@@ -53,7 +53,7 @@ class Commands:
         except api.TwirpError:
             raise Refused("not_there") from None
 
-    async def _chat(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:
+    async def _chat(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:
         text = chat.clean_text(values["text"])
         if text is None:
             raise Refused("bad_text")
@@ -68,18 +68,18 @@ class Commands:
         await self._media.ask(lambda rooms: rooms.get_participant(who))
         await self._send(classroom, chat.message(person, text))
 
-    async def _delete(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _delete(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         if not chat.MESSAGE_ID.fullmatch(values["message"]):
             raise Refused("bad_value")
         await self._send(classroom, chat.deletion(values["message"]))
 
-    async def _send(self, classroom: Classroom, message: bytes) -> None:
+    async def _send(self, classroom: LiveClass, message: bytes) -> None:
         data = api.SendDataRequest(
             room=classroom.plan.room, data=message, kind=api.DataPacket.Kind.RELIABLE, topic=chat.TOPIC
         )
         await self._media.ask(lambda rooms: rooms.send_data(data))
 
-    async def _hand(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:
+    async def _hand(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:
         raised, identity = values["raised"], values.get("identity", person.identity)
         if identity != person.identity and (raised or person.role != "teacher"):
             raise Refused("not_a_teacher")
@@ -92,17 +92,17 @@ class Commands:
         change = api.UpdateParticipantRequest(room=classroom.plan.room, identity=identity, attributes=attributes)
         await self._media.ask(lambda rooms: rooms.update_participant(change))
 
-    async def _token(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _token(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         self._classes.enter_again(classroom, person)
 
-    async def _leave(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _leave(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         classroom.leave(person)
         await self._classes.refresh(classroom)
 
-    async def _ping(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:
+    async def _ping(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:
         """Do nothing but answer."""
 
-    async def _mute_all(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> Answer:  # noqa: ARG002
+    async def _mute_all(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> Answer:  # noqa: ARG002
         """Mute all microphones except the teacher's own."""
         room = classroom.plan.room
         wanted = [
@@ -121,18 +121,18 @@ class Commands:
 
         return {"muted": sum(await asyncio.gather(*map(mute, wanted)))}
 
-    async def _lock(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _lock(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         await self._decide(classroom, lambda now: classroom.lock(values["locked"], now))
 
-    async def _chat_mode(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _chat_mode(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         classroom.set_chat(values["mode"])
         await self._classes.refresh(classroom)
 
-    async def _waiting_room(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _waiting_room(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         classroom.set_waiting_room(values["on"], time.monotonic())
         await self._classes.refresh(classroom)
 
-    async def _admit(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _admit(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         if (values.get("all") is True) == ("identity" in values):
             raise Refused("bad_value")
         now = time.monotonic()
@@ -140,20 +140,20 @@ class Commands:
         if error:
             raise Refused(error)
 
-    async def _refuse(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _refuse(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         if error := classroom.refuse(values["identity"], time.monotonic()):
             raise Refused(error)
 
-    async def _remove(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:
+    async def _remove(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:
         identity = values["identity"]
         if not IDENTITY.fullmatch(identity) or identity == person.identity:
             raise Refused("bad_value")
         await self._decide(classroom, lambda now: classroom.remove(identity, now))
 
-    async def _end_raid(self, classroom: Classroom, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
+    async def _end_raid(self, classroom: LiveClass, person: Person, values: dict[str, Any]) -> None:  # noqa: ARG002
         await self._decide(classroom, lambda now: classroom.end_raid(values["keep"], now))
 
-    async def _decide(self, classroom: Classroom, decision: Callable[[float], None]) -> None:
+    async def _decide(self, classroom: LiveClass, decision: Callable[[float], None]) -> None:
         """Apply a decision on who is inside: look who is, decide, and carry it out on the media server."""
         await self._classes.refresh(classroom)
         decision(time.monotonic())
