@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portal.codes import CodeEntry
+from portal.codes import ROLES
 from portal.plans import ClassEntry
 
-CLASS_KEYS = {"room": str, "name": str, "size": int, "waiting_room": bool}
+CLASS_KEYS = {"room": str, "name": str, "size": int, "waiting_room": bool, "versions": dict}
+CODES_KEY = "class-codes.key"
+"""Name of the systemd credential with the key of the class codes."""
+KEY_BYTES = 32
+FIX = "run `classroom configure`"
 
 
 class ConfigError(Exception):
@@ -18,62 +22,80 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Config:
-    """`livekit` are the API URLs of the media servers; any of them serves all rooms."""
+    """`livekit` are the API URLs of the media servers; any of them serves all rooms. `codes_key` is the key of class codes."""
 
     domain: str
     url: str
     livekit: list[str]
     key: str
     secret: str
-    codes: list[CodeEntry]
+    codes_key: bytes
     classes: list[ClassEntry]
 
 
 def load() -> Config:
-    """Return the configuration from portal.json (public) and secrets/portal.json, in $PORTAL_CONFIG or /etc/classroom.
+    """Return the configuration from portal.json (public), secrets/portal.json, and the credential CODES_KEY.
 
     Raises ConfigError, whose message contains no secret value.
     """
-    folder = Path(os.environ.get("PORTAL_CONFIG", "/etc/classroom"))
-    settings = _read(
-        folder / "portal.json", {"domain": str, "url": str, "livekit": list, "livekit_key": str, "classes": list}
-    )
-    hidden = _read(folder / "secrets" / "portal.json", {"livekit_secret": str, "codes": list})
-    for code in hidden["codes"]:
-        if not isinstance(code, dict) or not {"room", "role", "sha256"} <= code.keys():
-            raise ConfigError(
-                f"{folder}/secrets/portal.json: each entry of `codes` needs room, role and sha256; run `classroom configure`"
-            )
-        if code["role"] not in {"teacher", "pupil"}:
-            raise ConfigError(
-                f"{folder}/secrets/portal.json: the role of a code must be teacher or pupil; run `classroom configure`"
-            )
-    for entry in settings["classes"]:
-        if not isinstance(entry, dict) or {key: type(entry.get(key)) for key in CLASS_KEYS} != CLASS_KEYS:
-            raise ConfigError(
-                f"{folder}/portal.json: each entry of `classes` needs room, name, size and waiting_room; run `classroom configure`"
-            )
+    path = _folder() / "portal.json"
+    settings = _read(path, {"domain": str, "url": str, "livekit": list, "livekit_key": str, "classes": list})
+    if not all(map(_is_class, settings["classes"])):
+        raise ConfigError(
+            f"{path}: each entry of `classes` needs {', '.join(CLASS_KEYS)}, with a version for each role; {FIX}"
+        )
     return Config(
         domain=settings["domain"],
         url=settings["url"],
         livekit=settings["livekit"],
         key=settings["livekit_key"],
-        secret=hidden["livekit_secret"],
-        codes=hidden["codes"],
+        secret=load_secret(),
+        codes_key=_codes_key(),
         classes=settings["classes"],
     )
+
+
+def load_secret() -> str:
+    """Return the secret of the media servers' API; ConfigError if it cannot be read."""
+    return str(_read(_folder() / "secrets" / "portal.json", {"livekit_secret": str})["livekit_secret"])
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("PORTAL_CONFIG", "/etc/classroom"))
+
+
+def _is_class(entry: Any) -> bool:
+    if not isinstance(entry, dict) or {key: type(entry.get(key)) for key in CLASS_KEYS} != CLASS_KEYS:
+        return False
+    return all(type(entry["versions"].get(role)) is int for role in ROLES)
+
+
+def _codes_key() -> bytes:
+    """Return the key of the class codes, which systemd passes to the service alone."""
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / CODES_KEY
+    try:
+        key = bytes.fromhex(path.read_text())
+    except OSError as error:
+        raise ConfigError(
+            f"the credential {CODES_KEY} cannot be read ({error.strerror}); start the service by its unit, or {FIX}"
+        ) from None
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"the credential {CODES_KEY} is not a key of {2 * KEY_BYTES} hexadecimal digits; {FIX}")
+    return key
 
 
 def _read(path: Path, keys: dict[str, type]) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); run `classroom configure`") from None
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); {FIX}") from None
     except ValueError:
-        raise ConfigError(f"{path} is not valid JSON; run `classroom configure`") from None
+        raise ConfigError(f"{path} is not valid JSON; {FIX}") from None
     for key, kind in keys.items():
         if not isinstance(found, dict) or not isinstance(found.get(key), kind) or not found[key]:
-            if key == "codes" and isinstance(found, dict) and found.get(key) == []:
+            if key == "classes" and isinstance(found, dict) and found.get(key) == []:
                 continue  # then only verification codes are valid
-            raise ConfigError(f"{path}: `{key}` is missing or empty; run `classroom configure`")
+            raise ConfigError(f"{path}: `{key}` is missing or empty; {FIX}")
     return dict(found)

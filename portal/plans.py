@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypedDict
 
-from portal.codes import ALPHABET, VERIFICATION, VERIFICATION_SECONDS, Admission, normal
+from portal.codes import ALPHABET, VERIFICATION, VERIFICATION_SECONDS, Admission, VersionedRoom, normal
 
 VERIFICATION_PEOPLE = 3
 VERIFICATION_ROOMS = 2
@@ -13,10 +12,9 @@ VERIFICATION_ROOMS = 2
 VERIFICATION_ROOM = re.compile(r"verification-[0-9a-z]{8}")
 
 
-class ClassEntry(TypedDict):
+class ClassEntry(VersionedRoom):
     """A class as configured on the hosts."""
 
-    room: str
     name: str
     size: int
     waiting_room: bool

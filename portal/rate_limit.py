@@ -6,9 +6,10 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 WRONG_CODES, WRONG_SECONDS = 30, 60.0
-"""Number of wrong codes allowed from one address, and the period in seconds; a whole school can share an address."""
-KNOWN_SECONDS = 3600.0
-"""Seconds for which an address with a correct code for a room is exempt from the limit for that room."""
+"""Number of wrong codes from one address that are answered as such, and the period in seconds.
+
+A whole school can share an address, so that the limit only concerns wrong codes: a correct one is always admitted.
+"""
 HANDS, HANDS_SECONDS = 30, 60.0
 CHAT = ((10, 1.0), (60, 60.0))
 """Limits of chat messages for each participant, as (number, seconds); all of them apply."""
@@ -43,23 +44,18 @@ class Limit:
 
 @dataclass
 class RoomAccess:
-    """Wrong codes by address, addresses with a correct code, and limits of messages and hands."""
+    """Wrong codes by address, and limits of messages and hands."""
 
     wrong: Limit = field(default_factory=lambda: Limit(WRONG_CODES, WRONG_SECONDS))
     hands: Limit = field(default_factory=lambda: Limit(HANDS, HANDS_SECONDS))
     chat: tuple[Limit, ...] = field(default_factory=lambda: tuple(Limit(*limit) for limit in CHAT))
-    _known: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict)
 
-    def opened(self, address: str, room: str) -> None:
-        """Record that this address sent a correct code for the room."""
-        self._known[address, room] = time.monotonic()
-        self._known.move_to_end((address, room))
-        if len(self._known) > MOST_ADDRESSES:
-            self._known.popitem(last=False)
-
-    def knows(self, address: str, room: str) -> bool:
-        """Return whether this address sent a correct code for the room in the last KNOWN_SECONDS."""
-        return time.monotonic() - self._known.get((address, room), float("-inf")) < KNOWN_SECONDS
+    def wrong_code(self, address: str) -> tuple[int, str]:
+        """Count a wrong code from an address; return status and reason of the answer."""
+        if self.wrong.full(address):
+            return 429, "too_many"
+        self.wrong.note(address)
+        return 403, "wrong_code"
 
     def may_write(self, identity: str) -> bool:
         """Count a chat message of a participant and return True, or return False if a limit is reached."""

@@ -30,7 +30,7 @@ class Portal:
 
     def __init__(self, config: Config, times: Times) -> None:
         self._door, self._media, self._times = RoomAccess(), Media(config), times
-        self._codes, self._tickets = Codes(config.codes, config.secret), Tickets(config.secret)
+        self._codes, self._tickets = Codes(config.classes, config.codes_key, config.secret), Tickets(config.secret)
         self._classes = Classes(config, self._media, times)
         self._commands = Commands(self._classes, self._media, self._door)
         self._origin = f"https://{config.domain}"
@@ -68,19 +68,12 @@ class Portal:
             return _problem(403, "other_site")
         if request.content_type != "application/json":
             return _problem(415, "not_json")
-        address = network(request.headers.get("X-Real-IP", request.remote or ""))
         body = await _body(request)
         code, name = body.get("code"), clean_name(body.get("name"))
         admission = self._codes.admit(code) if isinstance(code, str) else None
         plan = self._classes.plans.of_code(admission, code) if admission and isinstance(code, str) else None
-        # Over the limit, answer 429 even to a correct code, so that guessing is useless, except from addresses that have
-        # sent a correct code for the room before: their class can still join.
-        if self._door.wrong.full(address) and not (admission and self._door.knows(address, admission.room)):
-            return _problem(429, "too_many")
         if admission is None or plan is None:
-            self._door.wrong.note(address)
-            return _problem(403, "wrong_code")
-        self._door.opened(address, admission.room)
+            return _problem(*self._door.wrong_code(network(request.headers.get("X-Real-IP", request.remote or ""))))
         if name is None:
             return _problem(422, "bad_name")
         if error := self._classes.refusal(plan, admission.role == "teacher"):

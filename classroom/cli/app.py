@@ -12,6 +12,7 @@ from classroom.cli import (
     capture,
     classes,
     cloud,
+    codes,
     configure,
     controls,
     data,
@@ -39,6 +40,7 @@ app.command("settings")(settings.command)
 app.command("inventory")(inventory.command)
 app.command("configure")(configure.command)
 app.command("classes")(classes.command)
+app.add_typer(codes.app, name="codes")
 app.command("status")(status.command)
 app.command("verify")(verify.command)
 app.command("capture", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(capture.command)

@@ -67,12 +67,22 @@ class Admin(_Section):
         return keys.public_key(value)
 
 
+class CodeVersions(_Section):
+    """The versions of a class's codes; another version replaces the code of its role."""
+
+    teacher: int = Field(default=1, ge=1, description="Version of the teacher's code.")
+    pupil: int = Field(default=1, ge=1, description="Version of the pupils' code.")
+
+
 class Class(_Section):
-    """A class: its display name, and its maximum number of participants."""
+    """A class: its display name, its maximum number of participants, and the versions of its codes."""
 
     name: str = Field(description="Display name: up to 40 characters, such as 6ème B or CE1/CE2.")
     size: int = Field(
         ge=2, le=500, description="Expected number of participants at the same time, including the teacher."
+    )
+    code_versions: CodeVersions = Field(
+        default=CodeVersions(), description="Versions of the codes; `classroom codes renew` raises them."
     )
 
     @field_validator("name")

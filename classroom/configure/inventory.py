@@ -49,7 +49,13 @@ def inventory(
         "classroom_image_account": IMAGE_ACCOUNT,
         "classroom_admins": [a.model_dump() for a in settings.admins],
         "classroom_classes": [
-            {"room": c.room, "name": c.name, "size": c.size, "waiting_room": settings.waiting_room}
+            {
+                "room": c.room,
+                "name": c.name,
+                "size": c.size,
+                "waiting_room": settings.waiting_room,
+                "versions": c.code_versions.model_dump(),
+            }
             for c in settings.classes
         ],
         "classroom_certificate": settings.certificate,

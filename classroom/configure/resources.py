@@ -9,8 +9,7 @@ from pulumi import Input, Output, ResourceOptions
 
 from classroom.configure.artifacts import roles_digest
 
-CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's Base32 alphabet, without letters that look like digits: five bits for each character."""
+HEXADECIMAL = "0123456789abcdef"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 

@@ -1,7 +1,6 @@
 """Declare the classroom: network, access, machines, secrets, and the Ansible run."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -13,15 +12,15 @@ from classroom.config.endpoints import resolvers
 from classroom.config.plan import plans_for
 from classroom.config.settings import Settings
 from classroom.configure.inventory import dns_records, inventory, with_host_keys
-from classroom.configure.resources import CROCKFORD, LETTERS, Configure, Secret, openstack_provider, own_provider
+from classroom.configure.resources import HEXADECIMAL, LETTERS, Configure, Secret, openstack_provider, own_provider
 from classroom.provision.access import Access, AccessArgs, groups_of
-from classroom.provision.class_codes import digest_of, links
+from classroom.provision.class_codes import links
 from classroom.provision.machines import Machines, MachinesArgs
 from classroom.provision.network import Network, NetworkArgs
 from classroom.provision.preflight import Findings
 
-TEACHER_CODE, PUPIL_CODE = 13, 8
-"""Number of characters of a code, with five bits each: 65 bits for a teacher's code, 40 for a pupil's."""
+CODES_KEY_LENGTH = 64
+"""Number of hexadecimal digits of the key from which class codes are derived: 32 bytes."""
 
 
 class Classroom(pulumi.ComponentResource):
@@ -78,13 +77,7 @@ class Classroom(pulumi.ComponentResource):
         listed = addresses.apply(lambda found: inventory(stack, settings, plans, found))
         # The engine blocks while this provider starts; the resources above are already declared by then.
         ours = ResourceOptions(parent=self, provider=own_provider())
-        codes = {
-            entry.room: {
-                "teacher": Secret(f"{entry.room}-teacher", length=TEACHER_CODE, alphabet=CROCKFORD, opts=ours).value,
-                "pupil": Secret(f"{entry.room}-pupil", length=PUPIL_CODE, alphabet=CROCKFORD, opts=ours).value,
-            }
-            for entry in settings.classes
-        }
+        codes_key = Secret("class-codes", length=CODES_KEY_LENGTH, alphabet=HEXADECIMAL, opts=ours).value
         livekit = Secret("livekit", length=43, alphabet=LETTERS, opts=ours).value
         configure = Configure(
             "configure",
@@ -96,14 +89,14 @@ class Classroom(pulumi.ComponentResource):
                 name: {"server": m.server_id, "image": m.image_id, "address": m.public4} for name, m in machines.items()
             },
             inventory=listed,
-            secrets=Output.all(livekit=livekit, codes=codes).apply(
-                lambda found: secret_variables(settings, found["livekit"], found["codes"])
+            secrets=Output.all(livekit=livekit, codes_key=codes_key).apply(
+                lambda found: secret_variables(settings, found["livekit"], found["codes_key"])
             ),
             opts=ResourceOptions.merge(
                 ours, ResourceOptions(depends_on=[part for m in machines.values() for part in m.parts])
             ),
         )
-        classes = Output.all(**codes).apply(lambda found: links(settings, found))
+        classes = codes_key.apply(lambda key: links(settings, key))
         self.outputs = {
             "class_url": f"https://{settings.domain}/",
             "machines": addresses,
@@ -137,17 +130,12 @@ def explain(failure: pulumi.ErrorHookArgs, settings: Settings) -> bool:
     return False
 
 
-def secret_variables(settings: Settings, livekit: str, codes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return the secret variables for Ansible; hosts only store digests of the class codes."""
-    rows = [
-        {"room": entry.room, "class": entry.name, "role": role, "sha256": digest_of(codes[entry.room][role])}
-        for entry in settings.classes
-        for role in ("teacher", "pupil")
-    ]
+def secret_variables(settings: Settings, livekit: str, codes_key: str) -> dict[str, Any]:
+    """Return the secret variables for Ansible."""
     return {
         "classroom_secret_livekit": livekit,
         "classroom_secret_certificate_key": settings.certificate_key.get_secret_value(),
-        "classroom_secret_codes": rows,
+        "classroom_secret_codes_key": codes_key,
     }
 
 

@@ -1,7 +1,6 @@
 """Runs a LiveKit server and the join service on the loopback address, as real processes on free ports."""
 
 import contextlib
-import hashlib
 import json
 import os
 import random
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from classroom.common.paths import REPO
 from classroom.configure import artifacts
+from portal.codes import ROLES, derive
+from portal.config import CODES_KEY, KEY_BYTES
 
 DOMAIN = "class.example"
 ROOM = "cm2"
@@ -30,10 +31,10 @@ GUARDED = tuple(f"room-{number}" for number in range(95, 100))
 
 def codes_of(room: str) -> dict[str, str]:
     """Return the codes of a class by role."""
-    end = "" if room == ROOM else room.rpartition("-")[2].zfill(2)
-    return {"teacher": f"TEACHERC0DE17{end}", "pupil": f"PVP11C0D{end}"}
+    return {role: derive(KEY, room, role, 1) for role in ROLES}
 
 
+KEY = bytes(range(KEY_BYTES))
 CODES = codes_of(ROOM)
 
 
@@ -60,17 +61,15 @@ def settings(folder: Path) -> Settings:
     return Settings(free_port(), free_port(), secrets.token_hex(24), folder)
 
 
-def codes(*rooms: str) -> list[dict[str, str]]:
-    return [
-        {"room": room, "class": room, "role": role, "sha256": hashlib.sha256(code.encode()).hexdigest()}
-        for room in rooms or (*ROOMS, *SMALL, *GUARDED)
-        for role, code in codes_of(room).items()
-    ]
-
-
 def classes() -> list[dict[str, object]]:
     return [
-        {"room": room, "name": room, "size": 3 if room in SMALL else SIZE, "waiting_room": room in GUARDED}
+        {
+            "room": room,
+            "name": room,
+            "size": 3 if room in SMALL else SIZE,
+            "waiting_room": room in GUARDED,
+            "versions": dict.fromkeys(ROLES, 1),
+        }
         for room in (*ROOMS, *SMALL, *GUARDED)
     ]
 
@@ -120,12 +119,13 @@ def configure_portal(at: Settings, url: str = "") -> None:
         "classes": classes(),
     }
     (at.folder / "portal.json").write_text(json.dumps(public_settings))
-    secret_settings = {"livekit_secret": at.secret, "codes": codes()}
-    (at.folder / "secrets" / "portal.json").write_text(json.dumps(secret_settings))
+    (at.folder / "secrets" / "portal.json").write_text(json.dumps({"livekit_secret": at.secret}))
+    (at.folder / CODES_KEY).write_text(KEY.hex())
 
 
 def environment(at: Settings) -> dict[str, str]:
-    return {"PORTAL_CONFIG": str(at.folder), "PORTAL_PORT": str(at.portal), "PYTHONPATH": str(REPO)}
+    places = {"PORTAL_CONFIG": str(at.folder), "CREDENTIALS_DIRECTORY": str(at.folder)}
+    return places | {"PORTAL_PORT": str(at.portal), "PYTHONPATH": str(REPO)}
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,15 @@ from classroom.config.endpoints import egress_rows, endpoints_of, host_services,
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import RELAY, Shape, port_numbers, ports_for
 from classroom.configure import artifacts
+from classroom.provision.class_codes import derive_code
 from tests.roles.fleet import ADMINISTRATOR, Fleet
 from tests.roles.outside import ENDPOINTS
 
 ANSIBLE = REPO / "ansible"
 DOMAIN = "class.example"
-CODES = {"teacher": "ABCDEFGHJKMNP", "pupil": "ABCD2345"}
+CODES_KEY = "c0de" * 16
+VERSIONS = {"teacher": 1, "pupil": 2}
+CODES = {role: derive_code(CODES_KEY, "cm2", role, version) for role, version in VERSIONS.items()}
 
 # Roles that must run before a role when it is run alone.
 NEEDS = {"web": ["tls"], "access": ["base"]}
@@ -115,10 +117,7 @@ class Play:
         self.extra: dict[str, Any] = {
             "classroom_secret_livekit": self.secret,
             "classroom_secret_certificate_key": given["private"],
-            "classroom_secret_codes": [
-                {"room": "cm2", "class": "CM2", "role": role, "sha256": sha256(code.encode()).hexdigest()}
-                for role, code in CODES.items()
-            ],
+            "classroom_secret_codes_key": CODES_KEY,
             **_shipped(fleet.state),
         }
         self.vars: dict[str, Any] = {
@@ -130,7 +129,9 @@ class Play:
             "classroom_image_account": IMAGE_ACCOUNT,
             "classroom_ssh_from": ["0.0.0.0/0", "::/0"],
             "classroom_admins": [{"name": ADMINISTRATOR, "public_key": key}],
-            "classroom_classes": [{"name": "CM2", "size": 30, "room": "cm2", "waiting_room": False}],
+            "classroom_classes": [
+                {"name": "CM2", "size": 30, "room": "cm2", "waiting_room": False, "versions": VERSIONS}
+            ],
             "classroom_certificate": given["chain"],
             "classroom_network_cidr": "203.0.113.0/24",
             "classroom_ports": [asdict(p) for p in ports_for(["front", "media"], shape, len(self.media))],

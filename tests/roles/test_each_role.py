@@ -10,7 +10,7 @@ from classroom.config import guest
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import local_tls, port_number
 from tests.roles.fleet import Fleet
-from tests.roles.play import DOMAIN, NEEDS, Play
+from tests.roles.play import CODES, CODES_KEY, DOMAIN, NEEDS, Play
 
 ROLES = ("access", "base", "firewall", "tls", "media", "portal", "web", "valkey")
 
@@ -142,11 +142,19 @@ def check_portal(play: Play, host: Any) -> None:
     assert listens(host, "python3") == {("tcp", f"127.0.0.1:{port_number('portal')}")}
     secrets = host.file("/etc/classroom/secrets/portal.json")
     assert (secrets.user, secrets.group, secrets.mode) == ("root", "portal", 0o640)
-    assert json.loads(secrets.content_string) == {
-        "livekit_secret": play.secret,
-        "codes": play.extra["classroom_secret_codes"],
-    }
-    assert json.loads(host.file("/etc/classroom/portal.json").content_string)["domain"] == DOMAIN
+    assert json.loads(secrets.content_string) == {"livekit_secret": play.secret}
+    settings = json.loads(host.file("/etc/classroom/portal.json").content_string)
+    assert settings["domain"] == DOMAIN and settings["classes"] == play.vars["classroom_classes"]
+    key = host.file("/etc/classroom/secrets/class-codes.key")
+    assert (key.user, key.group, key.mode, key.content_string.strip()) == ("root", "root", 0o600, CODES_KEY)
+    # A process of the same account outside the unit, such as that of verification codes, cannot read the key.
+    for readable, path in ((True, secrets.path), (False, key.path)):
+        assert (host.run(f"setpriv --reuid=portal --regid=portal --clear-groups cat {path}").rc == 0) is readable
+    place = f"http://127.0.0.1:{port_number('portal')}/api/join"
+    for role, code in CODES.items():
+        job = json.dumps({"code": code, "name": "Ada"})
+        answer = host.check_output(f"curl -s --json '{job}' {place}")
+        assert json.loads(answer)["role"] == role
     assert host.file("/usr/local/lib/classroom-portal").is_symlink
 
 

@@ -185,6 +185,10 @@ def test_only_their_services_read_secrets(play: Play, host: Any) -> None:
         "/etc/classroom/secrets/livekit-keys",
         "/etc/classroom/secrets/portal.json",
     ]
+    assert sorted(host.run(search.replace("/run/sought", "/etc/classroom/secrets/class-codes.key")).stdout.split()) == [
+        "/etc/classroom/secrets/class-codes.key",
+        "/run/credentials/portal.service/class-codes.key",
+    ]
     unprivileged = f"setpriv --reuid=nobody --regid=nogroup --clear-groups {search}"
     assert host.run(unprivileged).stdout == ""
     for source in ("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ", "journalctl --no-pager --all --output=verbose"):
@@ -303,7 +307,7 @@ def test_the_verifier_has_exactly_its_rights(play: Play, login: Callable[..., An
         "-u portal /bin/sh",
     ):
         assert verifier.run(f"sudo -n {command}").rc != 0, command
-    for path in ("/etc/classroom/secrets/tls.key", "/etc/classroom/secrets/portal.json", "/etc/shadow"):
+    for path in ("/etc/classroom/secrets/tls.key", "/etc/classroom/secrets/class-codes.key", "/etc/shadow"):
         assert verifier.run(f"cat {path}").rc != 0, path
 
 

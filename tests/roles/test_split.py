@@ -54,7 +54,7 @@ def test_exactly_these_ports_listen(play: Play, hosts: dict[str, Any]) -> None:
 
 def test_each_host_has_only_the_secrets_and_programs_it_needs(play: Play, hosts: dict[str, Any]) -> None:
     secrets = {name: set(host.check_output("ls /etc/classroom/secrets").split()) for name, host in hosts.items()}
-    assert secrets["front"] == {"portal.json", "tls.key", "valkey.conf"}
+    assert secrets["front"] == {"class-codes.key", "portal.json", "tls.key", "valkey.conf"}
     for name in MEDIA:
         assert secrets[name] == {"livekit-keys", "livekit-valkey"}
         assert not hosts[name].package("nginx").is_installed

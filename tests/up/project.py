@@ -24,7 +24,7 @@ quiet()
 opts = pulumi.ResourceOptions(provider=pulumi.ProviderResource("classroom", "classroom", {}))
 wanted = json.loads(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "wanted.json")).read())
 generated = Secret("generated", length=wanted["length"], alphabet="01", opts=opts)
-secrets = {"canary": pulumi.Output.secret(wanted["secret"]), "generated": generated.value}
+secrets = {"canary": pulumi.Output.secret(wanted["secret"]), "generated": generated.value, **wanted["more"]}
 configure = Configure(
     "configure",
     cloud=None,
@@ -93,7 +93,9 @@ class Project:
             "_meta": {"hostvars": {"here": host}},
         }
         admins = [{"name": "ada", "public_key": "ssh-ed25519 AAAAada ada"}]
-        project = cls(root, {"inventory": inventory, "admins": admins, "secret": secret, "broken": {}, "length": 40})
+        project = cls(
+            root, {"inventory": inventory, "admins": admins, "secret": secret, "broken": {}, "length": 40, "more": {}}
+        )
         project.save()
         done = project.pulumi("stack", "init", "t")
         assert done.returncode == 0, done.stderr

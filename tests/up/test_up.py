@@ -176,6 +176,21 @@ def test_administrators_are_replaced_in_two_steps(project: Project) -> None:
         assert "ok here: Last" in answer.stdout
 
 
+def test_codes_that_were_stored_are_said_to_change_once(project: Project) -> None:
+    words = "all class codes change once"
+    project.wanted["more"] = {"classroom_secret_codes": [{"room": "cm2", "sha256": "f" * 64}]}
+    project.save()
+    assert project.up().returncode == 0
+    project.wanted["more"] = {}
+    project.save()
+    for command in (("preview",), ("up", "--yes", "--skip-preview")):
+        answer = project.pulumi(*command, "--stack", "t")
+        assert answer.returncode == 0 and answer.stdout.count(words) == 1, answer.stdout
+        assert "`classroom classes --stack t`" in answer.stdout
+    again = project.up("--expect-no-changes")
+    assert again.returncode == 0 and words not in again.stdout
+
+
 def test_a_forced_run_leaves_no_difference(project: Project) -> None:
     answer = project.up("--expect-no-changes")
     assert answer.returncode == 0 and "ok here: Last" not in answer.stdout, answer.stdout

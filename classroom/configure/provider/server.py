@@ -108,6 +108,19 @@ def refused(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     return replaced_at_once(installed(before), now["admins"])
 
 
+def notice(stack: str, old: Mapping[str, Any]) -> str | None:
+    """Return what people have to know of an update from the inputs `old`; None if there is nothing.
+
+    Inputs of former versions contain the digests of class codes that were stored; codes are derived now.
+    """
+    if "classroom_secret_codes" not in (plain(dict(old)).get("secrets") or {}):
+        return None
+    return (
+        "all class codes change once, as they are now derived from a key: after this `up`, give teachers and pupils the codes"
+        f" that `classroom classes --stack {stack}` shows"
+    )
+
+
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """The gRPC service that the engine calls to create, update and delete both kinds of resource."""
 
@@ -161,6 +174,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Configure the machines again, except in a preview."""
         inputs, old = _read(request.news), _read(request.olds)
         _refuse(old, inputs, context)
+        said = notice(stack_of(request.urn), old)
+        if said:
+            self._log(request.urn, said, severity=engine_pb2.WARNING)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_write(inputs | {"hostKeys": old.get("hostKeys", UNKNOWN)}))
         outputs = self._configure(request.urn, inputs, old, request.id, context)
@@ -181,13 +197,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             ansible.stop()
         return empty_pb2.Empty()
 
+    def _log(self, urn: str, text: str, severity: Any = engine_pb2.INFO, *, ephemeral: bool = False) -> None:
+        self._engine.Log(engine_pb2.LogRequest(severity=severity, message=text, urn=urn, ephemeral=ephemeral))
+
     def _configure(
         self, urn: str, inputs: dict[str, Any], old: dict[str, Any], identity: str, context: Any
     ) -> dict[str, Any]:
         def report(text: str, ephemeral: bool) -> None:
-            request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=ephemeral)
             try:
-                self._engine.Log(request)
+                self._log(urn, text, ephemeral=ephemeral)
             except grpc.RpcError:
                 ansible.stop()  # the engine has ended
 

@@ -55,6 +55,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "status without a stack": ("status",),
     "status of no stack": ("status", "--stack", "nonsense"),
     "classes of no stack": ("classes", "--stack", "nonsense", "--json"),
+    "renewed codes of no stack": ("codes", "renew", "--stack", "nonsense", "--class", "CM2"),
+    "renewed codes of no role": ("codes", "renew", "--stack", "nonsense", "--class", "CM2", "--role", "parent"),
     "inventory of no stack": ("inventory", "--stack", "nonsense", "--json"),
     "configure of no stack": ("configure", "--stack", "nonsense"),
     "verify of nothing": ("verify",),

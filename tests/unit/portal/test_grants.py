@@ -10,7 +10,7 @@ from livekit import api
 from livekit.protocol import models, rtc
 
 from classroom.common.paths import REPO
-from portal.codes import Codes
+from portal import codes
 from portal.config import Config
 from portal.grants import permission_for, token_for
 from tests.page.server import Settings, post
@@ -68,7 +68,7 @@ async def test_members_get_these_tokens(at: Settings, room: str, pair: dict[str,
 
 
 async def test_a_verification_s_tokens_are_those_of_a_class(at: Settings) -> None:
-    made = Codes([], at.secret).verification("ABCD1234")
+    made = codes.verification_codes(at.secret, "ABCD1234")
     _, answer = post(at, "join", {"code": made["teacher_code"], "name": "Ada"})
     async with Member(at, answer["ticket"]) as member:
         await member.enters()

@@ -58,15 +58,14 @@ def test_reading_a_limit_while_memory_is_full_changes_nothing(clock: list[float]
         assert len(limit) <= ADDRESSES
 
 
-def test_a_full_memory_of_known_addresses_keeps_the_latest(clock: list[float]) -> None:
+def test_a_full_memory_of_wrong_codes_refuses_no_one_else(clock: list[float]) -> None:
     door = RoomAccess()
-    for number in range(2 * ADDRESSES):
+    for number in range(3 * ADDRESSES):
         clock[0] += 0.001
-        if number % (ADDRESSES // 2) == 0:
-            door.opened("school", "cm2")
-        door.opened(f"address {number}", "cm2")
-        assert door.knows("school", "cm2")
-    assert not door.knows("address 0", "cm2")
+        statuses = [door.wrong_code(f"guesser {number}")[0] for _ in range(40)]
+        assert statuses == [403] * 30 + [429] * 10
+        assert door.wrong_code(f"honest {number}") == (403, "wrong_code")
+        assert len(door.wrong) <= ADDRESSES
 
 
 def test_messages_are_limited_per_second_and_per_minute(clock: list[float]) -> None:

@@ -18,6 +18,7 @@ from classroom.configure.provider.server import plain
 from classroom.provision import pulumi_program
 from classroom.provision.classroom import Classroom, explain
 from classroom.provision.preflight import Findings
+from portal.codes import ROLES, Admission, Codes
 from tests.unit.conftest import issued
 
 
@@ -83,7 +84,7 @@ def run(settings: Settings, found: Findings | None = None) -> Seen:
 def settings(smallest: dict[str, Any]) -> Callable[..., Settings]:
     def make(**changes: Any) -> Settings:
         values = smallest | {
-            "classes": [{"name": "CM2 b", "size": 30}, {"name": "6e", "size": 25}],
+            "classes": [{"name": "CM2 b", "size": 30, "code_versions": {"pupil": 3}}, {"name": "6e", "size": 25}],
             **issued("class.example", "turn.class.example", "turn1.class.example", "turn2.class.example"),
         }
         return load(values | changes)
@@ -185,14 +186,32 @@ def test_inputs_of_configure_separate_secrets_from_other_values(split: Seen) -> 
     assert re.fullmatch(r"[0-9a-f]{16}", inputs["digest"])
     open_text = json.dumps({k: v for k, v in inputs.items() if k != "secrets"})
     assert "PRIVATE KEY" not in open_text and "/root" not in open_text and "/home" not in open_text
-    rows = plain(inputs["secrets"])["classroom_secret_codes"]
-    assert [(r["room"], r["role"]) for r in rows] == [
-        ("cm2-b", "teacher"),
-        ("cm2-b", "pupil"),
-        ("6e", "teacher"),
-        ("6e", "pupil"),
-    ]
-    assert all(re.fullmatch(r"[0-9a-f]{64}", r["sha256"]) for r in rows)
+    secret = plain(inputs["secrets"])
+    assert set(secret) == {
+        "classroom_secret_livekit",
+        "classroom_secret_certificate_key",
+        "classroom_secret_codes_key",
+    }
+    assert re.fullmatch(r"[0-9a-f]{64}", secret["classroom_secret_codes_key"])
+    assert not any(value in open_text for value in secret.values())
+    (versions, others) = [c["versions"] for c in json.loads(inputs["inventory"])["all"]["vars"]["classroom_classes"]]
+    assert versions == {"teacher": 1, "pupil": 3} and others == {"teacher": 1, "pupil": 1}
+
+
+def test_no_resource_is_declared_for_a_class(settings: Callable[..., Settings], single: Seen) -> None:
+    many = run(settings(classes=[{"name": f"Class {n}", "size": 30} for n in range(1000)], availability_zone="north"))
+    assert many.declared.keys() == single.declared.keys()
+    assert len({entry[f"{role}_code"] for entry in many.outputs["classes"] for role in ROLES}) == 2000
+
+
+def test_codes_are_those_of_the_join_service(split: Seen) -> None:
+    (inputs,) = split.of("Configure").values()
+    key = bytes.fromhex(plain(inputs["secrets"])["classroom_secret_codes_key"])
+    classes = json.loads(inputs["inventory"])["all"]["vars"]["classroom_classes"]
+    codes = Codes(classes, key, "secret")
+    for entry, wanted in zip(classes, split.outputs["classes"], strict=True):
+        for role in ROLES:
+            assert codes.admit(wanted[f"{role}_code"]) == Admission(entry["room"], role)
 
 
 def test_codes_are_secret_and_long_enough(split: Seen) -> None:
@@ -200,10 +219,11 @@ def test_codes_are_secret_and_long_enough(split: Seen) -> None:
     for entry in split.outputs["classes"]:
         assert set(entry) == {"name", "url", "teacher_code", "pupil_code"}
         assert entry["url"] == "https://class.example/"
-        assert len(entry["teacher_code"].replace("-", "")) * 5 >= 60
+        assert len(entry["teacher_code"].replace("-", "")) * 5 == 65
+        assert len(entry["pupil_code"].replace("-", "")) * 5 == 50
     made = split.of("Secret")
-    assert all(len(set(made[name]["alphabet"])) == 32 for name in made if name != "livekit")
-    assert made["cm2-b-teacher"]["length"] * 5 >= 60
+    assert set(made) == {"livekit", "class-codes"}
+    assert made["class-codes"]["alphabet"] == "0123456789abcdef" and made["class-codes"]["length"] == 64
 
 
 def test_the_same_settings_declare_the_same_resources(split: Seen, settings: Callable[..., Settings]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from classroom.configure.provider import ansible_process
 from classroom.configure.provider.ansible_process import PREFIX, Ansible, private_folder
 from classroom.configure.provider.ansible_worker import PASSED, Run, Stopped, hider, host_keys, static
-from classroom.configure.provider.server import CONFIGURE, RANDOM, changes, secret, wrong
+from classroom.configure.provider.server import CONFIGURE, RANDOM, changes, notice, secret, wrong
 
 CONSOLE = """
 [   12.1] cloud-init[411]: -----BEGIN SSH HOST KEY FINGERPRINTS-----
@@ -67,6 +67,14 @@ def test_a_forced_run_and_a_server_in_error_cause_a_run_without_a_lasting_differ
     assert changes(CONFIGURE, old, old, forced=True) == ["forced"]
     assert changes(CONFIGURE, old, old | {"broken": {"class": "no host"}}, forced=False) == ["broken"]
     assert changes(CONFIGURE, old | {"broken": {"class": "no host"}}, old, forced=False) == []
+
+
+def test_codes_that_were_stored_are_said_to_change_once() -> None:
+    rows = [{"room": "cm2", "class": "CM2", "role": "pupil", "sha256": "f" * 64}]
+    said = notice("academy", {"secrets": secret({"classroom_secret_codes": rows})})
+    assert said and "class codes change once" in said and "`classroom classes --stack academy`" in said
+    for old in ({}, {"secrets": None}, {"secrets": secret({"classroom_secret_codes_key": "k"})}):
+        assert notice("academy", old) is None
 
 
 def test_a_secret_follows_its_inputs_and_no_force() -> None:
