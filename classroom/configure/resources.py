@@ -29,7 +29,8 @@ class Configure(pulumi.CustomResource):
     Inputs: `hosts` maps each machine's name to the IDs of its `server` and `image` and its `address`; `secrets` are encrypted
     in the state; `broken` maps each machine in status ERROR to the reason; `admins` equal those in the inventory, but are known
     in a preview too, which refuses to replace all of them at once; `cloud` and `region` select the consoles to read, and cause
-    no run if only they change. Outputs: `installedAdmins`, and `hostKeys` with the SSH host keys of each machine.
+    no run if only they change. `inventory` is JSON: SDK and engine process each value of a structure many times.
+    Outputs: `installedAdmins`, and `hostKeys` with the SSH host keys of each machine.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Configure(pulumi.CustomResource):
         broken: Mapping[str, str],
         admins: Sequence[Mapping[str, str]],
         hosts: Input[Any],
-        inventory: Input[Any],
+        inventory: Input[str],
         secrets: Input[Any],
         opts: ResourceOptions | None = None,
     ) -> None:
@@ -52,8 +53,7 @@ class Configure(pulumi.CustomResource):
             "digest": roles_digest(),
             "admins": admins,
             "hosts": hosts,
-            # One string, as the engine processes each value of a structure a dozen times.
-            "inventory": Output.json_dumps(inventory, sort_keys=True),
+            "inventory": inventory,
             "secrets": Output.secret(secrets),
             "hostKeys": None,
         }

@@ -1,5 +1,6 @@
 """Declare the classroom: network, access, machines, secrets, and the Ansible run."""
 
+import json
 import re
 from typing import Any
 
@@ -74,10 +75,10 @@ class Classroom(pulumi.ComponentResource):
                 for name, m in machines.items()
             }
         )
-        listed = addresses.apply(lambda found: inventory(stack, settings, plans, found))
+        listed = addresses.apply(lambda found: json.dumps(inventory(stack, settings, plans, found), sort_keys=True))
         # The engine blocks while this provider starts; the resources above are already declared by then.
         ours = ResourceOptions(parent=self, provider=own_provider())
-        codes_key = Secret("class-codes", length=CODES_KEY_LENGTH, alphabet=HEXADECIMAL, opts=ours).value
+        codes_key: Output[Any] = Secret("class-codes", length=CODES_KEY_LENGTH, alphabet=HEXADECIMAL, opts=ours).value
         livekit = Secret("livekit", length=43, alphabet=LETTERS, opts=ours).value
         configure = Configure(
             "configure",
@@ -96,14 +97,15 @@ class Classroom(pulumi.ComponentResource):
                 ours, ResourceOptions(depends_on=[part for m in machines.values() for part in m.parts])
             ),
         )
-        classes = codes_key.apply(lambda key: links(settings, key))
         self.outputs = {
             "class_url": f"https://{settings.domain}/",
             "machines": addresses,
-            "dns_records": listed.apply(lambda found: dns_records(settings, found)),
+            "dns_records": listed.apply(lambda found: dns_records(settings, json.loads(found))),
             "next_steps": next_steps(stack, settings),
-            "inventory": Output.all(listed, configure.keys).apply(lambda found: with_host_keys(found[0], found[1])),
-            "classes": Output.secret(classes),
+            "inventory": Output.all(listed, configure.keys).apply(
+                lambda found: with_host_keys(json.loads(found[0]), found[1])
+            ),
+            "classes": Output.secret(codes_key).apply(lambda key: links(settings, key)),
         }
         self.register_outputs({})
 
