@@ -126,7 +126,7 @@ OWN = "https://class.example"
 ELSEWHERE = [
     "https://evil.example",
     "http://class.example",
-    "https://class.example:8444",
+    "https://class.example:444",
     "null",
     "",
     "https://class.example.evil.example",
