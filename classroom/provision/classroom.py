@@ -105,7 +105,7 @@ class Classroom(pulumi.ComponentResource):
             "inventory": Output.all(listed, configure.keys).apply(
                 lambda found: with_host_keys(json.loads(found[0]), found[1])
             ),
-            "classes": Output.secret(codes_key).apply(lambda key: links(settings, key)),
+            "classes": Output.secret(codes_key).apply(lambda key: links(settings, str(key))),
         }
         self.register_outputs({})
 
