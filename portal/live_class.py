@@ -1,5 +1,6 @@
 """Keep the state of one class: who is in it, who waits, and what the teacher decided. It calls nothing and knows no clock."""
 
+import itertools
 import json
 import re
 import time
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from portal.codes import Role
 from portal.grants import publishes
 from portal.handback import Kept
+from portal.look_alikes import keys
 from portal.plans import ClassPlan
 from portal.presence import Presence
 from portal.tickets import TICKET_SECONDS, Ticket
@@ -164,7 +166,7 @@ class LiveClass:
                 return None
             person = Person(ticket.identity, "", ticket.role, time.time())
             self.people[person.identity] = person
-        person.name = person.name or self._name_for(ticket)
+        self._give_name(person, ticket.name if person.role == "teacher" else person.name or ticket.name, now)
         # Before the new connection is noted, as it would hold a place by itself.
         full = person.admitted and not self._has_place(person, now) and self.is_full(ticket.role, now)
         if person.connection:
@@ -224,9 +226,11 @@ class LiveClass:
         if self.is_full(person.role, now):
             self._end(person, "full")
         else:
-            self._admit(person)
+            self._admit(person, now)
 
-    def _admit(self, person: Person) -> None:
+    def _admit(self, person: Person, now: float) -> None:
+        # Who is in the class may not have been known when the person arrived, after a restart.
+        self._give_name(person, person.name, now)
         self._list_dirty |= person.listed
         person.admitted, person.listed = True, False
         self._changed()
@@ -257,9 +261,29 @@ class LiveClass:
         if person.connection:
             person.connection.end(OVER, why)
 
-    def _name_for(self, ticket: Ticket) -> str:
-        """Return the name under which a new person is known in the class: every name is given here."""
-        return ticket.name
+    def _give_name(self, person: Person, wanted: str, now: float) -> None:
+        """Give a person the name under which the class knows them.
+
+        A pupil's name that looks like that of somebody present gets a number. A teacher's name is always their own: pupils who
+        have it, or one that looks like it, get the number.
+        """
+        present = [p for p in self.people.values() if p is not person and p.name]
+        if person.role == "teacher":
+            person.name = wanted
+            for pupil in present:
+                if pupil.role == "pupil" and keys(pupil.name) & keys(wanted):
+                    pupil.name = self._free(pupil.name, [person, *(p for p in present if p is not pupil)])
+                    self._list_dirty |= pupil.listed
+        else:
+            taken = [p for p in present if p.role == "teacher" or p.connection or self._is_near(p, now)]
+            person.name = self._free(wanted, taken)
+
+    @staticmethod
+    def _free(wanted: str, others: Iterable[Person]) -> str:
+        """Return the name, with the first number that makes it unlike those of all others if it is like one of them."""
+        taken: frozenset[str] = frozenset().union(*(keys(other.name) for other in others))
+        names = itertools.chain([wanted], (f"{wanted} {number}" for number in itertools.count(2)))
+        return next(name for name in names if not keys(name) & taken)
 
     # Places
 
@@ -317,7 +341,7 @@ class LiveClass:
             return "not_there"
         if self.is_full(person.role, now):
             return "full"
-        self._admit(person)
+        self._admit(person, now)
         self.flush(now)
         return None
 

