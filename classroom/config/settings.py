@@ -4,7 +4,7 @@ import datetime
 import difflib
 import ipaddress
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,7 @@ OWN_MESSAGE = {"certificate", "certificate_key", "public_key"}
 """Keys whose own check finds a private key, with a message that fits."""
 
 
+Row = TypeVar("Row")
 NetworkText = Annotated[str, AfterValidator(networks.network)]
 
 
@@ -42,8 +43,8 @@ def _one_form(secret: SecretStr) -> SecretStr:
     return SecretStr(pem.private_key_text(secret.get_secret_value()))
 
 
-def _once(endpoints: list[Endpoint]) -> list[Endpoint]:
-    return [one for number, one in enumerate(endpoints) if one not in endpoints[:number]]
+def _once(rows: list[Row]) -> list[Row]:
+    return [one for number, one in enumerate(rows) if one not in rows[:number]]
 
 
 class _Section(BaseModel):
@@ -131,7 +132,7 @@ class Settings(_Section):
     exceptions: list[PolicyException] = Field(
         default=[], description="Operators that are allowed although the policy refuses them, with reason and end date."
     )
-    declared_cloud: Annotated[list[DeclaredCloud], OneOrMore] = Field(
+    declared_cloud: Annotated[list[DeclaredCloud], OneOrMore, AfterValidator(_once)] = Field(
         default=[], description="A private cloud that is not in the catalogue, such as a school district's."
     )
     declared_operators: list[DeclaredOperator] = Field(
@@ -331,3 +332,5 @@ STRUCTURED = {
     if _section(field.annotation) or get_origin(field.annotation) is list
 }
 """Keys whose value is a section or a list."""
+SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+"""Keys whose value is a secret."""
