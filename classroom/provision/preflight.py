@@ -157,10 +157,17 @@ class _Check:
             _one_of(key, name, by_name, faults)
             if name in by_name and name not in fit:
                 has = by_name[name]
-                faults.append(
-                    f"{key}: '{name}' has {has['disk']} GiB of disk and {has['ram']} MiB of memory, but the image needs {disk} GiB and"
-                    f" {memory} MiB; choose one of: {_names(fit, name)}"
+                why = (
+                    f"has {has['disk']} GiB of disk and {has['ram']} MiB of memory, but the image needs {disk} GiB and {memory} MiB"
+                    if has["disk"]
+                    else "has no disk of its own, as machines of such flavours start from volumes, which are not supported"
                 )
+                fix = (
+                    f"choose one of: {_names(fit, name)}"
+                    if fit
+                    else f"no flavour of the cloud has a disk of {disk} GiB and {memory} MiB of memory: ask the cloud's operator for one"
+                )
+                faults.append(f"{key}: '{name}' {why}; {fix}")
 
     def _external(self, found: list[dict[str, Any]], faults: list[str]) -> str:
         name = self._settings.external_network

@@ -13,6 +13,7 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 
 from classroom.clients.pulumi_backend import stack_file
 from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.config import valid_names
 from classroom.config.settings import SECRETS, STRUCTURED, Settings, load
 from classroom.provision.gate import check_plan
 from classroom.provision.preflight import Findings, check
@@ -30,6 +31,7 @@ def settings() -> Settings:
     pulumi.log.debug = lambda *_, **__: None
     gc.freeze()  # imported modules are never garbage, so exclude them from collection
     values = raw_settings()
+    checked(valid_names.stack, pulumi.get_stack())
     checked(refuse_secrets_in_clear, values, pulumi.get_stack())
     return checked(load, values)
 

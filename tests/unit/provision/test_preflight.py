@@ -62,7 +62,7 @@ def answers() -> Answers:
         ],
         "/flavors/detail": [
             {"name": "small", "vcpus": 2, "ram": 2048, "disk": 10},
-            {"name": "thin", "vcpus": 1, "ram": 256, "disk": 0},
+            {"name": "thin", "vcpus": 1, "ram": 256, "disk": 1},
         ],
         "/networks": [{"name": "public", "id": "n1"}],
         "/servers/detail": [],
@@ -114,7 +114,18 @@ def test_of_many_names_the_most_similar_are_shown(answers: Answers, values: dict
 
 def test_a_flavour_that_is_too_small_for_the_image_is_named(answers: Answers, values: dict[str, Any]) -> None:
     message = refused(answers, values | {"flavor_front": "thin"})
-    assert "flavor_front: 'thin' has 0 GiB of disk and 256 MiB" in message and "choose one of: small" in message
+    assert "flavor_front: 'thin' has 1 GiB of disk and 256 MiB" in message and "choose one of: small" in message
+
+
+def test_a_flavour_without_a_disk_is_explained(answers: Answers, values: dict[str, Any]) -> None:
+    answers["/flavors/detail"] = [{"name": "diskless", "vcpus": 2, "ram": 4096, "disk": 0}]
+    message = refused(answers, values | {"flavor_front": "diskless"})
+    assert message == (
+        "flavor_front: 'diskless' has no disk of its own, as machines of such flavours start from volumes, which are not supported;"
+        " no flavour of the cloud has a disk of 3 GiB and 512 MiB of memory: ask the cloud's operator for one"
+    )
+    answers["/flavors/detail"].append({"name": "small", "vcpus": 2, "ram": 2048, "disk": 10})
+    assert refused(answers, values | {"flavor_front": "diskless"}).endswith("choose one of: small")
 
 
 def test_ambiguous_names_are_reported(answers: Answers, values: dict[str, Any]) -> None:
