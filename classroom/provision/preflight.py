@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from classroom.clients.openstack import OpenStackClient, RedirectError, connect
 from classroom.clients.pulumi_backend import backend_url
 from classroom.clients.pulumi_cli import replace_command
+from classroom.clients.ssh_keys import named_file
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.common.paths import CACHE
 from classroom.common.tmpfs import memory_folder
@@ -71,11 +71,7 @@ def this_machine() -> None:
             raise ClassroomError(f"{folder}: {free} MiB free, {needed} MiB needed; free some space {hint}")
     if not shutil.which("ssh"):
         raise ClassroomError("ssh: not found on this machine, but Ansible needs it; install the package openssh-client")
-    key = os.environ.get("CLASSROOM_SSH_KEY")
-    if key and not Path(key).is_file():
-        raise ClassroomError(
-            f"CLASSROOM_SSH_KEY: the file '{key}' does not exist; set the path of an administrator's private key"
-        )
+    named_file()
 
 
 def state_folder() -> Path | None:

@@ -261,7 +261,9 @@ def test_the_folder_of_pulumi_s_state(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_ssh_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "shipped", dict)
     monkeypatch.setenv("CLASSROOM_SSH_KEY", "/nowhere/id_ed25519")
-    with pytest.raises(ClassroomError, match=r"CLASSROOM_SSH_KEY: .*'/nowhere/id_ed25519'"):
+    with pytest.raises(
+        ClassroomError, match=r"CLASSROOM_SSH_KEY: .*'/nowhere/id_ed25519' does not exist; set the whole path"
+    ):
         preflight.this_machine()
 
 
