@@ -59,11 +59,11 @@ def own_keys(address: str) -> OwnKeys:
     """Return the keys that `ssh <address>` can log in with, as far as their public keys are readable."""
     if named := named_file():
         return dict.fromkeys(_public(named), named)
-    settings = [line.partition(" ") for line in _output("ssh", "-G", address).splitlines()]
+    settings = [line.partition(" ") for line in output_of("ssh", "-G", address).splitlines()]
     files = [_home_path(value) for key, _, value in settings if key == "identityfile"]
     agent = next((value for key, _, value in settings if key == "identityagent"), "SSH_AUTH_SOCK")
     own = {} if agent == "SSH_AUTH_SOCK" else {"SSH_AUTH_SOCK": str(_home_path(agent))}
-    listed = _output("ssh-add", "-L", environment=own).splitlines()
+    listed = output_of("ssh-add", "-L", environment=own).splitlines()
     found: dict[str, Path | None] = dict.fromkeys(_keys(listed))
     for file in files:
         found |= dict.fromkeys(_public(file), file)
@@ -104,17 +104,18 @@ def _public(private: Path) -> list[str]:
         return []
     if beside.exists():
         return _keys(beside.read_text(errors="replace").splitlines())
-    return _keys(_output("ssh-keygen", "-y", "-P", "", "-f", str(private)).splitlines())
+    return _keys(output_of("ssh-keygen", "-y", "-P", "", "-f", str(private)).splitlines())
 
 
-def _output(*argv: str, environment: Mapping[str, str] | None = None) -> str:
+def output_of(*argv: str, environment: Mapping[str, str] | None = None) -> str:
     """Return the standard output of an OpenSSH program, or "" if it fails or is missing."""
     try:
         answer = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             env={**os.environ, **(environment or {})},
         )

@@ -13,7 +13,7 @@ from typing import Any
 from classroom.clients.openstack import OpenStackClient, RedirectError, connect
 from classroom.clients.pulumi_backend import backend_url
 from classroom.clients.pulumi_cli import replace_command
-from classroom.clients.ssh_keys import named_file
+from classroom.clients.ssh_keys import named_file, own_keys
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.common.paths import CACHE
 from classroom.common.tmpfs import memory_folder
@@ -49,6 +49,7 @@ def check(settings: Settings, stack: str) -> Findings:
     RefusedError (status 3) if the cloud points to another host in its service catalogue or by a redirect.
     """
     this_machine()
+    administrators_key(settings)
     try:
         cloud = connect(settings.cloud, settings.region)
         check_catalogue(settings, cloud.auth_url, cloud.endpoints)
@@ -71,7 +72,18 @@ def this_machine() -> None:
             raise ClassroomError(f"{folder}: {free} MiB free, {needed} MiB needed; free some space {hint}")
     if not shutil.which("ssh"):
         raise ClassroomError("ssh: not found on this machine, but Ansible needs it; install the package openssh-client")
-    named_file()
+
+
+def administrators_key(settings: Settings) -> None:
+    """Raise ClassroomError if CLASSROOM_SSH_KEY names a file that is unusable, or the key of no administrator."""
+    file = named_file()
+    own = own_keys(settings.domain) if file else {}
+    if own and not own.keys() & {admin.public_key for admin in settings.admins}:
+        names = ", ".join(f"'{admin.name}'" for admin in settings.admins)
+        raise ClassroomError(
+            f"CLASSROOM_SSH_KEY: the file '{file}' is not the key of an administrator in the settings ({names}); set the private key of"
+            " one of them, or unset the variable to use your agent's keys"
+        )
 
 
 def state_folder() -> Path | None:

@@ -90,7 +90,7 @@ class Deployment:
     def read(cls, path: Path) -> "Deployment":
         """Read an inventory file; WrongUseError if it cannot be read, is empty or lacks host keys."""
         try:
-            target = cls(json.loads(path.read_text()))
+            target = cls(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
             raise WrongUseError(
                 f"--inventory: {path} cannot be read ({error.strerror}); create it with `classroom inventory --json`"

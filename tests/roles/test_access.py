@@ -247,30 +247,6 @@ def test_the_login_goes_through_the_proxy_in_the_ssh_configuration(
     assert chosen("key", known=True, before=play.vars["classroom_admins"], address=hidden) == login
 
 
-def test_of_many_keys_in_the_agent_only_the_fitting_one_is_offered(
-    play: Play, fleet: Fleet, chosen: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(8):
-        new_key(fleet, f"other{number}")
-    files = [*(str(fleet.state / f"other{number}.key") for number in range(8)), str(fleet.state / "key")]
-    socket = tmp_path / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
-    try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        while not socket.exists():
-            time.sleep(0.01)
-        subprocess.run(["ssh-add", "-q", *files], check=True, stderr=subprocess.DEVNULL)
-        words = ["-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={fleet.state}/known_hosts", "-l", ADMINISTRATOR]
-        every = ["ssh", "-F", "none", *words, fleet.hosts[NAME].address4, "true"]
-        answer = subprocess.run(every, capture_output=True, text=True, check=False)
-        assert "Too many authentication failures" in answer.stderr, "the server must refuse so many keys"
-        login = {"ansible_user": ADMINISTRATOR, "classroom_login": ADMINISTRATOR}
-        assert chosen("", known=True, before=play.vars["classroom_admins"]) == login
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def test_cloud_init_does_not_unlock_the_images_account(play: Play, fleet: Fleet, root: Callable[[str], str]) -> None:
     """Simulate a boot with a new instance name and the old key, which cloud-init treats as a first boot."""
     key = play.vars["classroom_admins"][0]["public_key"]
@@ -362,3 +338,27 @@ def test_the_first_administrator_is_replaced(
     play.user = "bob"
     second = play.run("access").good()
     assert second.changed == 0, second.output
+
+
+def test_of_many_keys_in_the_agent_only_the_fitting_one_is_offered(
+    play: Play, fleet: Fleet, chosen: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        new_key(fleet, f"other{number}")
+    files = [*(str(fleet.state / f"other{number}.key") for number in range(8)), str(fleet.state / "bob.key")]
+    socket = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        while not socket.exists():
+            time.sleep(0.01)
+        subprocess.run(["ssh-add", "-q", *files], check=True, stderr=subprocess.DEVNULL)
+        words = ["-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={fleet.state}/known_hosts", "-l", "bob"]
+        every = ["ssh", "-F", "none", *words, fleet.hosts[NAME].address4, "true"]
+        answer = subprocess.run(every, capture_output=True, text=True, check=False)
+        assert "Too many authentication failures" in answer.stderr, "the server must refuse so many keys"
+        login = {"ansible_user": "bob", "classroom_login": "bob"}
+        assert chosen("", known=True, before=play.vars["classroom_admins"]) == login
+    finally:
+        process.terminate()
+        process.wait()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from classroom.clients import ssh_options
+from classroom.clients.ssh_keys import output_of
 from classroom.config.guest import IMAGE_ACCOUNT
 
 Administrator = Mapping[str, str]
@@ -110,17 +111,16 @@ def ssh_login(options: ssh_options.Options, address: str) -> Callable[[str], "su
 
     def login(account: str) -> "subprocess.CompletedProcess[str]":
         argv = ["ssh", *words, "-l", account, address, "sudo -n true"]
-        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
 
     return login
 
 
 def proxy_of(address: str) -> str:
     """Return the jump host or proxy command through which `ssh` on this machine connects to an address, or ""."""
-    answer = subprocess.run(
-        ["ssh", "-G", address], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    found = dict(line.partition(" ")[::2] for line in answer.stdout.splitlines())
+    found = dict(line.partition(" ")[::2] for line in output_of("ssh", "-G", address).splitlines())
     named = found.get("proxyjump") or found.get("proxycommand") or ""
     return "" if named == "none" else named
 

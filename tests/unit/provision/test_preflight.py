@@ -1,6 +1,7 @@
 """Checks before anything is created, with a fake cloud."""
 
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -258,13 +259,21 @@ def test_the_folder_of_pulumi_s_state(monkeypatch: pytest.MonkeyPatch) -> None:
     assert preflight.state_folder() == Path.home()
 
 
-def test_a_missing_ssh_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "shipped", dict)
+def test_an_ssh_key_that_is_missing_or_of_no_administrator_is_named(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], tmp_path: Path
+) -> None:
     monkeypatch.setenv("CLASSROOM_SSH_KEY", "/nowhere/id_ed25519")
     with pytest.raises(
-        ClassroomError, match=r"CLASSROOM_SSH_KEY: .*'/nowhere/id_ed25519' does not exist; set the whole path"
+        ClassroomError, match=r"CLASSROOM_SSH_KEY: .*'/nowhere/id_ed25519' does not exist; set the whole"
     ):
-        preflight.this_machine()
+        preflight.administrators_key(load(values))
+    file = tmp_path / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
+    monkeypatch.setenv("CLASSROOM_SSH_KEY", str(file))
+    with pytest.raises(ClassroomError, match=r"'.*/id' is not the key of an administrator in the settings \('ada'\)"):
+        preflight.administrators_key(load(values))
+    public = file.with_name("id.pub").read_text()
+    preflight.administrators_key(load(values | {"admins": [{"name": "ada", "public_key": public}]}))
 
 
 def test_secrets_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
