@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 from classroom.configure.provider.ansible_worker import Run
 from tests.roles.fleet import ADMINISTRATOR, Fleet
 from tests.roles.play import Play
@@ -221,7 +222,7 @@ def test_second_run_changes_nothing(play: Play, chosen: Callable[..., dict[str, 
 
 RELAY = """
 import socket, sys, threading
-connection = socket.create_connection((sys.argv[1], 22))
+connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 def copy():
     while data := connection.recv(65536):
         sys.stdout.buffer.write(data); sys.stdout.buffer.flush()
@@ -237,7 +238,7 @@ def test_the_login_goes_through_the_proxy_in_the_ssh_configuration(
     """The machine is reached only through the proxy, as no machine has the address that is connected to."""
     (tmp_path / "relay.py").write_text(RELAY)
     host, hidden = fleet.hosts[NAME].address4, "203.0.113.250"
-    proxy = f"ProxyCommand {sys.executable} {tmp_path}/relay.py {host}"
+    proxy = f"ProxyCommand {sys.executable} {tmp_path}/relay.py {host} {port_number('ssh')}"
     (tmp_path / "config").write_text(f"Host {hidden}\n  HostKeyAlias {host}\n  {proxy}\n")
     program = tmp_path / "ssh"
     program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')

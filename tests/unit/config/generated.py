@@ -24,13 +24,15 @@ Values = dict[str, Any]
 
 
 @functools.cache
-def _private_keys() -> list[Any]:
+def private_keys() -> list[Any]:
+    """Return private keys of all kinds that certificates may have."""
     curves = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
     return [*map(ec.generate_private_key, curves), *(rsa.generate_private_key(65537, size) for size in (2048,))]
 
 
 @functools.cache
-def _public_keys() -> list[str]:
+def public_keys() -> list[str]:
+    """Return public keys of all kinds of administrators; the last is of a security key."""
     return [key_line(kind) for kind in ("ed25519", "ed25519", "ecdsa", "rsa")] + [security_key()]
 
 
@@ -82,14 +84,15 @@ def accounts() -> st.SearchStrategy[str]:
 def addresses() -> st.SearchStrategy[str]:
     """Give single documentation addresses."""
     four = st.integers(1, 254).map("192.0.2.{}".format)
-    six = st.integers(1, 2**64 - 1).map(lambda n: str(ipaddress.IPv6Address((0x20010DB8000E << 80) + n)))
+    six = st.integers(1, 2**64 - 1).map(lambda n: str(ipaddress.IPv6Address("2001:db8:e::") + n))
     return st.one_of(four, six)
 
 
 def sources() -> st.SearchStrategy[str]:
     """Give networks from which SSH may be allowed."""
-    four = st.tuples(st.integers(0xC6336400, 0xC63364FF), st.integers(24, 32))
-    six = st.tuples(st.integers(0x20010DB800AA << 80, (0x20010DB800AB << 80) - 1), st.integers(48, 128))
+    starts = {4: ipaddress.ip_address("198.51.100.0"), 6: ipaddress.ip_address("2001:db8:aa::")}
+    four = st.tuples(st.integers(0, 255).map(lambda n: starts[4] + n), st.integers(24, 32))
+    six = st.tuples(st.integers(0, 2**96 - 1).map(lambda n: starts[6] + n), st.integers(48, 128))
     return st.one_of(four, six).map(lambda pair: str(ipaddress.ip_network(pair, strict=False)))
 
 
@@ -111,7 +114,7 @@ def endpoints(draw: st.DrawFn) -> list[Values]:
     ]
     if draw(st.booleans()):
         rows[1]["name"] = draw(addresses())
-    port = draw(st.sampled_from(["", ":3142", ":8443"]))
+    port = draw(st.sampled_from(["", ":3142", ":8080"]))
     rows[2]["url"] = (
         f"{draw(st.sampled_from(['http', 'https']))}://{rows[2]['name']}{port}/{draw(st.sampled_from(['debian', 'a/b-c_d', '']))}"
     )
@@ -122,13 +125,13 @@ def endpoints(draw: st.DrawFn) -> list[Values]:
 def accepted(draw: st.DrawFn) -> Values:
     """Give settings that are accepted."""
     split, media = draw(st.booleans()), draw(st.integers(1, 9))
-    domain, key = draw(host_names(247)), draw(st.sampled_from(_private_keys()))
+    domain, key = draw(host_names(247)), draw(st.sampled_from(private_keys()))
     turn = [f"turn{n}.{domain}" for n in range(1, media + 1)] if split and media > 1 else [f"turn.{domain}"]
     change = draw(st.sampled_from(list(TEXTS.values())))
     names = draw(
         st.lists(names_of_classes(), min_size=1, max_size=12, unique_by=lambda text: room_name(class_name(text)))
     )
-    first = draw(st.sampled_from(_public_keys()[:4]))
+    first = draw(st.sampled_from(public_keys()[:4]))
     admins = draw(st.lists(accounts(), min_size=1, max_size=6, unique=True))
     four = draw(st.integers(0, 255))
     return {
@@ -143,7 +146,7 @@ def accepted(draw: st.DrawFn) -> Values:
         "certificate": change(issued_for(draw(st.permutations([domain, *turn])), key)),
         "certificate_key": key_pem(key),
         "admins": [
-            {"name": name, "public_key": draw(st.sampled_from(_public_keys())) if number else first}
+            {"name": name, "public_key": draw(st.sampled_from(public_keys())) if number else first}
             for number, name in enumerate(admins)
         ],
         "ssh_from": [
@@ -154,3 +157,106 @@ def accepted(draw: st.DrawFn) -> Values:
         "classes": [{"name": name, "size": draw(st.integers(2, 500))} for name in names],
         "endpoints": draw(endpoints()),
     }
+
+
+REFUSED: dict[str, list[Any]] = {
+    "region": [None, 7, "", ["r"], True],
+    "image": [None, 13, {"name": "Debian 13"}],
+    "flavor_front": [None, 2],
+    "external_network": [None, ["public"]],
+    "network_cidr": ["10.20.0.5/24", "8.8.8.0/24", "10.20.0.0/30", "10.20.0", "2001:db8::/64", 10.2, None],
+    "ipv6": ["2001:db8:30::/48", "2001:db8:30::1/64", "fe80::/64", "10.0.0.0/24", 64],
+    "shape": ["double", "Single ", None, 1],
+    "media_count": [0, 10, "two", None, 1.5],
+    "domain": [
+        "class",
+        "192.0.2.1",
+        "https://class.example/",
+        "my_class.example",
+        "a..example",
+        "",
+        None,
+        f"{'a' * 64}.example",
+    ],
+    "certificate": [
+        "",
+        "/etc/ssl/class.pem",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----",
+        None,
+        7,
+    ],
+    "certificate_key": [
+        "",
+        "hidden-word-7",
+        "-----BEGIN PRIVATE KEY-----\nhidden-word-7\n-----END PRIVATE KEY-----",
+        None,
+        7,
+    ],
+    "admins": [
+        [],
+        None,
+        "ada",
+        [{"name": "backup", "public_key": "ssh-ed25519 AAAA"}],
+        [{"name": "Ada", "public_key": 7}],
+        [{"name": "ada"}],
+        [{"name": "ada", "public_key": "~/.ssh/id_ed25519.pub", "key": 1}],
+    ],
+    "ssh_from": [
+        [],
+        None,
+        "192.0.2.7",
+        ["192.0.2.7/24"],
+        ["fe80::1%eth0"],
+        ["::/0"],
+        [{"a": 1}],
+        ["10.20.0.0/16", "10.0.0.0/8"],
+    ],
+    "classes": [
+        [],
+        None,
+        ["CM2"],
+        [{"name": 601, "size": 30}],
+        [{"name": 60.0, "size": 30}],
+        [{"name": True, "size": 30}],
+        [{"name": datetime.date(2026, 9, 1), "size": 30}],
+        [{"name": "CM2", "size": 1}],
+        [{"name": "CM2", "size": "many"}],
+        [{"name": "6ème B", "size": 30}, {"name": "6eme-b", "size": 30}],
+        [{"name": "!?", "size": 30}],
+        [{"name": "{{ x }}", "size": 30}],
+        [{"nmae": "CM2", "size": 30}],
+    ],
+    "endpoints": [
+        None,
+        "dns",
+        [{"use": "dns"}],
+        [{"use": "dsn", "name": "dns.example", "operator": OPERATOR}],
+        [{"use": "dns", "name": "dns.example", "operator": OPERATOR, "addresses": ["192.0.2.300"]}],
+        [{"use": "dns", "preset": "never-heard-of"}],
+        [{"use": "packages", "name": "m.example", "operator": OPERATOR, "url": "ftp://m.example"}],
+        [{"use": "packages", "name": "m.example", "operator": OPERATOR, "url": "https://ada:hidden-word-7@m.example"}],
+    ],
+    "policy": ["eu", {"soil": "fr"}, {"sol": "eu"}],
+    "exceptions": [[{"name": "Cleura", "reason": "short", "until": "2027-06-30"}], [{"name": "Cleura"}], "Cleura"],
+    "declared_cloud": ["Academy", {"name": "Academy"}, [7]],
+    "facts_max_age_months": [0, "old", None],
+    "rehearsal": ["perhaps", None, 7],
+    "overlay": [[{"prefixes": ["192.0.2.0/24"]}], "x"],
+    "regoin": ["r"],
+    "7": ["x"],
+}
+"""Values that no setting accepts, by its key."""
+
+
+@st.composite
+def refused(draw: st.DrawFn) -> Values:
+    """Give settings of which one value, or several, are not accepted, or are missing."""
+    values = draw(accepted())
+    for key in draw(st.lists(st.sampled_from(sorted(REFUSED)), min_size=1, max_size=3, unique=True)):
+        values[key] = draw(st.sampled_from(REFUSED[key]))
+    if draw(st.integers(0, 4)) == 0:
+        del values[
+            draw(st.sampled_from(sorted({"region", "image", "domain", "admins", "certificate_key"} & values.keys())))
+        ]
+    return values

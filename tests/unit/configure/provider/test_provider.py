@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from classroom.config.ports import port_number
 from classroom.configure.provider import ansible_process, login
 from classroom.configure.provider.ansible_process import PREFIX, Ansible, private_folder
 from classroom.configure.provider.ansible_worker import PASSED, Run, Stopped, hider, host_keys, static
@@ -253,7 +254,7 @@ def test_the_wait_for_a_machine_goes_through_ssh(monkeypatch: pytest.MonkeyPatch
     program.write_text(f"""#!/bin/sh
 case "$1" in -G) echo "proxyjump {proxy or "none"}"; exit;; esac
 echo x >> {tmp_path}/tries
-[ "$(wc -l < {tmp_path}/tries)" -gt 2 ] || {{ echo "ssh: connect to host 203.0.113.9 port 22: Connection timed out" >&2; exit 255; }}
+[ "$(wc -l < {tmp_path}/tries)" -gt 2 ] || {{ echo "ssh: connect to host 203.0.113.9: Connection timed out" >&2; exit 255; }}
 """)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -269,7 +270,7 @@ echo x >> {tmp_path}/tries
     text = json.loads(out.getvalue().splitlines()[-1])["text"]
     whose = "of the jump host 'hop.example'" if proxy else "of this machine"
     for words in (
-        "class: port 22 of 203.0.113.9",
+        f"class: port {port_number('ssh')} of 203.0.113.9",
         "Connection timed out",
         f"allow the address {whose}",
         "192.0.2.0/24",
