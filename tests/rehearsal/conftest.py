@@ -24,6 +24,7 @@ ORDER = (
     "test_bad_input",
     "test_replaced",
     "test_administrators",
+    "test_second_stack",
     "test_faults",
     "test_planted",
     "test_end",

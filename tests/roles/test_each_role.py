@@ -74,8 +74,8 @@ class Check(NamedTuple):
 CHECKS = {
     "web": Check({"nginx.conf.j2": "front"}, "nginx -t -q -c $d/nginx.conf"),
     "base": Check(
-        {"unbound.conf.j2": "all", "classroom.rpz.j2": "all", "chrony.conf.j2": "all"},
-        "unbound-checkconf -f $d/unbound.conf >/dev/null && unbound-checkconf $d/unbound.conf >/dev/null && chronyd -p -f $d/chrony.conf"
+        {"unbound.conf.j2": "front", "classroom.rpz.j2": "front", "chrony.conf.j2": "front"},
+        "unbound-checkconf $d/unbound.conf >/dev/null && chronyd -p -f $d/chrony.conf"
         " >/dev/null && sshd -t && ssh-keygen -l -f $d/keys >/dev/null",
     ),
     "firewall": Check({"nftables.conf.j2": "all"}, "nft -c -f $d/nftables.conf"),
@@ -129,12 +129,10 @@ def test_what_the_plan_accepts_passes_the_checks_of_the_programs_on_the_hosts(
             (folder / "chain.pem").write_text(f"{settings.certificate}\n")
             (folder / "tls.key").write_text(f"{settings.certificate_key.get_secret_value()}\n")
             (folder / "keys").write_text("".join(f"{admin.public_key}\n" for admin in settings.admins))
-            if name == "media":
-                break  # those of several media hosts differ in addresses only
     with tarfile.open(tmp_path / "all.tar", "w") as tar:
         tar.add(tmp_path / "all", "all")
     script = (
-        "set -eu; rm -rf /root/all; tar -x -C /root; command -v tar >/dev/null; cd /root; n=0; for d in /root/all/*; do"
+        "set -eu; rm -rf /root/all; tar -x -C /root; n=0; for d in /root/all/*; do"
         f' n=$((n + 1)); {{ {CHECKS[name].command}; }} >/tmp/out 2>&1 || {{ echo "$d"; cat /tmp/out; }}; done; rm -rf /root/all; echo $n'
     )
     words = ["ssh", "-F", str(fleet.ssh_config), "-l", fleet.account(f"on-{name}"), f"on-{name}", "sudo", "sh", "-c"]

@@ -63,12 +63,11 @@ def verdict(values: dict[str, Any]) -> bool:
 def test_any_settings() -> None:
     verdicts: list[bool] = []
 
-    @many(60)
-    @given(st.booleans().flatmap(lambda good: accepted() if good else refused()))
     def one(values: dict[str, Any]) -> None:
         verdicts.append(verdict(values))
 
-    one()
+    for strategy in (accepted(), refused()):
+        many(30)(given(strategy)(one))()
     assert_both(verdicts)
 
 
