@@ -1,6 +1,7 @@
 """Define the `classroom` command line: each command is a module, registered here."""
 
 import functools
+import io
 import sys
 from importlib.metadata import distribution
 
@@ -63,6 +64,9 @@ def add_others() -> None:
 def main() -> None:
     """Run the command line; print a ClassroomError's message on standard error and exit with its status."""
     add_others()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may lack a character, such as the arrow or the ellipsis
     try:
         app()
     except ClassroomError as error:

@@ -4,6 +4,7 @@ Credentials come from an entry of `clouds.yaml`, or from the `OS_*` variables of
 application credential. Requests use keystoneauth; openstacksdk, which takes a second to import, only reads `clouds.yaml`.
 """
 
+import datetime
 import logging
 import os
 import threading
@@ -27,6 +28,8 @@ SECONDS = 20.0
 """Timeout of a request until its next byte, in seconds."""
 TOKEN_SECONDS, ANSWER_SECONDS = 25.0, 25.0
 """Timeout for a token with the requests that it needs, and for one whole answer, in seconds."""
+OUT_OF_DATE = ("certificate is not yet valid", "certificate has expired")
+"""What OpenSSL reports about certificates that are not valid today."""
 Result = TypeVar("Result")
 CREDENTIAL_VARIABLES = (
     "OS_AUTH_URL",
@@ -251,6 +254,11 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
             f"the cloud {url} refuses '{user}': wrong password or credential, or unknown project; check {how}"
         ) from None
     except refusals.SSLError as error:
+        if any(words in str(error) for words in OUT_OF_DATE):
+            raise ClassroomError(
+                f"the certificate of the cloud {url} is not valid today ({first_line(error)}), {datetime.datetime.now():%Y-%m-%d %H:%M} by"
+                " the clock of this machine; check the clock of this machine, or ask the cloud's operator for a new certificate"
+            ) from None
         raise ClassroomError(
             f"the certificate of the cloud {url} is not trusted on this machine ({first_line(error)}); set OS_CACERT to its CA file"
         ) from None

@@ -21,7 +21,8 @@ def output(stack: str, name: str, *, secret: bool = False) -> Any:
         cwd=REPO,
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
         stdin=subprocess.DEVNULL,
     )

@@ -22,6 +22,8 @@ def host_name(text: str) -> str:
         )
     if is_address(bare):
         raise ValueError(f"'{bare}' is not a host name, but an IP address; write a name such as class.academy.example")
+    if not bare:
+        raise ValueError("the name is empty; write one such as class.academy.example")
     name = _ascii(bare)
     labels = name.split(".")
     for label in labels:
@@ -80,7 +82,7 @@ def _ascii(text: str) -> str:
 
 def _why(label: str) -> str:
     if not label:
-        return "as two dots follow each other, or it is empty"
+        return "as it begins with a dot, or two dots follow each other"
     if len(label) > 63:
         return f"as '{label[:20]}…' has {len(label)} characters, and at most 63 are allowed between two dots"
     if label.startswith("-") or label.endswith("-"):

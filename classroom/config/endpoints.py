@@ -77,6 +77,10 @@ def faults_of(endpoints: Sequence[Endpoint]) -> list[str]:
         for use in NEEDED
         if use not in present
     ]
+    if not resolvers(endpoints):
+        found += [
+            _networks_alone(number, one) for number, one in enumerate(endpoints) if one.use == "dns" and one.addresses
+        ]
     for number, one in enumerate(endpoints):
         if one.use in EGRESS_USES and not one.addresses:
             found.append(
@@ -88,6 +92,14 @@ def faults_of(endpoints: Sequence[Endpoint]) -> list[str]:
                 f" https://{one.name}/debian"
             )
     return found
+
+
+def _networks_alone(number: int, one: Endpoint) -> str:
+    first = next(ipaddress.ip_network(one.addresses[0]).hosts())
+    return (
+        f"endpoints.{number}.addresses: '{one.name}' has only networks ({', '.join(one.addresses)}), but machines need the addresses of"
+        f" their resolvers; list single addresses, such as {first}"
+    )
 
 
 def port_of(url: str | None) -> int:

@@ -67,8 +67,10 @@ def _checked(kind: str, key: str) -> str:
         inner = blob[4 : 4 + int.from_bytes(blob[:4], "big")].decode("ascii")
     except ValueError:
         raise ValueError(f"'{kind} {key[:12]}…' is incomplete or has a blank in it; {EXAMPLE}") from None
-    if kind and kind != inner:
+    if inner and kind and kind != inner:
         raise ValueError(f"'{kind} {key[:12]}…' contains a key of type '{_short(inner)}'; copy the whole line again")
+    if not inner:
+        raise ValueError(f"'{kind} {key[:12]}…' is incomplete; {EXAMPLE}")
     if "-cert-" in inner:
         raise ValueError(f"'{inner}' is a certificate of a key; set the key itself, from the .pub file without -cert")
     if inner not in TYPES:

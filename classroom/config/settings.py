@@ -3,8 +3,9 @@
 import datetime
 import difflib
 import ipaddress
+import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +36,7 @@ OWN_MESSAGE = {"certificate", "certificate_key", "public_key"}
 """Keys whose own check finds a private key, with a message that fits."""
 
 
+Row = TypeVar("Row")
 NetworkText = Annotated[str, AfterValidator(networks.network)]
 
 
@@ -42,8 +44,8 @@ def _one_form(secret: SecretStr) -> SecretStr:
     return SecretStr(pem.private_key_text(secret.get_secret_value()))
 
 
-def _once(endpoints: list[Endpoint]) -> list[Endpoint]:
-    return [one for number, one in enumerate(endpoints) if one not in endpoints[:number]]
+def _once(rows: list[Row]) -> list[Row]:
+    return [one for number, one in enumerate(rows) if one not in rows[:number]]
 
 
 class _Section(BaseModel):
@@ -102,16 +104,17 @@ class Settings(_Section):
     cloud: str | None = Field(
         default=None, description="Entry of clouds.yaml; if not set, the OS_* variables are used."
     )
-    region: str = Field(description="The cloud's region, as named in its service catalogue.")
+    region: str = Field(min_length=1, description="The cloud's region, as named in its service catalogue.")
     availability_zone: str | None = Field(default=None, description="Availability zone; if not set, the cloud chooses.")
-    image: str = Field(description=f"Name of a {guest.NAME} image with cloud-init.")
+    image: str = Field(min_length=1, description=f"Name of a {guest.NAME} image with cloud-init.")
     flavor_front: str = Field(
-        description="Flavour of the front machine, which serves the page; in shape single, of the only machine."
+        min_length=1,
+        description="Flavour of the front machine, which serves the page; in shape single, of the only machine.",
     )
     flavor_media: str | None = Field(
         default=None, description="Flavour of the media machines; required in shape split."
     )
-    external_network: str = Field(description="External network that provides floating IPs.")
+    external_network: str = Field(min_length=1, description="External network that provides floating IPs.")
     network_cidr: NetworkText = Field(default="10.20.0.0/24", description="Private IPv4 network of the machines.")
     ipv6: NetworkText | None = Field(
         default=None, description="IPv6 /64 that the cloud routes to the project; without it, no IPv6."
@@ -145,7 +148,7 @@ class Settings(_Section):
     exceptions: list[PolicyException] = Field(
         default=[], description="Operators that are allowed although the policy refuses them, with reason and end date."
     )
-    declared_cloud: Annotated[list[DeclaredCloud], OneOrMore] = Field(
+    declared_cloud: Annotated[list[DeclaredCloud], OneOrMore, AfterValidator(_once)] = Field(
         default=[], description="A private cloud that is not in the catalogue, such as a school district's."
     )
     declared_operators: list[DeclaredOperator] = Field(
@@ -286,7 +289,8 @@ def _private_keys(place: str, value: Any) -> Iterator[str]:
 
 
 def _sentence(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
+    parts = [str(part) for part in fault["loc"]]
+    key = ".".join(part if part and part.isprintable() else repr(part) for part in parts)
     kind, message = fault["type"], fault["msg"].removeprefix("Value error, ")
     fields = _fields(fault["loc"])
     if kind == "extra_forbidden":
@@ -297,30 +301,52 @@ def _sentence(fault: Any) -> str:
         return f"{key}: missing; set it" + (f" ({field.description})" if field else "")
     if kind == "value_error":
         return f"{key}: {message}" if key else message
-    shown = "its value" if key.startswith("certificate_key") else _shown(fault["input"])
-    return f"{key}: {shown} is invalid: {message[0].lower()}{message[1:]}{_hint(fault)}"
+    if fault["input"] is None:
+        return f"{key}: has no value; write one after the colon, or remove the line"
+    shown = "its value" if key.startswith("certificate_key") else shown_value(fault["input"])
+    return f"{key}: {shown} {_why(fault, str(fault['loc'][-1]))}"
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
-
-
-def _hint(fault: Any) -> str:
-    """Return what to write instead, for values that YAML reads as something else than what people mean."""
-    value, name = fault["input"], str(fault["loc"][-1])
-    if value is None:
-        return "; write a value after the colon"
-    if fault["type"] == "string_type" and isinstance(value, bool | int | float | datetime.date):
+def _why(fault: Any, name: str) -> str:
+    """Return what is wrong with a value, and what to write instead, in words that fit YAML."""
+    kind, value, limits = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "string_type" and isinstance(value, bool | int | float | datetime.date):
         read = (
             "a date" if isinstance(value, datetime.date) else "true or false" if isinstance(value, bool) else "a number"
         )
-        return f'; YAML reads it as {read}: write it in quotes, such as `{name}: "6e1"`'
-    if fault["type"] in {"list_type", "tuple_type"}:
-        return "; write one entry in each line, after a hyphen, as in Pulumi.example.yaml"
-    if fault["type"] in {"model_type", "dict_type", "model_attributes_type"}:
-        return "; write its keys with their values, as in Pulumi.example.yaml"
-    return ""
+        example = "6e1" if isinstance(value, float) else shown_value(value)
+        return f'is read by YAML as {read}, but a text is needed; write it in quotes, such as `{name}: "{example}"`'
+    sentences = {
+        "string_type": "is not a text; write one after the colon, on the same line",
+        "string_too_short": f"is too short; write at least {limits.get('min_length')} characters",
+        "too_short": "is an empty list; write at least one entry, after a hyphen, as in Pulumi.example.yaml",
+        "greater_than_equal": f"is too small; write {limits.get('ge')} or more",
+        "less_than_equal": f"is too large; write {limits.get('le')} or less",
+        "literal_error": f"is not allowed; write {limits.get('expected')}",
+    }
+    families = {
+        "int": f"is not a whole number; write one, such as `{name}: 30`",
+        "bool": "is neither true nor false; write one of them",
+        "date": f'is not a date; write one in quotes, such as `{name}: "2027-06-30"`',
+        "list": "is not a list; write one entry in each line, after a hyphen, as in Pulumi.example.yaml",
+        "tuple": "is not a list; write one entry in each line, after a hyphen, as in Pulumi.example.yaml",
+        "model": "has no keys; write its keys with their values, as in Pulumi.example.yaml",
+        "dict": "has no keys; write its keys with their values, as in Pulumi.example.yaml",
+    }
+    message = fault["msg"]
+    return (
+        sentences.get(kind)
+        or families.get(kind.partition("_")[0])
+        or f"is not valid: {message[0].lower()}{message[1:]}"
+    )
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as a stack file has it, shortened."""
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = text if text.isprintable() else ascii(text)
+    text = str(value) if isinstance(value, datetime.date) else text
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _fields(place: tuple[str | int, ...]) -> dict[str, FieldInfo]:
@@ -345,3 +371,5 @@ STRUCTURED = {
     if _section(field.annotation) or get_origin(field.annotation) is list
 }
 """Keys whose value is a section or a list."""
+SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+"""Keys whose value is a secret."""

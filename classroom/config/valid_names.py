@@ -6,10 +6,13 @@ import unicodedata
 import anyascii
 
 from classroom.common import hosts
+from classroom.common.errors import WrongUseError
 from classroom.config import guest
 
 LENGTH = 40
 """Maximum number of characters of a class's name."""
+STACK_LENGTH = 50
+"""Maximum number of characters of a stack's name: Neutron's tags have 60, of which the project's prefix takes ten."""
 REFUSED = set("{}[]<>\\`")
 """Signs that templates and terminals give a meaning of their own."""
 ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -53,6 +56,15 @@ def domain(text: str) -> str:
             f"'{text}' has {len(name)} characters; {longest} at most are possible, as TURN servers have names such as turn1.{name}"
         )
     return name
+
+
+def stack(name: str) -> None:
+    """Raise WrongUseError if the name of a stack is too long for the names and tags that are made from it."""
+    if len(name) > STACK_LENGTH:
+        raise WrongUseError(
+            f"the stack name '{name}' has {len(name)} characters, but the cloud allows {STACK_LENGTH} at most, as names of machines and"
+            " tags begin with it; rename the stack with `pulumi stack rename NAME`"
+        )
 
 
 def account(text: str, reserved: set[str]) -> str:

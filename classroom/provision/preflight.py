@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from classroom.clients.openstack import OpenStackClient, RedirectError, connect
 from classroom.clients.pulumi_backend import backend_url
 from classroom.clients.pulumi_cli import replace_command
+from classroom.clients.ssh_keys import named_file, own_keys
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.common.paths import CACHE
 from classroom.common.tmpfs import memory_folder
@@ -49,6 +49,7 @@ def check(settings: Settings, stack: str) -> Findings:
     RefusedError (status 3) if the cloud points to another host in its service catalogue or by a redirect.
     """
     this_machine()
+    administrators_key(settings)
     try:
         cloud = connect(settings.cloud, settings.region)
         check_catalogue(settings, cloud.auth_url, cloud.endpoints)
@@ -71,10 +72,17 @@ def this_machine() -> None:
             raise ClassroomError(f"{folder}: {free} MiB free, {needed} MiB needed; free some space {hint}")
     if not shutil.which("ssh"):
         raise ClassroomError("ssh: not found on this machine, but Ansible needs it; install the package openssh-client")
-    key = os.environ.get("CLASSROOM_SSH_KEY")
-    if key and not Path(key).is_file():
+
+
+def administrators_key(settings: Settings) -> None:
+    """Raise ClassroomError if CLASSROOM_SSH_KEY names a file that is unusable, or the key of no administrator."""
+    file = named_file()
+    own = own_keys(settings.domain) if file else {}
+    if own and not own.keys() & {admin.public_key for admin in settings.admins}:
+        names = ", ".join(f"'{admin.name}'" for admin in settings.admins)
         raise ClassroomError(
-            f"CLASSROOM_SSH_KEY: the file '{key}' does not exist; set the path of an administrator's private key"
+            f"CLASSROOM_SSH_KEY: the file '{file}' is not the key of an administrator in the settings ({names}); set the private key of"
+            " one of them, or unset the variable to use your agent's keys"
         )
 
 
@@ -157,10 +165,17 @@ class _Check:
             _one_of(key, name, by_name, faults)
             if name in by_name and name not in fit:
                 has = by_name[name]
-                faults.append(
-                    f"{key}: '{name}' has {has['disk']} GiB of disk and {has['ram']} MiB of memory, but the image needs {disk} GiB and"
-                    f" {memory} MiB; choose one of: {_names(fit, name)}"
+                why = (
+                    f"has {has['disk']} GiB of disk and {has['ram']} MiB of memory, but the image needs {disk} GiB and {memory} MiB"
+                    if has["disk"]
+                    else "has no disk of its own, as machines of such flavours start from volumes, which are not supported"
                 )
+                fix = (
+                    f"choose one of: {_names(fit, name)}"
+                    if fit
+                    else f"no flavour of the cloud has a disk of {disk} GiB and {memory} MiB of memory: ask the cloud's operator for one"
+                )
+                faults.append(f"{key}: '{name}' {why}; {fix}")
 
     def _external(self, found: list[dict[str, Any]], faults: list[str]) -> str:
         name = self._settings.external_network

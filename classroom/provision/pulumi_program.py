@@ -5,15 +5,16 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import pulumi
-from pulumi.runtime.config import CONFIG
+from pulumi.runtime.config import CONFIG, is_config_secret
 
 from classroom.clients.pulumi_backend import stack_file
-from classroom.common.errors import ClassroomError
-from classroom.config.settings import STRUCTURED, Settings, load
+from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.config import valid_names
+from classroom.config.settings import SECRETS, STRUCTURED, Settings, load
 from classroom.provision.gate import check_plan
 from classroom.provision.preflight import Findings, check
 
@@ -29,7 +30,22 @@ def settings() -> Settings:
     # The SDK logs three debug messages for each resource and waits for the engine: 5 % of an `up` without changes.
     pulumi.log.debug = lambda *_, **__: None
     gc.freeze()  # imported modules are never garbage, so exclude them from collection
-    return checked(load, raw_settings())
+    values = raw_settings()
+    checked(valid_names.stack, pulumi.get_stack())
+    checked(refuse_secrets_in_clear, values, pulumi.get_stack())
+    return checked(load, values)
+
+
+def refuse_secrets_in_clear(values: Mapping[str, Any], stack: str) -> None:
+    """Raise WrongUseError if the stack file contains a secret that is not encrypted, with the command that encrypts it."""
+    faults = [
+        f"{name}: is in the stack file in clear; store it as a secret with `pulumi config set --stack {stack} --secret {name} < key.pem`,"
+        " and use a new key and certificate if others can read the file"
+        for name in sorted(SECRETS & values.keys())
+        if not is_config_secret(f"{pulumi.get_project()}:{name}")
+    ]
+    if faults:
+        raise WrongUseError("\n".join(faults))
 
 
 def quiet() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from classroom.common import hosts
 from classroom.common.errors import WrongUseError
 from classroom.common.networks import network
 from classroom.sovereignty.catalogue import (
@@ -110,7 +111,7 @@ class DeclaredCloud(Record):
                 split_url(url)
             except WrongUseError as error:
                 raise ValueError(str(error)) from None
-        return value
+        return tuple(dict.fromkeys(hosts.url(url) for url in value))
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classroom.clients import ssh_options
+from classroom.clients import ssh_keys, ssh_options
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.config.declarations import Declarations, of_inventory
@@ -90,7 +90,7 @@ class Deployment:
     def read(cls, path: Path) -> "Deployment":
         """Read an inventory file; WrongUseError if it cannot be read, is empty or lacks host keys."""
         try:
-            target = cls(json.loads(path.read_text()))
+            target = cls(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
             raise WrongUseError(
                 f"--inventory: {path} cannot be read ({error.strerror}); create it with `classroom inventory --json`"
@@ -116,6 +116,11 @@ class Deployment:
                 )
         return target
 
+    def identities(self, folder: Path) -> ssh_options.Options:
+        """Return the SSH options that offer only an administrator's keys; public keys may be written to `folder`."""
+        wanted = [" ".join(admin["public_key"].split()[:2]) for admin in self.vars.get("classroom_admins", [])]
+        return ssh_keys.offered(wanted, ssh_keys.own_keys(self.machines[0].public4), folder)
+
     def write_ssh(self, folder: Path) -> Path:
         """Write an SSH configuration for exactly these machines into `folder`, and return its path."""
         known = folder / "known_hosts"
@@ -131,12 +136,10 @@ class Deployment:
             **ssh_options.known_hosts_alone(known),
             "BatchMode": "yes",
             "ConnectTimeout": "10",
-            "ControlMaster": "auto",
-            "ControlPath": f"{folder}/cm-%C",
-            "ControlPersist": "60",
+            **ssh_options.shared_connection(folder, 60),
             "ServerAliveInterval": "5",
             "ServerAliveCountMax": "3",
-            **ssh_options.operators_key(),
+            **self.identities(folder),
         }
         config = folder / "ssh_config"
         blocks = [f"Host {m.name}\n  HostName {m.public4}\n  HostKeyAlias {m.public4}\n" for m in self.machines]

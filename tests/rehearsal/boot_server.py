@@ -38,7 +38,7 @@ def probe_port(address: str, port: int, seconds: float = 4) -> str:
 
 def login(address: str, known_hosts: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the server over SSH with a strict check of the host key."""
-    options = ssh_options.known_hosts_alone(known_hosts) | ssh_options.operators_key()
+    options = ssh_options.known_hosts_alone(known_hosts) | {"IdentitiesOnly": "yes", "IdentityFile": KEY}
     words = ["ssh", "-F", "none", *ssh_options.arguments(options | {"BatchMode": "yes", "ConnectTimeout": "10"})]
     return subprocess.run([*words, f"{IMAGE_ACCOUNT}@{address}", command], capture_output=True, text=True, check=False)
 

@@ -25,6 +25,7 @@ ORDER = (
     "test_replaced",
     "test_administrators",
     "test_raid",
+    "test_second_stack",
     "test_faults",
     "test_planted",
     "test_end",

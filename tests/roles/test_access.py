@@ -4,7 +4,10 @@ The tests of this file build on each other and run in their order.
 """
 
 import io
+import os
+import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.ports import port_number
 from classroom.configure.provider.ansible_worker import Run
 from tests.roles.fleet import ADMINISTRATOR, Fleet
 from tests.roles.play import Play
@@ -109,12 +113,17 @@ def chosen(play: Play, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterato
     with tempfile.TemporaryDirectory(prefix="access-") as private:
         (Path(private) / "known_hosts").write_text((fleet.state / "known_hosts").read_text())
 
-        def choose(key: str, *, known: bool, before: list[dict[str, str]]) -> dict[str, str]:
-            monkeypatch.setenv("CLASSROOM_SSH_KEY", str(fleet.state / key))
+        def choose(
+            key: str, *, known: bool, before: list[dict[str, str]], address: str = fleet.hosts[NAME].address4
+        ) -> dict[str, str]:
+            if key:
+                monkeypatch.setenv("CLASSROOM_SSH_KEY", str(fleet.state / key))
+            else:
+                monkeypatch.delenv("CLASSROOM_SSH_KEY", raising=False)
             inputs = {"inventory": play.inventory(), "admins": play.vars["classroom_admins"], "secrets": {}}
             job = {"inputs": inputs, "known": {NAME: []} if known else {}, "installed": before, "stack": "roles"}
             run = Run({**job, "private": private, "force": False}, io.StringIO())
-            return run._logins({NAME: fleet.hosts[NAME].address4})[NAME]
+            return run._logins({NAME: address})[NAME]
 
         yield choose
 
@@ -211,6 +220,34 @@ def test_second_run_changes_nothing(play: Play, chosen: Callable[..., dict[str, 
     assert checked.changed == 0, checked.output
 
 
+RELAY = """
+import socket, sys, threading
+connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def copy():
+    while data := connection.recv(65536):
+        sys.stdout.buffer.write(data); sys.stdout.buffer.flush()
+threading.Thread(target=copy, daemon=True).start()
+while data := sys.stdin.buffer.raw.read(65536):
+    connection.sendall(data)
+"""
+
+
+def test_the_login_goes_through_the_proxy_in_the_ssh_configuration(
+    play: Play, fleet: Fleet, chosen: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine is reached only through the proxy, as no machine has the address that is connected to."""
+    (tmp_path / "relay.py").write_text(RELAY)
+    host, hidden = fleet.hosts[NAME].address4, "203.0.113.250"
+    proxy = f"ProxyCommand {sys.executable} {tmp_path}/relay.py {host} {port_number('ssh')}"
+    (tmp_path / "config").write_text(f"Host {hidden}\n  HostKeyAlias {host}\n  {proxy}\n")
+    program = tmp_path / "ssh"
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    login = {"ansible_user": ADMINISTRATOR, "classroom_login": ADMINISTRATOR}
+    assert chosen("key", known=True, before=play.vars["classroom_admins"], address=hidden) == login
+
+
 def test_cloud_init_does_not_unlock_the_images_account(play: Play, fleet: Fleet, root: Callable[[str], str]) -> None:
     """Simulate a boot with a new instance name and the old key, which cloud-init treats as a first boot."""
     key = play.vars["classroom_admins"][0]["public_key"]
@@ -302,3 +339,27 @@ def test_the_first_administrator_is_replaced(
     play.user = "bob"
     second = play.run("access").good()
     assert second.changed == 0, second.output
+
+
+def test_of_many_keys_in_the_agent_only_the_fitting_one_is_offered(
+    play: Play, fleet: Fleet, chosen: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        new_key(fleet, f"other{number}")
+    files = [*(str(fleet.state / f"other{number}.key") for number in range(8)), str(fleet.state / "bob.key")]
+    socket = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        while not socket.exists():
+            time.sleep(0.01)
+        subprocess.run(["ssh-add", "-q", *files], check=True, stderr=subprocess.DEVNULL)
+        words = ["-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={fleet.state}/known_hosts", "-l", "bob"]
+        every = ["ssh", "-F", "none", *words, fleet.hosts[NAME].address4, "true"]
+        answer = subprocess.run(every, capture_output=True, text=True, check=False)
+        assert "Too many authentication failures" in answer.stderr, "the server must refuse so many keys"
+        login = {"ansible_user": "bob", "classroom_login": "bob"}
+        assert chosen("", known=True, before=play.vars["classroom_admins"]) == login
+    finally:
+        process.terminate()
+        process.wait()

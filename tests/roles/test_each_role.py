@@ -1,16 +1,26 @@
 """Each role alone on a plain host: check mode, converge, idempotence, and the resulting state."""
 
 import json
+import shlex
+import subprocess
+import tarfile
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as trials
 
 from classroom.config import guest
+from classroom.config.endpoints import faults_of
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import local_tls, port_number
+from classroom.config.settings import RESERVED_ACCOUNTS, Settings, load
 from tests.roles.fleet import Fleet
-from tests.roles.play import CODES, CODES_KEY, DOMAIN, NEEDS, Play
+from tests.roles.play import ANSIBLE, CODES, CODES_KEY, DOMAIN, NEEDS, Play
+from tests.roles.rendering import render
+from tests.unit.config.generated import accepted
 
 ROLES = ("access", "base", "firewall", "tls", "media", "portal", "web", "valkey")
 
@@ -52,6 +62,93 @@ def test_the_role_reaches_its_state(role: tuple[str, Play, Any], fleet: Fleet, l
         "valkey": check_valkey,
     }[name](play, host)
     assert host.check_output("systemctl --failed --plain --no-legend") == ""
+
+
+class Check(NamedTuple):
+    """Templates of a role (name: group of machines), and the command on its host that checks those in the folder `$d`."""
+
+    templates: dict[str, str]
+    command: str
+
+
+CHECKS = {
+    "web": Check({"nginx.conf.j2": "front"}, "nginx -t -q -c $d/nginx.conf"),
+    "base": Check(
+        {"unbound.conf.j2": "front", "classroom.rpz.j2": "front", "chrony.conf.j2": "front"},
+        "unbound-checkconf $d/unbound.conf >/dev/null && chronyd -p -f $d/chrony.conf"
+        " >/dev/null && sshd -t && ssh-keygen -l -f $d/keys >/dev/null",
+    ),
+    "firewall": Check({"nftables.conf.j2": "all"}, "nft -c -f $d/nftables.conf"),
+    "media": Check(
+        {"livekit.yaml.j2": "media"},
+        f"livekit-server --config $d/livekit.yaml ports | grep -q '^{port_number('signal')} '",
+    ),
+}
+"""For each role with settings that depend on the stack file: how its programs check them themselves."""
+RANDOM = 100
+"""Number of random settings."""
+
+
+@pytest.fixture(scope="module")
+def random_settings() -> list[Settings]:
+    """Return random settings that the plan accepts."""
+    found: list[Settings] = []
+
+    @trials(
+        deadline=None,
+        max_examples=RANDOM,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(accepted())
+    def collect(values: dict[str, Any]) -> None:
+        found.append(load(values))
+        assert faults_of(found[-1].endpoints) == []
+
+    collect()
+    return found
+
+
+def test_what_the_plan_accepts_passes_the_checks_of_the_programs_on_the_hosts(
+    role: tuple[str, Play, Any], fleet: Fleet, random_settings: list[Settings], tmp_path: Path
+) -> None:
+    name, _, _ = role
+    if name not in CHECKS:
+        assert not list((ANSIBLE / "roles" / name / "templates").glob("*.conf.j2")) or name == "valkey"
+        return
+    for number, settings in enumerate(random_settings):
+        templates = {template: (name, group) for template, group in CHECKS[name].templates.items()}
+        for found in render(settings, templates, tmp_path):
+            folder = tmp_path / "all" / f"{number}-{found.machine}"
+            folder.mkdir(parents=True, exist_ok=True)
+            here = f"/root/all/{folder.name}"
+            text = found.text.replace("/etc/classroom/tls/fullchain.pem", f"{here}/chain.pem")
+            text = text.replace("/etc/classroom/secrets/tls.key", f"{here}/tls.key")
+            (folder / found.template.removesuffix(".j2")).write_text(text.replace("/etc/unbound/", f"{here}/"))
+            (folder / "chain.pem").write_text(f"{settings.certificate}\n")
+            (folder / "tls.key").write_text(f"{settings.certificate_key.get_secret_value()}\n")
+            (folder / "keys").write_text("".join(f"{admin.public_key}\n" for admin in settings.admins))
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        tar.add(tmp_path / "all", "all")
+    script = (
+        "set -eu; rm -rf /root/all; tar -x -C /root; n=0; for d in /root/all/*; do"
+        f' n=$((n + 1)); {{ {CHECKS[name].command}; }} >/tmp/out 2>&1 || {{ echo "$d"; cat /tmp/out; }}; done; rm -rf /root/all; echo $n'
+    )
+    words = ["ssh", "-F", str(fleet.ssh_config), "-l", fleet.account(f"on-{name}"), f"on-{name}", "sudo", "sh", "-c"]
+    with (tmp_path / "all.tar").open("rb") as archive:
+        answer = subprocess.run([*words, shlex.quote(script)], stdin=archive, capture_output=True, check=False)
+    lines = answer.stdout.decode(errors="replace").splitlines()
+    assert answer.returncode == 0 and lines, answer.stderr.decode(errors="replace")
+    assert lines == [str(len(list((tmp_path / "all").iterdir())))], "\n".join(lines[:40])
+
+
+def test_the_accounts_of_the_guest_are_taken(role: tuple[str, Play, Any]) -> None:
+    """No administrator gets the name of an account or group that exists on a host with the packages of the roles."""
+    _, play, host = role
+    present = set(host.check_output("cut -d : -f 1 /etc/passwd /etc/group").split())
+    own = {admin["name"] for admin in play.vars["classroom_admins"]}
+    assert present - own - guest.TAKEN_NAMES - RESERVED_ACCOUNTS == set()
 
 
 def check_access(play: Play, host: Any) -> None:

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 PASSWORD, CREDENTIAL = "the-right-word-7", "cred-secret"
+EXPIRES = "2099-01-01T00:00:00.000000Z"
 MADE = {"network": {"id": "made", "name": "t", "status": "ACTIVE", "admin_state_up": True, "subnets": [], "tags": []}}
 
 
@@ -107,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         project = {"id": "p1", "name": "classes", "domain": {"id": "default", "name": "Default"}}
         token = {
             "methods": identity["methods"],
-            "expires_at": "2099-01-01T00:00:00.000000Z",
+            "expires_at": EXPIRES,
             "issued_at": "2026-01-01T00:00:00.000000Z",
             "user": {"id": "u1", "name": "ada", "domain": {"id": "default", "name": "Default"}},
             "project": project,

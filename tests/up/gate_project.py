@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ DECLARED: dict[str, Any] = {
 class GateProject(Project):
     """A stack `t` of the product's program; the server of its Keystone also acts as HTTP proxy for all other hosts."""
 
+    key: str = ""
+
     @classmethod
     def prepare(cls, root: Path, keystone: str, **changes: Any) -> "GateProject":
         """Create the stack with minimal settings and `changes`, and a declared cloud whose Keystone is `keystone`."""
@@ -45,9 +48,11 @@ class GateProject(Project):
             "OS_PROJECT_DOMAIN_ID": "default",
             # Requests to other hosts go to the recording proxy, which forwards nothing.
             **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), server),
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
+            "NO_PROXY": "",
+            "no_proxy": "",
         }
+        pair = issued("class.example", "turn.class.example")
+        project.key = pair["certificate_key"]
         project.write(
             region="north",
             image="debian-13",
@@ -58,10 +63,16 @@ class GateProject(Project):
             ssh_from=["192.0.2.0/24"],
             classes=[{"name": "CM2", "size": 30}],
             declared_cloud=DECLARED | {"keystone": [keystone]},
-            **issued("class.example", "turn.class.example"),
+            certificate=pair["certificate"],
         )
+        project.set_key(pair["certificate_key"])
         project.write(**changes)
         return project
+
+    def set_key(self, key: str, *words: str) -> None:
+        """Set the certificate's private key as a secret of Pulumi, with further `words` of its command line."""
+        argv = self.argv("config", "set", "--secret", "certificate_key", *(words or ("--stack", "t")))
+        subprocess.run(argv, cwd=self.root, env=self.environment, input=key, text=True, check=True)
 
     @property
     def file(self) -> Path:

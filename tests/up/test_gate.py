@@ -5,6 +5,7 @@ A refusal leaves nothing behind, so all tests share one stack and one recording 
 
 import datetime
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -168,6 +169,25 @@ def test_a_valid_plan_reaches_the_cloud(gate: Gate) -> None:
     assert [path for _, path in gate.requests if path.startswith("/compute")], answer.stdout
 
 
+@pytest.mark.parametrize("command", BOTH)
+def test_a_private_key_in_clear_is_refused_with_the_command_that_stores_it_as_a_secret(
+    gate: Gate, command: tuple[str, ...]
+) -> None:
+    gate.project.write(certificate_key=gate.project.key)
+    answer = gate.project.pulumi(*command, "--stack", "t")
+    output = answer.stdout + answer.stderr
+    assert answer.returncode != 0 and "certificate_key: is in the stack file in clear" in output, output
+    assert gate.project.key.splitlines()[1] not in output and "Traceback" not in output
+    assert gate.requests == [] and gate.project.resources("t") == []
+    (gate.project.root / "key.pem").write_text(gate.project.key)
+    (advice,) = set(re.findall("`(pulumi config set .*?)`", output))
+    subprocess.run(advice, shell=True, cwd=gate.project.root, env=gate.project.environment, check=True)
+    assert gate.project.key.splitlines()[1] not in gate.project.file.read_text()
+    answer = gate.project.pulumi("preview", "--stack", "t")
+    assert "certificate_key" not in answer.stdout + answer.stderr
+    assert [path for _, path in gate.requests if path.startswith("/compute")], answer.stdout
+
+
 def test_a_swiss_cloud_passes_with_the_policy_line_of_the_message(gate: Gate) -> None:
     gate.project.more["OS_AUTH_URL"] = INFOMANIAK
     gate.project.write(region="dc3-a")
@@ -231,9 +251,10 @@ def test_a_key_in_amazon_kms_is_refused(gate: Gate, second_stack: str) -> None:
         gate.project.more |= variables(url)
         provider = "awskms://alias/classroom?region=us-east-1"
         content = yaml.safe_load(gate.project.file.read_text())
-        content.pop("encryptionsalt")
+        content.pop("encryptionsalt"), content["config"].pop("classroom:certificate_key")
         other = gate.project.root / f"Pulumi.{second_stack}.yaml"
         other.write_text(yaml.safe_dump(content | {"secretsprovider": provider}, allow_unicode=True))
+        gate.project.set_key(gate.project.key, "--stack", second_stack)
         refused(
             gate,
             [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:", "passphrase"],
@@ -260,13 +281,15 @@ def test_a_key_in_a_file_given_by_config_file_is_refused(
     gate: Gate, second_stack: str, options: tuple[str, ...], more: dict[str, str]
 ) -> None:
     content = yaml.safe_load(gate.project.file.read_text())
-    content.pop("encryptionsalt")
+    content.pop("encryptionsalt"), content["config"].pop("classroom:certificate_key")
     provider = "awskms://alias/classroom?region=us-east-1"
     other = gate.project.root / "other" / "own settings.yaml"
     other.parent.mkdir(exist_ok=True)
     other.write_text(yaml.safe_dump(content | {"secretsprovider": provider}, allow_unicode=True))
     with amazon() as (url, requests):
-        gate.project.more |= variables(url) | more
+        gate.project.more |= variables(url)
+        gate.project.set_key(gate.project.key, "--stack", second_stack, "--config-file", str(other))
+        gate.project.more |= more
         refused(
             gate,
             [f"secretsprovider: '{provider}'", "Amazon.com, Inc.", "source:"],

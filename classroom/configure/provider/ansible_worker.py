@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -22,17 +21,24 @@ from typing import Any
 from classroom.clients import ssh_options
 from classroom.clients.openstack import OpenStackClient, connect
 from classroom.clients.pulumi_cli import replace_command
+from classroom.clients.ssh_keys import offered, own_keys
 from classroom.common.errors import ClassroomError
 from classroom.config import guest
 from classroom.config.ports import port_number
 from classroom.configure.provider.ansible_process import HostKeys
-from classroom.configure.provider.login import Logins, NoLoginError, choose, own_keys, ssh_login
+from classroom.configure.provider.login import (
+    Logins,
+    NoLoginError,
+    UnreachableError,
+    choose,
+    proxy_of,
+    public_key,
+    ssh_login,
+)
 
 PR_SET_CHILD_SUBREAPER = 36
 CONSOLE_SECONDS = 240.0
 """Timeout for a new machine until its console shows its host keys, in seconds."""
-SSH_SECONDS = 90.0
-"""Timeout for a machine with known host keys until its SSH port answers, in seconds."""
 SILENCE_SECONDS = 10.0
 """Seconds of silence before a running task is reported again."""
 ASLEEP = {"SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "STOPPED", "RESCUE"}
@@ -61,6 +67,7 @@ class Run:
         self._reported = time.monotonic()
         self._lock = threading.Lock()
         self._failures = 0
+        self._identities: ssh_options.Options = {}
         self.stopped = threading.Event()
 
     def say(self, kind: str, text: str = "", **values: Any) -> None:
@@ -98,7 +105,6 @@ class Run:
             addresses = {name: host["address"] for name, host in self._inputs["hosts"].items()}
             lines = [f"{addresses[name]} {key}\n" for name, found in keys.items() for key in found]
             (self.private / "known_hosts").write_text("".join(lines))
-            self._wait_for_ssh(addresses)
             inventory = with_logins(inventory, self._logins(addresses))
         self._run_roles(start, inventory)
 
@@ -173,30 +179,6 @@ class Run:
         )
         raise Stopped
 
-    def _wait_for_ssh(self, addresses: Mapping[str, str]) -> None:
-        """Wait until the SSH port of every machine accepts connections from this machine."""
-        start, port = time.monotonic(), port_number("ssh")
-        self._busy = dict.fromkeys(addresses, ("waits for its SSH port", start))
-        for name, address in addresses.items():
-            while True:
-                self._go_on()
-                try:
-                    socket.create_connection((address, port), timeout=3).close()
-                    break
-                except OSError as error:
-                    if time.monotonic() - start > SSH_SECONDS:
-                        allowed = ", ".join(self._inputs["inventory"]["all"]["vars"]["classroom_ssh_from"])
-                        self.say(
-                            "failed",
-                            f"{name}: port {port} of {address} does not answer ({error}); allow the address of this machine in ssh_from"
-                            f" (now: {allowed}), or check the console of {name} on the cloud",
-                        )
-                        break
-                    time.sleep(0.5)
-            self._busy.pop(name)
-        if self._failures:
-            raise Stopped
-
     def _logins(self, addresses: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """Return for each machine the login account, and the administrator whose login is checked at the end of the run."""
         now, before, known = self._inputs["admins"], self._job["installed"], self._job["known"]
@@ -204,7 +186,8 @@ class Run:
         logins = Logins(before, now, keys)
         if fault := logins.fault():
             raise ClassroomError(fault)
-        self._busy = dict.fromkeys(addresses, ("tries to log in", time.monotonic()))
+        self._identities = offered(map(public_key, [*before, *now]), keys, self.private)
+        self._busy = dict.fromkeys(addresses, ("waits for a login", time.monotonic()))
 
         def one(name: str) -> dict[str, str] | None:
             try:
@@ -212,6 +195,9 @@ class Run:
                 login = choose(name, logins.candidates(known=name in known), attempt, self._go_on)
             except NoLoginError as error:
                 self.say("failed", str(error))
+                return None
+            except UnreachableError as error:
+                self.say("failed", self._unreachable(name, addresses[name], str(error)))
                 return None
             finally:
                 self._busy.pop(name, None)
@@ -225,6 +211,15 @@ class Run:
         used = ", ".join(f"{name} as {login['ansible_user']}" for name, login in found.items() if login)
         self.say("note", f"logs in: {used}")
         return {name: login for name, login in found.items() if login}
+
+    def _unreachable(self, name: str, address: str, reason: str) -> str:
+        allowed = ", ".join(self._inputs["inventory"]["all"]["vars"]["classroom_ssh_from"])
+        proxy = proxy_of(address)
+        which = f"of the jump host '{proxy}', which your SSH configuration names," if proxy else "of this machine"
+        return (
+            f"{name}: port {port_number('ssh')} of {address} does not answer ({reason}); allow the address {which} in ssh_from (now:"
+            f" {allowed}), or check the console of {name} on the cloud"
+        )
 
     def _go_on(self) -> None:
         if self.stopped.is_set():
@@ -276,16 +271,14 @@ class Run:
         if not self._failures:
             self.say("done")
 
-    def _ssh_options(self) -> dict[str, str]:
+    def _ssh_options(self) -> ssh_options.Options:
         return {
-            "ControlMaster": "auto",
-            "ControlPersist": "60s",
-            "ControlPath": f"{self.private}/cp-%C",
+            **ssh_options.shared_connection(self.private, 60),
             **ssh_options.known_hosts_alone(self.private / "known_hosts"),
             "UpdateHostKeys": "no",
             "PreferredAuthentications": "publickey",
             "ServerAliveInterval": "15",
-            **ssh_options.operators_key(),
+            **self._identities,
         }
 
     def _event(self, event: dict[str, Any]) -> bool:

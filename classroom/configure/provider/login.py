@@ -1,25 +1,32 @@
 """Choose the account that Ansible logs in with: an installed administrator, or the image's account."""
 
-import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from classroom.clients import ssh_options
+from classroom.clients.ssh_keys import output_of
 from classroom.config.guest import IMAGE_ACCOUNT
 
 Administrator = Mapping[str, str]
 """An entry of `admins`: `name` and `public_key`."""
 TRIES = 3
 """Maximum number of accounts tried on a machine: its SSH server blocks an address after three failed logins."""
-LOGIN_SECONDS = 90.0
-"""Timeout for a machine whose SSH port answers until it accepts or refuses a login, in seconds."""
+LOGIN_SECONDS = 120.0
+"""Timeout for a machine with known host keys until it accepts or refuses a login, in seconds."""
 
 
 class NoLoginError(Exception):
     """No account of a machine accepts a login; the message lists those tried."""
+
+
+class UnreachableError(Exception):
+    """No SSH connection to a machine; the message is what `ssh` reports."""
+
+
+REFUSALS = ("Permission denied", "Too many authentication failures")
+"""What `ssh` reports if the server refuses the keys."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +35,11 @@ class Logins:
 
     before: Sequence[Administrator]
     now: Sequence[Administrator]
-    keys: frozenset[str]
+    keys: Collection[str]
 
     def candidates(self, *, known: bool) -> list[str]:
         """Return the accounts to try, in order; on a new machine (not `known`), the image's account is the first."""
-        lasting = [a for a in self.before if _key(a) in {_key(b) for b in self.now}]
+        lasting = [a for a in self.before if public_key(a) in {public_key(b) for b in self.now}]
         mine = _names([*lasting, *self.before, *self.now], self.keys)[: TRIES - 1]
         return [*mine, IMAGE_ACCOUNT] if known else [IMAGE_ACCOUNT, *mine]
 
@@ -43,7 +50,7 @@ class Logins:
 
     def fault(self) -> str | None:
         """Return why the login at the end of the run, as an administrator of the settings, would fail; None if it would work."""
-        if not self.keys or any(_key(a) in self.keys for a in self.now):
+        if not self.keys or any(public_key(a) in self.keys for a in self.now):
             return None
         return (
             f"admins: this machine has no private key of {_listed(a['name'] for a in self.now)}, but the run has to log in as one of them;"
@@ -53,7 +60,7 @@ class Logins:
 
 def replaced_at_once(before: Sequence[Administrator], now: Sequence[Administrator]) -> str | None:
     """Return why the administrators `before` cannot be replaced by `now`: no key would remain; None if one remains."""
-    if not before or {_key(a) for a in before} & {_key(a) for a in now}:
+    if not before or {public_key(a) for a in before} & {public_key(a) for a in now}:
         return None
     return (
         f"admins: the settings contain no key of the administrators on the machines ({_listed(a['name'] for a in before)}), so that no"
@@ -62,26 +69,16 @@ def replaced_at_once(before: Sequence[Administrator], now: Sequence[Administrato
     )
 
 
-def own_keys(address: str) -> frozenset[str]:
-    """Return the public keys that `ssh <address>` offers, as far as they are readable."""
-    named = os.environ.get("CLASSROOM_SSH_KEY")
-    if named:
-        return frozenset(_public(Path(named)))
-    settings = [line.partition(" ") for line in _output("ssh", "-G", address).splitlines()]
-    files = [Path(value).expanduser() for key, _, value in settings if key == "identityfile"]
-    agent = next((value for key, _, value in settings if key == "identityagent"), "SSH_AUTH_SOCK")
-    own = {} if agent == "SSH_AUTH_SOCK" else {"SSH_AUTH_SOCK": str(Path(agent).expanduser())}
-    listed = _output("ssh-add", "-L", environment=own).splitlines()
-    return frozenset(_keys(listed)) | {key for file in files for key in _public(file)}
-
-
 def choose(
     host: str,
     accounts: Sequence[str],
     attempt: Callable[[str], "subprocess.CompletedProcess[str]"],
     go_on: Callable[[], None],
 ) -> str:
-    """Return the first account that can log in and use sudo; NoLoginError gives the reason for each account."""
+    """Return the first account that can log in and use sudo; NoLoginError gives the reason for each account.
+
+    Waits for a machine that does not answer yet; UnreachableError if it does not within LOGIN_SECONDS.
+    """
     reasons = []
     start = time.monotonic()
     for account in accounts:
@@ -95,10 +92,12 @@ def choose(
                 raise NoLoginError(
                     f"{host}: its host key differs from those on its console: do not log in, replace the machine"
                 )
-            # A machine that is booting, or that blocks this address for some seconds, closes the connection: try again.
-            if answer.returncode != 255 or "Permission denied" in output or time.monotonic() - start > LOGIN_SECONDS:
+            if answer.returncode != 255 or any(words in output for words in REFUSALS):
                 reasons.append(f"{account} ({output[-200:] or 'no reason given'})")
                 break
+            # A machine that is booting, or that blocks this address for some seconds, closes the connection: try again.
+            if time.monotonic() - start > LOGIN_SECONDS:
+                raise UnreachableError(output[-200:] or "no reason given")
             time.sleep(1)
     raise NoLoginError(
         f"{host}: no account accepts a login; tried: {', '.join(reasons)}; use the private key of an administrator on the machine:"
@@ -106,21 +105,30 @@ def choose(
     )
 
 
-def ssh_login(options: Mapping[str, str], address: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
+def ssh_login(options: ssh_options.Options, address: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
     """Return a function that logs in to `address` as an account and runs `sudo -n true`, without prompts."""
     words = ssh_options.arguments({**options, "BatchMode": "yes", "ConnectTimeout": "10"})
 
     def login(account: str) -> "subprocess.CompletedProcess[str]":
         argv = ["ssh", *words, "-l", account, address, "sudo -n true"]
-        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
 
     return login
 
 
-def _names(administrators: Iterable[Administrator], keys: frozenset[str]) -> list[str]:
+def proxy_of(address: str) -> str:
+    """Return the jump host or proxy command through which `ssh` on this machine connects to an address, or ""."""
+    found = dict(line.partition(" ")[::2] for line in output_of("ssh", "-G", address).splitlines())
+    named = found.get("proxyjump") or found.get("proxycommand") or ""
+    return "" if named == "none" else named
+
+
+def _names(administrators: Iterable[Administrator], keys: Collection[str]) -> list[str]:
     """Return the names of the administrators with a key in `keys`; all names if there is none, as keys may be unreadable."""
     every = list(administrators)
-    mine = [a for a in every if _key(a) in keys] or every
+    mine = [a for a in every if public_key(a) in keys] or every
     return list(dict.fromkeys(a["name"] for a in mine))
 
 
@@ -128,35 +136,6 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def _key(administrator: Administrator) -> str:
+def public_key(administrator: Administrator) -> str:
+    """Return type and key of an administrator's public key."""
     return " ".join(administrator["public_key"].split()[:2])
-
-
-def _keys(lines: Iterable[str]) -> set[str]:
-    """Return type and key of each line that is a public key; `ssh-add` prints other lines too."""
-    return {" ".join(words[:2]) for line in lines if len(words := line.split()) > 1 and words[1].startswith("AAAA")}
-
-
-def _public(private: Path) -> set[str]:
-    beside = private.with_name(f"{private.name}.pub")
-    if not private.exists():
-        return set()
-    if beside.exists():
-        return _keys(beside.read_text().splitlines())
-    return _keys(_output("ssh-keygen", "-y", "-P", "", "-f", str(private)).splitlines())
-
-
-def _output(*argv: str, environment: Mapping[str, str] | None = None) -> str:
-    """Return the standard output of an OpenSSH program, or "" if it fails or is missing."""
-    try:
-        answer = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, **(environment or {})},
-        )
-    except FileNotFoundError:
-        return ""
-    return answer.stdout if answer.returncode == 0 else ""

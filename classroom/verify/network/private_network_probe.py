@@ -100,6 +100,7 @@ class Probe:
         # pytest changes the environment in parallel while the library would read proxy variables from it.
         self._cloud.session.session.trust_env = False
         self._folder = Path(tempfile.mkdtemp(prefix="classroom-probe-"))
+        self._identities = target.identities(self._folder)
         self.address4 = self.address6 = ""
         self.left: list[str] = []
         """Cloud resources that still exist after the removal."""
@@ -215,10 +216,10 @@ class Probe:
         return {address: {int(port): state for port, state in ports.items()} for address, ports in found.items()}
 
     def _ssh(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-        options = ssh_options.known_hosts_alone(self._folder / "known_hosts") | ssh_options.operators_key()
+        known = ssh_options.known_hosts_alone(self._folder / "known_hosts")
         # Short timeout while it boots, as it is polled; a job waits longer, as security groups may be changing.
         patience = {"ConnectTimeout": "10", "ConnectionAttempts": "3"} if check else {"ConnectTimeout": "2"}
-        argv = ["ssh", *ssh_options.arguments({**options, "BatchMode": "yes", **patience})]
+        argv = ["ssh", *ssh_options.arguments({**known, **self._identities, "BatchMode": "yes", **patience})]
         answer = subprocess.run(
             [*argv, f"{IMAGE_ACCOUNT}@{self.address6}", *words],
             input=stdin,

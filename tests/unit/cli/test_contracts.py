@@ -4,7 +4,9 @@ Wording may change freely; a changed golden file is a changed contract, to be li
 the golden files.
 """
 
+import contextlib
 import importlib.metadata
+import io
 import json
 import os
 import sys
@@ -16,6 +18,7 @@ import click
 import pytest
 import typer
 
+from classroom.cli.app import main
 from tests.unit.command import classroom
 from tests.unit.verify.report.test_report import record
 
@@ -165,3 +168,17 @@ def test_exit_codes_and_json() -> None:
 def test_json_of_the_report(tmp_path: Path) -> None:
     """The saved record of a verification and its report in JSON, with a failed control."""
     compare("record", shape(record(tmp_path, bad=True)))
+
+
+@pytest.mark.parametrize("words", [("settings",), ("controls",), ("verdict", "…")])
+def test_a_terminal_that_lacks_a_character_shows_another(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, error = (io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2))
+    monkeypatch.setattr(sys, "argv", ["classroom", *words])
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", error)
+    with contextlib.suppress(SystemExit):
+        main()
+    out.flush(), error.flush()
+    assert b"?" in out.buffer.getvalue() + error.buffer.getvalue()  # type: ignore[attr-defined]

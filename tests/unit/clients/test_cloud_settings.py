@@ -1,7 +1,10 @@
 """Any clouds.yaml and any `OS_*` variables: credentials, or one sentence with the fix; never a request, never another error."""
 
+import datetime
+import ipaddress
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
@@ -17,7 +24,7 @@ from hypothesis import strategies as st
 from classroom.clients import openstack
 from classroom.clients.cloud_settings import from_environment
 from classroom.common.errors import ClassroomError, WrongUseError
-from tests.unit.config.spellings import certificate, pem
+from tests.unit.config.spellings import certificate, key_pem, pem
 from tests.unit.keystone import CREDENTIAL, PASSWORD, serving
 
 URL = "https://cloud.example:5000/v3"
@@ -340,3 +347,55 @@ def test_a_user_without_a_domain_gets_the_fitting_advice(monkeypatch: pytest.Mon
             monkeypatch.setenv(f"OS_{key.upper()}", value)
         with pytest.raises(WrongUseError, match=r"for 'ada' \(.*domain in user.*OS_USER_DOMAIN_NAME"):
             openstack.connect(None, "north")
+
+
+@pytest.mark.parametrize("days", [(1, 60), (-60, -1)])
+def test_a_certificate_of_the_cloud_that_is_not_valid_today_points_to_the_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, days: tuple[int, int]
+) -> None:
+    """A clock that is wrong makes a certificate too new or too old, and another CA file would not help."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now, name = datetime.datetime.now(datetime.UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cloud")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now + datetime.timedelta(days[0])).not_valid_after(now + datetime.timedelta(days[1]))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    (tmp_path / "cloud.pem").write_text(pem((made.sign(key, hashes.SHA256()), key)) + key_pem(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cloud.pem")
+    with context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as server:
+
+        def refuse() -> None:
+            while True:
+                try:
+                    server.accept()[0].close()
+                except ssl.SSLError:
+                    continue
+                except OSError:
+                    return
+
+        threading.Thread(target=refuse, daemon=True).start()
+        for variable, value in (GOOD | {"auth_url": f"https://127.0.0.1:{server.getsockname()[1]}/v3"}).items():
+            monkeypatch.setenv(f"OS_{variable.upper()}", value)
+        monkeypatch.setenv("OS_CACERT", str(tmp_path / "cloud.pem"))
+        with pytest.raises(ClassroomError) as caught:
+            openstack.connect(None, "north")
+    message = str(caught.value)
+    assert (
+        "is not valid today" in message and "check the clock of this machine" in message and "OS_CACERT" not in message
+    )
+    assert f"{now:%Y-%m-%d}" in message
+
+
+def test_a_clock_that_is_fast_does_not_make_a_token_useless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that seems to have expired is used, although another is requested for the next request."""
+    for key, value in (
+        GOOD | {"password": PASSWORD, "user_domain_id": "default", "project_domain_id": "default"}
+    ).items():
+        monkeypatch.setenv(f"OS_{key.upper()}", value)
+    with serving() as (url, asked):
+        monkeypatch.setenv("OS_AUTH_URL", url)
+        monkeypatch.setattr("tests.unit.keystone.EXPIRES", "2001-01-01T00:00:00.000000Z")
+        found = openstack.connect(None, "north")
+        assert found.get("network", "/networks")["networks"]
+        assert 1 <= asked.count(("POST", "/identity/v3/auth/tokens")) <= 4, asked

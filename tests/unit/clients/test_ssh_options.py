@@ -8,24 +8,25 @@ from typing import Any
 
 import pytest
 
-from classroom.clients import pulumi_cli, ssh_options
+from classroom.clients import pulumi_cli, ssh_keys, ssh_options
 from classroom.common import paths
 from classroom.common.paths import REPO
 from classroom.configure import artifacts
-from classroom.configure.provider import login
 from classroom.verify.deployment import Deployment
 from tests.unit.verify.network.test_firewall import inventory
 
-KEY = "/home/ada/.ssh/id_ed25519"
 
-
-@pytest.fixture(params=[None, KEY])
-def key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """Set CLASSROOM_SSH_KEY to the parameter, or unset it."""
+@pytest.fixture(params=[False, True])
+def key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str | None:
+    """Set CLASSROOM_SSH_KEY to a file, or unset it."""
     monkeypatch.delenv("CLASSROOM_SSH_KEY", raising=False)
-    if request.param:
-        monkeypatch.setenv("CLASSROOM_SSH_KEY", request.param)
-    return request.param
+    if not request.param:
+        return None
+    file = tmp_path / "id"
+    file.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    file.chmod(0o600)
+    monkeypatch.setenv("CLASSROOM_SSH_KEY", str(file))
+    return str(file)
 
 
 def pairs(words: list[str]) -> Iterator[tuple[str, str]]:
@@ -53,7 +54,7 @@ def by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setattr(paths, "CACHE", folder)
     monkeypatch.setattr(pulumi_cli, "output", lambda stack, name: found)
     monkeypatch.setattr(artifacts, "shipped", dict)
-    monkeypatch.setattr(login, "own_keys", lambda address: frozenset())
+    monkeypatch.setattr(ssh_keys, "own_keys", lambda address: {})
     runpy.run_path(str(REPO / "ansible" / "inventory"))
     variables: dict[str, Any] = json.loads(capsys.readouterr().out)["all"]["vars"]
     return variables

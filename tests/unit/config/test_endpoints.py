@@ -134,3 +134,16 @@ def test_services_of_a_host() -> None:
     assert (found["mirror"], found["security"]) == (ROWS[2]["url"], "https://safe.example/debian-security")
     assert found["time"] == ["ntp.example"]
     assert host_services([]) == {"dns": [], "names": [], "time": [], "mirror": "", "security": ""}
+
+
+def test_a_resolver_of_which_only_networks_are_known_is_refused() -> None:
+    others = ROWS[1:]
+    only = ROWS[0] | {"addresses": ["192.0.2.0/24", "2001:db8:e::/64"]}
+    (fault,) = faults_of(endpoints_of([only, *others]))
+    assert fault == (
+        "endpoints.0.addresses: 'dns.example' has only networks (192.0.2.0/24, 2001:db8:e::/64), but machines need the addresses of"
+        " their resolvers; list single addresses, such as 192.0.2.1"
+    )
+    following = ROWS[0] | {"addresses": ["192.0.2.1"]}
+    assert faults_of(endpoints_of([following, *others])) == []
+    assert faults_of(endpoints_of([only, ROWS[0], *others])) == []

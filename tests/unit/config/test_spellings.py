@@ -158,8 +158,8 @@ def test_the_rooms_of_earlier_versions_stay(name: str) -> None:
         (["é" * 41], ["41 characters", "shorten it to 40"]),
         ([601], ["601", "a number", "in quotes"]),
         ([60.0], ["60.0", "a number", "in quotes"]),
-        ([True], ["True", "in quotes"]),
-        ([None], ["None", "write a value"]),
+        ([True], ["true or false", "in quotes"]),
+        ([None], ["has no value", "write one after the colon"]),
         ([""], ["empty"]),
     ],
 )

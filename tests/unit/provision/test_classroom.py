@@ -11,7 +11,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from classroom.common.errors import WrongUseError
 from classroom.common.templates import render
+from classroom.config import valid_names
 from classroom.config.ports import port_number
 from classroom.config.settings import Settings, load
 from classroom.configure.provider.server import plain
@@ -280,6 +282,23 @@ def test_settings_are_read_from_the_stack_file(monkeypatch: pytest.MonkeyPatch) 
     }
     with pytest.raises(pulumi.RunError, match="image: missing"):
         pulumi_program.settings()
+
+
+@pytest.mark.parametrize("length", [50, 51])
+def test_a_stack_with_a_long_name_is_refused_with_the_command_that_renames_it(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    stack = "a" * length
+    if length > 50:
+        with pytest.raises(WrongUseError) as caught:
+            valid_names.stack(stack)
+        assert str(caught.value) == (
+            f"the stack name '{stack}' has 51 characters, but the cloud allows 50 at most, as names of machines and tags begin with it;"
+            " rename the stack with `pulumi stack rename NAME`"
+        )
+    else:
+        valid_names.stack(stack)
+    assert len(f"{stack}-media9") <= 63 or length > 50
 
 
 def test_user_data_shows_host_keys_on_the_console_and_contains_no_secret(single: Seen) -> None:

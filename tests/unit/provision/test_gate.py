@@ -479,7 +479,7 @@ def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"policy": {"soil": "us"}}, "policy.soil: 'us' is invalid"),
+        ({"policy": {"soil": "us"}}, "policy.soil: 'us' is not allowed; write 'eu', 'eea' or 'adequate'"),
         ({"policy": {"soils": "eu"}}, "policy.soils: unknown key; did you mean soil?"),
         (
             {"exceptions": [{"name": "Cleura", "until": "2027-01-01"}]},
@@ -490,7 +490,7 @@ def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]
             "declared_cloud.0.region: unknown key; did you mean region",
         ),
         ({"endpoints": [endpoint(names="x")]}, "endpoints.0.names: unknown key; did you mean name?"),
-        ({"facts_max_age_months": 0}, "facts_max_age_months: 0 is invalid"),
+        ({"facts_max_age_months": 0}, "facts_max_age_months: 0 is too small; write 1 or more"),
     ],
 )
 def test_faults_in_a_section_are_named(make: Make, changes: dict[str, Any], words: str) -> None:

@@ -1,6 +1,7 @@
 """Checks before anything is created, with a fake cloud."""
 
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +63,7 @@ def answers() -> Answers:
         ],
         "/flavors/detail": [
             {"name": "small", "vcpus": 2, "ram": 2048, "disk": 10},
-            {"name": "thin", "vcpus": 1, "ram": 256, "disk": 0},
+            {"name": "thin", "vcpus": 1, "ram": 256, "disk": 1},
         ],
         "/networks": [{"name": "public", "id": "n1"}],
         "/servers/detail": [],
@@ -114,7 +115,18 @@ def test_of_many_names_the_most_similar_are_shown(answers: Answers, values: dict
 
 def test_a_flavour_that_is_too_small_for_the_image_is_named(answers: Answers, values: dict[str, Any]) -> None:
     message = refused(answers, values | {"flavor_front": "thin"})
-    assert "flavor_front: 'thin' has 0 GiB of disk and 256 MiB" in message and "choose one of: small" in message
+    assert "flavor_front: 'thin' has 1 GiB of disk and 256 MiB" in message and "choose one of: small" in message
+
+
+def test_a_flavour_without_a_disk_is_explained(answers: Answers, values: dict[str, Any]) -> None:
+    answers["/flavors/detail"] = [{"name": "diskless", "vcpus": 2, "ram": 4096, "disk": 0}]
+    message = refused(answers, values | {"flavor_front": "diskless"})
+    assert message == (
+        "flavor_front: 'diskless' has no disk of its own, as machines of such flavours start from volumes, which are not supported;"
+        " no flavour of the cloud has a disk of 3 GiB and 512 MiB of memory: ask the cloud's operator for one"
+    )
+    answers["/flavors/detail"].append({"name": "small", "vcpus": 2, "ram": 2048, "disk": 10})
+    assert refused(answers, values | {"flavor_front": "diskless"}).endswith("choose one of: small")
 
 
 def test_ambiguous_names_are_reported(answers: Answers, values: dict[str, Any]) -> None:
@@ -247,11 +259,21 @@ def test_the_folder_of_pulumi_s_state(monkeypatch: pytest.MonkeyPatch) -> None:
     assert preflight.state_folder() == Path.home()
 
 
-def test_a_missing_ssh_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "shipped", dict)
+def test_an_ssh_key_that_is_missing_or_of_no_administrator_is_named(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], tmp_path: Path
+) -> None:
     monkeypatch.setenv("CLASSROOM_SSH_KEY", "/nowhere/id_ed25519")
-    with pytest.raises(ClassroomError, match=r"CLASSROOM_SSH_KEY: .*'/nowhere/id_ed25519'"):
-        preflight.this_machine()
+    with pytest.raises(
+        ClassroomError, match=r"CLASSROOM_SSH_KEY: .*'/nowhere/id_ed25519' does not exist; set the whole"
+    ):
+        preflight.administrators_key(load(values))
+    file = tmp_path / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
+    monkeypatch.setenv("CLASSROOM_SSH_KEY", str(file))
+    with pytest.raises(ClassroomError, match=r"'.*/id' is not the key of an administrator in the settings \('ada'\)"):
+        preflight.administrators_key(load(values))
+    public = file.with_name("id.pub").read_text()
+    preflight.administrators_key(load(values | {"admins": [{"name": "ada", "public_key": public}]}))
 
 
 def test_secrets_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """The account that Ansible logs in with, and changes of administrators that are refused."""
 
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.configure.provider import login
 from classroom.configure.provider.ansible_process import installed
-from classroom.configure.provider.login import Logins, NoLoginError, choose, own_keys, replaced_at_once
+from classroom.configure.provider.login import Logins, NoLoginError, UnreachableError, choose, replaced_at_once
 from classroom.configure.provider.server import UNKNOWN, refused
 
 
@@ -157,29 +156,18 @@ def test_a_closed_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert answers == []
 
 
-def made(path: Path, passphrase: str = "") -> str:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)], check=True)
-    return " ".join(path.with_name(f"{path.name}.pub").read_text().split()[:2])
+def test_too_many_keys_are_a_refusal_and_not_tried_again() -> None:
+    words = "Received disconnect from 203.0.113.9: Too many authentication failures"
+    server = Server(ada=(255, words), bob=(0, ""))
+    assert choose("class", ["ada", "bob"], server, lambda: None) == "bob"
+    assert server.asked == ["ada", "bob"]
 
 
-def test_keys_are_found_where_ssh_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the file in CLASSROOM_SSH_KEY; else the agent's keys and SSH's identity files, encrypted ones by their `.pub`."""
-    plain, locked = made(tmp_path / "plain"), made(tmp_path / "locked", "words")
-    (tmp_path / "plain.pub").unlink()
-    for name, expected in (("plain", {plain}), ("locked", {locked})):
-        monkeypatch.setenv("CLASSROOM_SSH_KEY", str(tmp_path / name))
-        assert own_keys("203.0.113.9") == expected
-    (tmp_path / "locked.pub").unlink()
-    assert own_keys("203.0.113.9") == frozenset()
-    monkeypatch.delenv("CLASSROOM_SSH_KEY")
-    agent = tmp_path / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(agent)], stdout=subprocess.DEVNULL)
-    try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
-        while not agent.exists():
-            assert process.poll() is None
-        subprocess.run(["ssh-add", "-q", str(tmp_path / "plain")], check=True, stderr=subprocess.DEVNULL)
-        assert plain in own_keys("203.0.113.9")
-    finally:
-        process.terminate()
-        process.wait()
+def test_a_machine_that_never_answers_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "LOGIN_SECONDS", 0.1)
+    words = "ssh: connect to host 203.0.113.9: Connection timed out"
+    server = Server(ada=(255, words))
+    monkeypatch.setattr(login.time, "sleep", lambda _: None)
+    with pytest.raises(UnreachableError, match="Connection timed out"):
+        choose("class", ["ada", "bob"], server, lambda: None)
+    assert "bob" not in server.asked and len(server.asked) > 1

@@ -2,12 +2,14 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from classroom.configure.provider import ansible_process
+from classroom.config.ports import port_number
+from classroom.configure.provider import ansible_process, login
 from classroom.configure.provider.ansible_process import PREFIX, Ansible, private_folder
 from classroom.configure.provider.ansible_worker import PASSED, Run, Stopped, hider, host_keys, static
 from classroom.configure.provider.server import CONFIGURE, RANDOM, changes, notice, secret, wrong
@@ -251,3 +253,34 @@ def test_the_static_inventory_has_the_same_hosts_groups_and_variables() -> None:
             "children": {"front": {"hosts": {"class": {}}}, "media": {"hosts": {"class": {}}}},
         }
     }
+
+
+@pytest.mark.parametrize("proxy", ["", "hop.example"])
+def test_the_wait_for_a_machine_goes_through_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: str) -> None:
+    """A jump host in the SSH configuration is used, and named if the machine does not answer."""
+    program = tmp_path / "ssh"
+    program.write_text(f"""#!/bin/sh
+case "$1" in -G) echo "proxyjump {proxy or "none"}"; exit;; esac
+echo x >> {tmp_path}/tries
+[ "$(wc -l < {tmp_path}/tries)" -gt 2 ] || {{ echo "ssh: connect to host 203.0.113.9: Connection timed out" >&2; exit 255; }}
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("classroom.configure.provider.ansible_worker.own_keys", lambda address: {})
+    monkeypatch.setattr(login.time, "sleep", lambda _: None)
+    out = io.StringIO()
+    run = Run(job() | {"private": str(tmp_path)}, out)
+    assert run._logins({"class": "203.0.113.9"}) == {"class": {"ansible_user": "debian", "classroom_login": "ada"}}
+    (tmp_path / "tries").unlink()
+    monkeypatch.setattr(login, "LOGIN_SECONDS", -1)
+    with pytest.raises(Stopped):
+        run._logins({"class": "203.0.113.9"})
+    text = json.loads(out.getvalue().splitlines()[-1])["text"]
+    whose = "of the jump host 'hop.example'" if proxy else "of this machine"
+    for words in (
+        f"class: port {port_number('ssh')} of 203.0.113.9",
+        "Connection timed out",
+        f"allow the address {whose}",
+        "192.0.2.0/24",
+    ):
+        assert words in text
