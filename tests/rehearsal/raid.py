@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from classroom.config.ports import port_number
 from classroom.verify.browsers.browser import Meeting, Participant
 
 BOTS, SECONDS, PAUSE = 50, 60, 0.25
@@ -95,7 +96,7 @@ class Raid:
             self.attacks[f"other site: {answer.status}"] += 1
 
     async def _silence(self, http: aiohttp.ClientSession) -> None:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(self._host, 443), 5)
+        _, writer = await asyncio.wait_for(asyncio.open_connection(self._host, port_number("https")), 5)
         self.attacks["silent connection"] += 1
         await asyncio.sleep(5)
         writer.close()
