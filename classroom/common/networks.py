@@ -16,6 +16,11 @@ def network(text: str) -> str:
     return str(_parsed(text))
 
 
+def subnet(text: str) -> str:
+    """Return a network as `network` does, where a single address would make no sense; ValueError as in `network`."""
+    return str(_parsed(text, single=False))
+
+
 def address_or_network(text: str) -> str:
     """Return a network in the form of `network`, but a single address without prefix length; ValueError as in `network`."""
     found = _parsed(text)
@@ -30,7 +35,7 @@ def merged(networks: Iterable[str]) -> list[str]:
     return [*map(str, four), *map(str, six)]
 
 
-def _parsed(text: str) -> IpNetwork:
+def _parsed(text: str, *, single: bool = True) -> IpNetwork:
     bare = text.strip()
     if "%" in bare:
         raise ValueError(f"'{bare}' names an interface; leave out '%' and what follows it")
@@ -38,8 +43,8 @@ def _parsed(text: str) -> IpNetwork:
         found = ipaddress.ip_network(bare, strict=False)
     except ValueError:
         raise ValueError(
-            f"'{bare}' is neither an address nor a network; write an address, or an address and a prefix length, such as 10.20.0.0/24 or"
-            " 2001:db8:30::/64"
+            f"'{bare}' is neither an address nor a network; write {'an address, or ' if single else ''}an address and a prefix length, such"
+            " as 10.20.0.0/24 or 2001:db8:30::/64"
         ) from None
     if isinstance(found, ipaddress.IPv6Network) and found.subnet_of(MAPPED):
         mapped = found.network_address.ipv4_mapped
@@ -49,7 +54,7 @@ def _parsed(text: str) -> IpNetwork:
     address = ipaddress.ip_address(bare.partition("/")[0])
     if "/" in bare and address != found.network_address:
         raise ValueError(
-            f"'{bare}' is neither an address nor a network, as {address} is inside the network {found}; write {found} for the network,"
-            f" or {address} for the address alone"
+            f"'{bare}' is neither an address nor a network, as {address} is inside the network {found}; write {found} for the network"
+            + (f", or {address} for the address alone" if single else "")
         )
     return found

@@ -38,6 +38,7 @@ OWN_MESSAGE = {"certificate", "certificate_key", "public_key"}
 
 Row = TypeVar("Row")
 NetworkText = Annotated[str, AfterValidator(networks.network)]
+SubnetText = Annotated[str, AfterValidator(networks.subnet)]
 
 
 def _one_form(secret: SecretStr) -> SecretStr:
@@ -115,8 +116,8 @@ class Settings(_Section):
         default=None, description="Flavour of the media machines; required in shape split."
     )
     external_network: str = Field(min_length=1, description="External network that provides floating IPs.")
-    network_cidr: NetworkText = Field(default="10.20.0.0/24", description="Private IPv4 network of the machines.")
-    ipv6: NetworkText | None = Field(
+    network_cidr: SubnetText = Field(default="10.20.0.0/24", description="Private IPv4 network of the machines.")
+    ipv6: SubnetText | None = Field(
         default=None, description="IPv6 /64 that the cloud routes to the project; without it, no IPv6."
     )
     shape: Literal["single", "split"] = Field(
@@ -296,15 +297,17 @@ def _sentence(fault: Any) -> str:
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(fault["loc"][-1]), fields, 1)
         return f"{key}: unknown key; " + (f"did you mean {near[0]}?" if near else f"use one of: {', '.join(fields)}")
-    if kind == "missing":
-        field = fields.get(str(fault["loc"][-1]))
-        return f"{key}: missing; set it" + (f" ({field.description})" if field else "")
     if kind == "value_error":
         return f"{key}: {message}" if key else message
-    if fault["input"] is None:
-        return f"{key}: has no value; write one after the colon, or remove the line"
-    shown = "its value" if key.startswith("certificate_key") else shown_value(fault["input"])
-    return f"{key}: {shown} {_why(fault, str(fault['loc'][-1]))}"
+    field = fields.get(parts[-1])
+    if key in SECRETS:
+        return f"{key}: missing, or not a text; set it with {pem.SET_KEY} ({field.description if field else ''})"
+    if kind == "missing":
+        return f"{key}: missing; set it" + (f" ({field.description})" if field else "")
+    if fault["input"] in (None, ""):
+        remove = "" if field and field.is_required() else ", or remove the line"
+        return f"{key}: has no value; write one after the colon{remove}"
+    return f"{key}: {shown_value(fault['input'])} {_why(fault, str(fault['loc'][-1]))}"
 
 
 def _why(fault: Any, name: str) -> str:
@@ -314,10 +317,10 @@ def _why(fault: Any, name: str) -> str:
         read = (
             "a date" if isinstance(value, datetime.date) else "true or false" if isinstance(value, bool) else "a number"
         )
-        example = "6e1" if isinstance(value, float) else shown_value(value)
+        # A float may have been written in another form, such as the name of a class, 6e1.
+        example = "6e1" if isinstance(value, float) and name == "name" else shown_value(value)
         return f'is read by YAML as {read}, but a text is needed; write it in quotes, such as `{name}: "{example}"`'
     sentences = {
-        "string_type": "is not a text; write one after the colon, on the same line",
         "string_too_short": f"is too short; write at least {limits.get('min_length')} characters",
         "too_short": "is an empty list; write at least one entry, after a hyphen, as in Pulumi.example.yaml",
         "greater_than_equal": f"is too small; write {limits.get('ge')} or more",
@@ -325,7 +328,8 @@ def _why(fault: Any, name: str) -> str:
         "literal_error": f"is not allowed; write {limits.get('expected')}",
     }
     families = {
-        "int": f"is not a whole number; write one, such as `{name}: 30`",
+        "string": "is not a text; write one after the colon, on the same line",
+        "int": f"is not a whole number; write one, such as `{name}: 2`",
         "bool": "is neither true nor false; write one of them",
         "date": f'is not a date; write one in quotes, such as `{name}: "2027-06-30"`',
         "list": "is not a list; write one entry in each line, after a hyphen, as in Pulumi.example.yaml",

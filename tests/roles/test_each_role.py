@@ -1,6 +1,7 @@
 """Each role alone on a plain host: check mode, converge, idempotence, and the resulting state."""
 
 import json
+import re
 import shlex
 import subprocess
 import tarfile
@@ -18,8 +19,8 @@ from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import local_tls, port_number
 from classroom.config.settings import RESERVED_ACCOUNTS, Settings, load
 from tests.roles.fleet import Fleet
-from tests.roles.play import ANSIBLE, CODES, CODES_KEY, DOMAIN, NEEDS, Play
-from tests.roles.rendering import render
+from tests.roles.play import CODES, CODES_KEY, DOMAIN, NEEDS, Play
+from tests.roles.rendering import Rendered, render
 from tests.unit.config.generated import accepted
 
 ROLES = ("access", "base", "firewall", "tls", "media", "portal", "web", "valkey")
@@ -65,23 +66,29 @@ def test_the_role_reaches_its_state(role: tuple[str, Play, Any], fleet: Fleet, l
 
 
 class Check(NamedTuple):
-    """Templates of a role (name: group of machines), and the command on its host that checks those in the folder `$d`."""
+    """How the programs of a role check their own settings.
+
+    `templates` are the role's, each with its group of machines; `command` checks those in the folder `$d` on the role's host;
+    `damage` (pattern, replacement) makes the settings with the longest domain invalid, which proves that the command finds faults.
+    """
 
     templates: dict[str, str]
     command: str
+    damage: tuple[str, str]
 
 
 CHECKS = {
-    "web": Check({"nginx.conf.j2": "front"}, "nginx -t -q -c $d/nginx.conf"),
+    "web": Check({"nginx.conf.j2": "front"}, "nginx -t -q -c $d/nginx.conf", (r".*hash_bucket_size.*\n", "")),
     "base": Check(
         {"unbound.conf.j2": "front", "classroom.rpz.j2": "front", "chrony.conf.j2": "front"},
-        "unbound-checkconf $d/unbound.conf >/dev/null && chronyd -p -f $d/chrony.conf"
-        " >/dev/null && sshd -t && ssh-keygen -l -f $d/keys >/dev/null",
+        "unbound-checkconf $d/unbound.conf && chronyd -p -f $d/chrony.conf && sshd -t && ssh-keygen -l -f $d/keys",
+        ("forward-addr: .*", "forward-addr: nowhere"),
     ),
-    "firewall": Check({"nftables.conf.j2": "all"}, "nft -c -f $d/nftables.conf"),
+    "firewall": Check({"nftables.conf.j2": "all"}, "nft -c -f $d/nftables.conf", ("dport", "deport")),
     "media": Check(
         {"livekit.yaml.j2": "media"},
         f"livekit-server --config $d/livekit.yaml ports | grep -q '^{port_number('signal')} '",
+        ("rtc:", "rct:"),
     ),
 }
 """For each role with settings that depend on the stack file: how its programs check them themselves."""
@@ -90,8 +97,8 @@ RANDOM = 100
 
 
 @pytest.fixture(scope="module")
-def random_settings() -> list[Settings]:
-    """Return random settings that the plan accepts."""
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Settings, list[Rendered]]]:
+    """Return random settings that the plan accepts, with the templates of all roles in CHECKS; the longest domain comes last."""
     found: list[Settings] = []
 
     @trials(
@@ -107,40 +114,53 @@ def random_settings() -> list[Settings]:
         assert faults_of(found[-1].endpoints) == []
 
     collect()
-    return found
+    templates = {name: (role, group) for role, check in CHECKS.items() for name, group in check.templates.items()}
+    folder = tmp_path_factory.mktemp("rendered")
+    found.sort(key=lambda settings: len(settings.domain))
+    assert len(found) >= RANDOM and len(found[-1].domain) > 240
+    return [(settings, list(render(settings, templates, folder))) for settings in found]
+
+
+def write(folder: Path, settings: Settings, found: Rendered, damage: tuple[str, str] | None = None) -> None:
+    """Write a template of a machine with what it refers to, for the folder of the same name on the host."""
+    folder.mkdir(parents=True, exist_ok=True)
+    here = f"/root/all/{folder.name}"
+    text = found.text.replace("/etc/classroom/tls/fullchain.pem", f"{here}/chain.pem")
+    text = text.replace("/etc/classroom/secrets/tls.key", f"{here}/tls.key").replace("/etc/unbound/", f"{here}/")
+    if damage:
+        text, count = re.subn(*damage, text)
+        assert count
+    (folder / found.template.removesuffix(".j2")).write_text(text)
+    (folder / "chain.pem").write_text(f"{settings.certificate}\n")
+    (folder / "tls.key").write_text(f"{settings.certificate_key.get_secret_value()}\n")
+    (folder / "keys").write_text("".join(f"{admin.public_key}\n" for admin in settings.admins))
 
 
 def test_what_the_plan_accepts_passes_the_checks_of_the_programs_on_the_hosts(
-    role: tuple[str, Play, Any], fleet: Fleet, random_settings: list[Settings], tmp_path: Path
+    role: tuple[str, Play, Any], fleet: Fleet, rendered: list[tuple[Settings, list[Rendered]]], tmp_path: Path
 ) -> None:
     name, _, _ = role
     if name not in CHECKS:
-        assert not list((ANSIBLE / "roles" / name / "templates").glob("*.conf.j2")) or name == "valkey"
-        return
-    for number, settings in enumerate(random_settings):
-        templates = {template: (name, group) for template, group in CHECKS[name].templates.items()}
-        for found in render(settings, templates, tmp_path):
-            folder = tmp_path / "all" / f"{number}-{found.machine}"
-            folder.mkdir(parents=True, exist_ok=True)
-            here = f"/root/all/{folder.name}"
-            text = found.text.replace("/etc/classroom/tls/fullchain.pem", f"{here}/chain.pem")
-            text = text.replace("/etc/classroom/secrets/tls.key", f"{here}/tls.key")
-            (folder / found.template.removesuffix(".j2")).write_text(text.replace("/etc/unbound/", f"{here}/"))
-            (folder / "chain.pem").write_text(f"{settings.certificate}\n")
-            (folder / "tls.key").write_text(f"{settings.certificate_key.get_secret_value()}\n")
-            (folder / "keys").write_text("".join(f"{admin.public_key}\n" for admin in settings.admins))
+        return  # its settings do not depend on the stack file
+    check = CHECKS[name]
+    for number, (settings, texts) in enumerate(rendered):
+        for found in texts:
+            if found.template in check.templates:
+                write(tmp_path / "all" / f"{number:03}-{found.machine}", settings, found)
+    for found in texts:
+        if found.template == next(iter(check.templates)):
+            write(tmp_path / "all" / "damaged", settings, found, check.damage)
+    folders = len(list((tmp_path / "all").iterdir()))
     with tarfile.open(tmp_path / "all.tar", "w") as tar:
         tar.add(tmp_path / "all", "all")
-    script = (
-        "set -eu; rm -rf /root/all; tar -x -C /root; n=0; for d in /root/all/*; do"
-        f' n=$((n + 1)); {{ {CHECKS[name].command}; }} >/tmp/out 2>&1 || {{ echo "$d"; cat /tmp/out; }}; done; rm -rf /root/all; echo $n'
-    )
+    each = f'{{ {check.command}; }} >/tmp/out 2>&1 || {{ echo "$d"; cat /tmp/out; }}; n=$((n + 1))'
+    script = f"set -u; rm -rf /root/all; tar -x -C /root; n=0; for d in /root/all/*; do {each}; done; rm -rf /root/all; echo $n"
     words = ["ssh", "-F", str(fleet.ssh_config), "-l", fleet.account(f"on-{name}"), f"on-{name}", "sudo", "sh", "-c"]
     with (tmp_path / "all.tar").open("rb") as archive:
         answer = subprocess.run([*words, shlex.quote(script)], stdin=archive, capture_output=True, check=False)
-    lines = answer.stdout.decode(errors="replace").splitlines()
-    assert answer.returncode == 0 and lines, answer.stderr.decode(errors="replace")
-    assert lines == [str(len(list((tmp_path / "all").iterdir())))], "\n".join(lines[:40])
+    output = answer.stdout.decode(errors="replace")
+    refused = re.findall(r"^/root/all/(\S+)$", output, re.M)
+    assert refused == ["damaged"] and output.splitlines()[-1:] == [str(folders)], output[:4000] + str(answer.stderr)
 
 
 def test_the_accounts_of_the_guest_are_taken(role: tuple[str, Play, Any]) -> None:

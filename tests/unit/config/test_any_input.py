@@ -67,7 +67,7 @@ def test_any_settings() -> None:
         verdicts.append(verdict(values))
 
     for strategy in (accepted(), refused()):
-        many(30)(given(strategy)(one))()
+        many(20)(given(strategy)(one))()
     assert_both(verdicts)
 
 
@@ -147,7 +147,7 @@ def test_any_certificate() -> None:
     expired = issued_for(NAMES, private[0], days=-1)
     elsewhere = issued_for(["other.example"], private[0])
 
-    @many(120)
+    @many(60)
     @given(st.sampled_from(sorted(good)), st.sampled_from(list(TEXTS.values())), st.integers(0, 9))
     def one(number: int, spelled: Callable[[str], str], fault: int) -> None:
         chain, key = good[number]

@@ -154,7 +154,7 @@ def planned(values: Mapping[str, Any], style: bool | None, patch: pytest.MonkeyP
 
 @trials(
     deadline=None,
-    max_examples=12,
+    max_examples=6,
     database=None,
     derandomize=True,
     phases=[Phase.generate],
