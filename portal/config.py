@@ -34,7 +34,7 @@ class Config:
 
 
 def load() -> Config:
-    """Return the configuration from portal.json (public), secrets/portal.json, and the credential CODES_KEY.
+    """Return the configuration from portal.json (public), secrets/portal.json, and secrets/CODES_KEY.
 
     Raises ConfigError, whose message contains no secret value.
     """
@@ -71,18 +71,16 @@ def _is_class(entry: Any) -> bool:
 
 
 def _codes_key() -> bytes:
-    """Return the key of the class codes, which systemd passes to the service alone."""
-    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / CODES_KEY
+    """Return the key of the class codes, from a file that only the service's account can read."""
+    path = _folder() / "secrets" / CODES_KEY
     try:
         key = bytes.fromhex(path.read_text())
     except OSError as error:
-        raise ConfigError(
-            f"the credential {CODES_KEY} cannot be read ({error.strerror}); start the service by its unit, or {FIX}"
-        ) from None
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); {FIX}") from None
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ConfigError(f"the credential {CODES_KEY} is not a key of {2 * KEY_BYTES} hexadecimal digits; {FIX}")
+        raise ConfigError(f"{path} is not a key of {2 * KEY_BYTES} hexadecimal digits; {FIX}")
     return key
 
 

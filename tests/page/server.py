@@ -120,11 +120,11 @@ def configure_portal(at: Settings, url: str = "") -> None:
     }
     (at.folder / "portal.json").write_text(json.dumps(public_settings))
     (at.folder / "secrets" / "portal.json").write_text(json.dumps({"livekit_secret": at.secret}))
-    (at.folder / CODES_KEY).write_text(KEY.hex())
+    (at.folder / "secrets" / CODES_KEY).write_text(KEY.hex())
 
 
 def environment(at: Settings) -> dict[str, str]:
-    places = {"PORTAL_CONFIG": str(at.folder), "CREDENTIALS_DIRECTORY": str(at.folder)}
+    places = {"PORTAL_CONFIG": str(at.folder)}
     return places | {"PORTAL_PORT": str(at.portal), "PYTHONPATH": str(REPO)}
 
 

@@ -263,7 +263,7 @@ def check_portal(play: Play, host: Any) -> None:
     settings = json.loads(host.file("/etc/classroom/portal.json").content_string)
     assert settings["domain"] == DOMAIN and settings["classes"] == play.vars["classroom_classes"]
     key = host.file("/etc/classroom/secrets/class-codes.key")
-    assert (key.user, key.group, key.mode, key.content_string.strip()) == ("root", "root", 0o600, CODES_KEY)
+    assert (key.user, key.group, key.mode, key.content_string.strip()) == ("portal", "portal", 0o600, CODES_KEY)
     # A process of the same account outside the unit, such as that of verification codes, cannot read the key.
     for readable, path in ((True, secrets.path), (False, key.path)):
         assert (host.run(f"setpriv --reuid=portal --regid=portal --clear-groups cat {path}").rc == 0) is readable

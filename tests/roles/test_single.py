@@ -187,7 +187,6 @@ def test_only_their_services_read_secrets(play: Play, host: Any) -> None:
     ]
     assert sorted(host.run(search.replace("/run/sought", "/etc/classroom/secrets/class-codes.key")).stdout.split()) == [
         "/etc/classroom/secrets/class-codes.key",
-        "/run/credentials/portal.service/class-codes.key",
     ]
     unprivileged = f"setpriv --reuid=nobody --regid=nogroup --clear-groups {search}"
     assert host.run(unprivileged).stdout == ""

@@ -207,7 +207,7 @@ def test_secrets_are_exactly_these(every: RemoteHost, target: Deployment) -> Non
     if "front" in every.machine.groups:
         wanted["/etc/classroom/secrets/tls.key"] = root
         wanted["/etc/classroom/secrets/portal.json"] = ("-rw-r-----", "root", "portal")
-        wanted["/etc/classroom/secrets/class-codes.key"] = ("-rw-------", "root", "root")
+        wanted["/etc/classroom/secrets/class-codes.key"] = ("-rw-------", "portal", "portal")
         if several:
             wanted["/etc/classroom/secrets/valkey.conf"] = ("-rw-r-----", "root", "valkey")
     if "media" in every.machine.groups:

@@ -177,14 +177,13 @@ def test_an_invalid_configuration_is_reported_in_one_line(tmp_path: Path, monkey
         with pytest.raises(ConfigError, match="`classes` needs room"):
             load()
     (tmp_path / "portal.json").write_text(json.dumps(whole))
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     with pytest.raises(ConfigError, match=r"class-codes\.key cannot be read"):
         load()
     for faulty in ("", "xyz", "00" * 31, "00" * 33):
-        (tmp_path / "class-codes.key").write_text(faulty)
+        (tmp_path / "secrets" / "class-codes.key").write_text(faulty)
         with pytest.raises(ConfigError, match="64 hexadecimal digits"):
             load()
-    (tmp_path / "class-codes.key").write_text("00" * 32 + "\n")
+    (tmp_path / "secrets" / "class-codes.key").write_text("00" * 32 + "\n")
     assert load().codes_key == bytes(32)
     (tmp_path / "portal.json").write_text("{}")
     extra = {"PORTAL_CONFIG": str(tmp_path)}
