@@ -15,7 +15,7 @@ from tests.roles.play import DOMAIN, NEEDS, Play
 SERVICES = {
     "base": ["chrony", "unbound"],
     "firewall": ["ulogd2"],
-    "media": ["livekit"],
+    "media": ["livekit", "relay"],
     "portal": ["portal"],
     "web": ["nginx"],
     "valkey": ["valkey-server"],
@@ -145,11 +145,24 @@ def check_media(play: Play, host: Any) -> None:
     assert listening == {
         ("tcp", f"127.0.0.1:{port_number('signal')}"),
         ("tcp", f"*:{port_number('ice-tcp')}"),
-        *(("udp", f"{a}:{port_number(port)}") for a in (address4, f"[{address6}]") for port in ("turn-udp", "ice-udp")),
-        *(("tcp", f"{a}:{port_number('turn-tls')}") for a in (address4, f"[{address6}]")),
+        *(("udp", f"{a}:{port_number('ice-udp')}") for a in (address4, f"[{address6}]")),
+    }
+    assert listens(host, "classroom-relay") == {
+        (protocol, f"{a}:{port_number(port)}")
+        for a in (address4, f"[{address6}]")
+        for protocol, port in (("udp", "turn-udp"), ("tcp", "turn-tls"))
     }
     keys = host.file("/etc/classroom/secrets/livekit-keys")
     assert (keys.user, keys.group, keys.mode) == ("root", "livekit", 0o640)
+    shared = {name: host.file(f"/etc/classroom/secrets/{name}") for name in ("relay", "livekit-relay")}
+    assert {name: (one.user, one.group, one.mode) for name, one in shared.items()} == {
+        "relay": ("root", "relay", 0o640),
+        "livekit-relay": ("root", "livekit", 0o640),
+    }
+    assert shared["relay"].content_string == shared["livekit-relay"].content_string
+    assert shared["relay"].content_string.strip() not in host.check_output(
+        "cat /etc/classroom/*.yaml /etc/classroom/*.json"
+    )
     assert play.secret not in host.check_output("cat /etc/classroom/livekit.yaml /etc/systemd/system/livekit.service")
     exposure = json.loads(host.check_output("systemd-analyze security --no-pager --json=short livekit"))
     assert {e["name"]: e["set"] for e in exposure}["NoNewPrivileges="] is True

@@ -1,4 +1,4 @@
-"""One machine that opens thousands of connections to the port of HTTPS takes the page from nobody else."""
+"""One machine that opens thousands of connections to the port of HTTPS takes the page from no other client."""
 
 import socket
 import ssl

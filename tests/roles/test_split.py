@@ -56,7 +56,7 @@ def test_each_host_has_only_the_secrets_and_programs_it_needs(play: Play, hosts:
     secrets = {name: set(host.check_output("ls /etc/classroom/secrets").split()) for name, host in hosts.items()}
     assert secrets["front"] == {"portal.json", "tls.key", "valkey.conf"}
     for name in MEDIA:
-        assert secrets[name] == {"livekit-keys", "livekit-valkey"}
+        assert secrets[name] == {"livekit-keys", "livekit-relay", "livekit-valkey", "relay"}
         assert not hosts[name].package("nginx").is_installed
     assert not hosts["front"].file("/usr/local/bin/livekit-server").exists
 

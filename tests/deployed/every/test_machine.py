@@ -210,7 +210,11 @@ def test_secrets_are_exactly_these(every: RemoteHost, target: Deployment) -> Non
         if several:
             wanted["/etc/classroom/secrets/valkey.conf"] = ("-rw-r-----", "root", "valkey")
     if "media" in every.machine.groups:
-        wanted["/etc/classroom/secrets/livekit-keys"] = ("-rw-r-----", "root", "livekit")
+        wanted |= {
+            f"/etc/classroom/secrets/{name}": ("-rw-r-----", "root", "livekit")
+            for name in ("livekit-keys", "livekit-relay")
+        }
+        wanted["/etc/classroom/secrets/relay"] = ("-rw-r-----", "root", "relay")
         if several:
             wanted["/etc/classroom/secrets/livekit-valkey"] = root
     files = every.files()
