@@ -21,7 +21,7 @@ from classroom.config.ports import port_number
 from tests.roles.fleet import Fleet
 from tests.roles.play import DOMAIN
 
-PER_SECOND = 1500
+PER_SECOND = 1000
 SLOW_SECONDS = 1.0
 """Seconds between two bytes of a slow request."""
 GET = f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\n"
