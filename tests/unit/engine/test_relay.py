@@ -1,5 +1,6 @@
 """The TURN relay, run on loopback addresses with a peer in place of the media server."""
 
+import asyncio
 import base64
 import contextlib
 import hmac
@@ -12,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from livekit.api import AccessToken, VideoGrants
 
 from classroom.common.errors import ClassroomError
 from classroom.config.ports import RELAY as PORTS
-from classroom.configure.artifacts import RELAY
+from classroom.configure.artifacts import LIVEKIT, RELAY
 from classroom.verify.network import turn
 from classroom.verify.network.turn import MOST_RELAYS, WORD, Refused, Turn, exceeded_limits
+from tests.page.server import Settings, free_port, running, settings
+from tests.unit.portal.person import Person
 
 SECRET = "s" * 43
 OWN = ("127.0.0.9", "::1")
@@ -43,6 +47,61 @@ def credential(name: str, seconds: int = 60) -> dict[str, str]:
     username = f"{int(time.time()) + seconds}:{name}"
     code = hmac.digest(SECRET.encode(), username.encode(), "sha1")
     return {"username": username, "credential": base64.b64encode(code).decode()}
+
+
+@pytest.fixture
+def media_server(server: Server, tmp_path: Path) -> Iterator[Settings]:
+    """Run a media server that names the relay to participants, as role media configures it."""
+    here = settings(tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET + "\n")
+    secret.chmod(0o640)
+    servers = [
+        {"host": host, "port": server.port, "protocol": "udp", "secret_file": str(secret), "ttl": 300}
+        for host in (OWN[0], f"[{OWN[1]}]")
+    ]
+    path = tmp_path / "livekit.json"
+    path.write_text(
+        json.dumps(
+            {
+                "port": here.livekit,
+                "bind_addresses": ["127.0.0.1"],
+                "keys": {"classroom": here.secret},
+                "rtc": {"udp_port": free_port(socket.SOCK_DGRAM), "node_ip": "127.0.0.1", "turn_servers": servers},
+                "turn": {"enabled": False},
+            }
+        )
+    )
+    with running([str(LIVEKIT.built()), "--config", str(path)], tmp_path / "livekit.log", here.livekit):
+        yield here
+
+
+def test_the_media_servers_credentials_are_for_one_participant(server: Server, media_server: Settings) -> None:
+    async def join(name: str) -> list[dict[str, str]]:
+        grants = VideoGrants(room_join=True, room="cm2")
+        token = AccessToken("classroom", media_server.secret).with_identity(name).with_grants(grants).to_jwt()
+        async with Person(media_server.livekit, token) as person:
+            return [
+                {"url": url, "username": one.username, "credential": one.credential}
+                for one in person.joined.ice_servers
+                for url in one.urls
+            ]
+
+    ada, eve = (asyncio.run(join(name)) for name in ("ada", "eve"))
+    hosts = (OWN[0], f"[{OWN[1]}]")
+    # No server of the media server's vendor is among them.
+    assert [one["url"] for one in ada] == [f"turn:{host}:{server.port}?transport=udp" for host in hosts]
+    with contextlib.ExitStack() as stack:
+
+        def relay(own: str, given: dict[str, str]) -> None:
+            stack.enter_context(contextlib.closing(Turn(own, server.port, given))).allocate()
+
+        for number in range(MOST_RELAYS):
+            relay(OWN[number % 2], ada[number % 2])
+        for given in ada:
+            with pytest.raises(Refused, match="error 486"):
+                relay(OWN[0], given)
+        relay(OWN[0], eve[0])
 
 
 def udp(address: str, port: int = 0) -> socket.socket:
