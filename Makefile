@@ -89,7 +89,7 @@ gate:
 
 roles: install machine ## test every role on systemd-nspawn hosts: converge, idempotence, Testinfra
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py \
-	  tests/roles/test_fleet.py tests/roles/test_each_role.py tests/roles/test_access.py tests/roles/test_egress.py
+	  tests/roles/test_fleet.py tests/roles/test_each_role.py tests/roles/test_access.py tests/roles/test_egress.py tests/roles/test_overload.py
 
 drills: no-open-rehearsal install machine ## run the long tests: all roles on one host and on three, live classes, interrupted runs
 	+@$(VENV)/python -m tests.budget --drills all-drills

@@ -19,7 +19,7 @@ from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, REPO, digest
 from classroom.common.progress import run, say
 from classroom.config import guest
-from classroom.configure.artifacts import ENGINE, LIVEKIT, PAGE, PORTAL, PULUMI_ENGINE
+from classroom.configure.artifacts import ENGINE, LIVEKIT, PAGE, PORTAL, PULUMI_ENGINE, RELAY
 from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -142,6 +142,15 @@ def build_livekit(tools: Path) -> Path:
     return target
 
 
+def build_relay(tools: Path) -> Path:
+    """Return the TURN relay, built if missing."""
+    target = RELAY.path
+    if not target.exists():
+        with _build_folder(target.parent) as folder:
+            _go_build(tools, "relay", ".", folder / target.name)
+    return target
+
+
 def build_page(tools: Path) -> Path:
     """Return the folder of the class page, built outside the clone if missing."""
     target = PAGE.path
@@ -255,6 +264,7 @@ def main() -> None:
         plugin = engine / "pulumi-resource-openstack"
     link(engine, plugin)
     build_livekit(tools)
+    build_relay(tools)
     build_page(tools)
     build_portal()
     addresses.ensure()

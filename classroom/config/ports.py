@@ -41,7 +41,7 @@ PORTS: tuple[Port, ...] = (
     Port("valkey", "tcp", 6379, 6379, "front", "media", "media hosts agree on who serves which class", ("split",), 2),
 )
 # fmt: on
-RELAY = (30000, 30999)
+RELAY = (10000, 29999)
 """First and last port of TURN's relay sockets; closed in the firewall, they only connect to their own host's media port."""
 
 

@@ -30,7 +30,7 @@ from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ag
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
 from classroom.sovereignty.verdict import Overlay
 
-RESERVED_ACCOUNTS = {"root", IMAGE_ACCOUNT, "verifier", "livekit", "portal", "www-data", "classroom-admins"}
+RESERVED_ACCOUNTS = {"root", IMAGE_ACCOUNT, "verifier", "livekit", "relay", "portal", "www-data", "classroom-admins"}
 """Accounts and groups of the roles; those of the guest system are in `guest.TAKEN_NAMES`."""
 OWN_MESSAGE = {"certificate", "certificate_key", "public_key"}
 """Keys whose own check finds a private key, with a message that fits."""

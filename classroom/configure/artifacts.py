@@ -42,12 +42,14 @@ PULUMI_ENGINE = Artifact(
 LIVEKIT = Artifact(
     "livekit", "the LiveKit server", (ENGINE / "livekit", ENGINE / "toolchain.lock"), file="livekit-server"
 )
+RELAY = Artifact("relay", "the TURN relay", (ENGINE / "relay", ENGINE / "toolchain.lock"), file="classroom-relay")
 PAGE = Artifact("page", "the class page", (REPO / "web", ENGINE / "toolchain.lock"))
 PORTAL = Artifact("portal", "the portal", (REPO / "portal",))
 """The join service with its packages, for the Python of the hosts."""
 
 SHIPPED: Mapping[str, Artifact] = {
     "classroom_livekit_binary": LIVEKIT,
+    "classroom_relay_binary": RELAY,
     "classroom_page_dir": PAGE,
     "classroom_portal_dir": PORTAL,
 }

@@ -26,6 +26,24 @@ RESTORE_LIVEKIT = (
     "cat /root/planted-livekit/livekit.yaml > /etc/classroom/livekit.yaml && rm -r /root/planted-livekit\n"
     + RESTART_LIVEKIT
 )
+RESTART_RELAY = RESTART_LIVEKIT.replace("restart livekit", "restart relay")
+RESTORE_RELAY = (
+    "cat /root/planted-relay/relay.json > /etc/classroom/relay.json && rm -r /root/planted-relay\n" + RESTART_RELAY
+)
+
+
+def changed_relay(settings: str) -> str:
+    """Return a script that changes settings of the relay, given as arguments of `dict`, and restarts it."""
+    program = (
+        "import json, pathlib; f = pathlib.Path('/etc/classroom/relay.json');"
+        f" f.write_text(json.dumps(json.loads(f.read_text()) | dict({settings})))"
+    )
+    return (
+        "mkdir -p /root/planted-relay && cp -p /etc/classroom/relay.json /root/planted-relay/\n"
+        f'python3 -c "{program}"\n' + RESTART_RELAY
+    )
+
+
 RESTORE_FIREWALL = "systemctl reload nftables\n"
 
 CRON = """
@@ -306,11 +324,11 @@ PLANTED_VIOLATIONS = (
         new_class=True,
     ),
     _violation(
-        "LiveKit with TURN/TLS only",
+        "LiveKit without a TURN server of its own",
         OnHost(
             "media",
             BACK_UP_LIVEKIT
-            + "sed -i '/^turn:/,/tls_port/s/udp_port: .*/udp_port: 0/' /etc/classroom/livekit.yaml\n"
+            + "sed -i '/^  turn_servers:/,/^#/{/^#/!d}' /etc/classroom/livekit.yaml\n"
             + RESTART_LIVEKIT,
             RESTORE_LIVEKIT,
         ),
@@ -328,13 +346,17 @@ PLANTED_VIOLATIONS = (
         ),
         OnHost(
             "media",
-            f"nft insert rule inet classroom egress udp sport {RELAY[0]}-{RELAY[1]} meta skuid livekit accept\n"
-            + BACK_UP_LIVEKIT
-            + "sed -i '/deny_peer_cidrs:/d' /etc/classroom/livekit.yaml\n"
-            + RESTART_LIVEKIT,
-            RESTORE_FIREWALL + RESTORE_LIVEKIT,
+            f"nft insert rule inet classroom egress udp sport {RELAY[0]}-{RELAY[1]} meta skuid relay accept\n"
+            + changed_relay("peers=['198.51.100.0/24'], peer_ports=[1, 65535]"),
+            RESTORE_FIREWALL + RESTORE_RELAY,
         ),
         failing="ice egress-drop host-connections",
+        new_class=True,
+    ),
+    _violation(
+        "a TURN relay without a limit for each participant",
+        OnHost("media", changed_relay("relays_per_person=1000"), RESTORE_RELAY),
+        failing="ice",
         new_class=True,
     ),
     # Last, as it changes the recorded connections of the operator's machine.

@@ -23,6 +23,18 @@ from tests.roles.play import CODES, CODES_KEY, DOMAIN, NEEDS, Play
 from tests.roles.rendering import Rendered, render
 from tests.unit.config.generated import accepted
 
+SERVICES = {
+    "base": ["chrony", "unbound"],
+    "firewall": ["ulogd2"],
+    "media": ["livekit", "relay"],
+    "portal": ["portal"],
+    "web": ["nginx"],
+    "valkey": ["valkey-server"],
+}
+"""Services of each role."""
+EXPOSURE = 40
+"""Highest exposure of a service, ten times what `systemd-analyze security` shows."""
+MOST_TASKS = 1024
 ROLES = ("access", "base", "firewall", "tls", "media", "portal", "web", "valkey")
 
 
@@ -48,6 +60,17 @@ def test_second_run_changes_nothing(role: tuple[str, Play, Any]) -> None:
     name, play, _ = role
     second = play.run(name).good()
     assert second.changed == 0, second.output
+
+
+def test_services_are_confined(role: tuple[str, Play, Any]) -> None:
+    name, _, host = role
+    for service in SERVICES.get(name, []):
+        judged = host.run(f"systemd-analyze security --no-pager --threshold={EXPOSURE} {service}")
+        assert judged.rc == 0, judged.stdout
+        limits = host.check_output(f"systemctl show --property=MemoryMax,TasksMax {service}").splitlines()
+        given = dict(line.split("=") for line in limits)
+        assert given["MemoryMax"] != "infinity", f"{service} has no limit of memory"
+        assert int(given["TasksMax"]) <= MOST_TASKS, f"{service} has no limit of its own for processes and threads"
 
 
 def test_the_role_reaches_its_state(role: tuple[str, Play, Any], fleet: Fleet, login: Callable[..., Any]) -> None:
@@ -239,11 +262,24 @@ def check_media(play: Play, host: Any) -> None:
     assert listening == {
         ("tcp", f"127.0.0.1:{port_number('signal')}"),
         ("tcp", f"*:{port_number('ice-tcp')}"),
-        *(("udp", f"{a}:{port_number(port)}") for a in (address4, f"[{address6}]") for port in ("turn-udp", "ice-udp")),
-        *(("tcp", f"{a}:{port_number('turn-tls')}") for a in (address4, f"[{address6}]")),
+        *(("udp", f"{a}:{port_number('ice-udp')}") for a in (address4, f"[{address6}]")),
+    }
+    assert listens(host, "classroom-relay") == {
+        (protocol, f"{a}:{port_number(port)}")
+        for a in (address4, f"[{address6}]")
+        for protocol, port in (("udp", "turn-udp"), ("tcp", "turn-tls"))
     }
     keys = host.file("/etc/classroom/secrets/livekit-keys")
     assert (keys.user, keys.group, keys.mode) == ("root", "livekit", 0o640)
+    shared = {name: host.file(f"/etc/classroom/secrets/{name}") for name in ("relay", "livekit-relay")}
+    assert {name: (one.user, one.group, one.mode) for name, one in shared.items()} == {
+        "relay": ("root", "relay", 0o640),
+        "livekit-relay": ("root", "livekit", 0o640),
+    }
+    assert shared["relay"].content_string == shared["livekit-relay"].content_string
+    assert shared["relay"].content_string.strip() not in host.check_output(
+        "cat /etc/classroom/*.yaml /etc/classroom/*.json"
+    )
     assert play.secret not in host.check_output("cat /etc/classroom/livekit.yaml /etc/systemd/system/livekit.service")
     exposure = json.loads(host.check_output("systemd-analyze security --no-pager --json=short livekit"))
     assert {e["name"]: e["set"] for e in exposure}["NoNewPrivileges="] is True
@@ -284,17 +320,17 @@ def check_web(play: Play, host: Any) -> None:
     here = " ".join(f"--resolve {DOMAIN}:{port_number(port)}:127.0.0.1" for port in ("http", "https"))
     fetch = f"curl -s -i --cacert /etc/classroom/tls/fullchain.pem {here}"
     page = host.check_output(f"{fetch} https://{DOMAIN}/").replace("\r", "")
-    assert page.startswith("HTTP/2 200")
+    assert page.startswith("HTTP/1.1 200")
     for header in (
-        "content-security-policy: default-src 'none'",
-        "strict-transport-security:",
-        "referrer-policy: no-referrer",
+        "Content-Security-Policy: default-src 'none'",
+        "Strict-Transport-Security:",
+        "Referrer-Policy: no-referrer",
     ):
         assert header in page
     assert "unsafe" not in page
     onward = host.check_output(f"{fetch} http://{DOMAIN}/x").replace("\r", "")
     assert onward.startswith("HTTP/1.1 301") and f"Location: https://{DOMAIN}/x\n" in onward
-    assert host.run(f"{fetch} https://{DOMAIN}/.complete").stdout.startswith("HTTP/2 404")
+    assert host.run(f"{fetch} https://{DOMAIN}/.complete").stdout.startswith("HTTP/1.1 404")
     assert (
         host.run(
             f"curl -s --insecure --resolve other.example:{port_number('https')}:127.0.0.1 https://other.example/"
@@ -312,11 +348,20 @@ def check_valkey(play: Play, host: Any) -> None:
     assert "NOAUTH" in host.check_output(f"valkey-cli -h {address} ping")
     secret = host.file("/etc/classroom/secrets/valkey.conf")
     assert (secret.user, secret.group, secret.mode) == ("root", "valkey", 0o640)
-    password = secret.content_string.split()[1]
+    password = secret.content_string.split()[3].removeprefix(">")
     assert host.check_output(f"valkey-cli -h {address} --no-auth-warning -a {password} ping") == "PONG"
-    assert host.check_output(f"valkey-cli -h {address} --no-auth-warning -a {password} config get save").split() == [
-        "save"
-    ]
+    for command in (
+        "config get save",
+        "keys *",
+        "flushall",
+        "acl list",
+        "debug sleep 0",
+        "replicaof no one",
+        "shutdown",
+    ):
+        answer = host.run(f"valkey-cli -h {address} --no-auth-warning -a {password} {command}")
+        assert answer.stdout.startswith("NOPERM"), (command, answer.stdout)
+    assert host.check_output("ls -A /var/lib/valkey") == ""  # nothing is written to the disk
     # With a single media host, Valkey is stopped.
     assert play.run("valkey", valkey_wanted=False).good().changed
     assert listens(host, "valkey-server") == set()

@@ -220,8 +220,9 @@ def test_packages_come_only_from_the_mirror(host: Any) -> None:
 @pytest.mark.parametrize("client", [CLIENT4, CLIENT6])
 def test_media_cannot_open_connections_and_is_never_logged(play: Play, host: Any, client: str) -> None:
     before = counters(host)
-    for port in (port_number("ice-udp"), port_number("turn-udp"), RELAY[0] + 500):
-        send(host, "livekit", client, 5000, "DGRAM", port)
+    for account, port in (("livekit", "ice-udp"), ("relay", "turn-udp")):
+        send(host, account, client, 5000, "DGRAM", port_number(port))
+    send(host, "relay", client, 5000, "DGRAM", RELAY[0] + 500)
     after = counters(host)
     assert after["media_dropped"] >= before["media_dropped"] + 3
     assert after["out_dropped"] == before["out_dropped"]
@@ -267,7 +268,7 @@ def test_relay_sockets_reach_no_other_port_of_their_own_host(
 ) -> None:
     address = addresses(play).get(own, own)
     before, lines = counters(host), logged_drops(host)
-    result = send(host, "livekit", address, port, kind, source)
+    result = send(host, "relay", address, port, kind, source)
     after = counters(host)
     assert result == {"STREAM": "[Errno 111] Connection refused", "DGRAM": "[Errno 1] Operation not permitted"}[kind]
     assert after["media_dropped"] == before["media_dropped"] + 1
@@ -278,7 +279,7 @@ def test_relay_sockets_reach_no_other_port_of_their_own_host(
     ("source", "reached"), [(RELAY[0] - 1, True), (RELAY[0], False), (RELAY[1], False), (RELAY[1] + 1, True)]
 )
 def test_the_rule_for_relay_sockets_ends_with_their_ports(host: Any, source: int, reached: bool) -> None:
-    assert (send(host, "livekit", "::1", port_number("ssh"), own=source) == "sent") == reached
+    assert (send(host, "relay", "::1", port_number("ssh"), own=source) == "sent") == reached
 
 
 @pytest.mark.parametrize("own", ["own4", "own6"])
@@ -295,12 +296,12 @@ def test_relay_sockets_reach_the_media_port_of_their_own_host(play: Play, host: 
     host.check_output(f"timeout 10 sh -c 'until ss -H -l -n -u | grep -q :{media}; do sleep 0.1; done'")
     before = counters(host)
     for address in addresses(play).values():
-        assert script(host, "livekit", CALL, address, media, relay) == "hello"
+        assert script(host, "relay", CALL, address, media, relay) == "hello"
     after = counters(host)
     assert after["media_relay"] == before["media_relay"] + 2
     assert after["media_dropped"] == before["media_dropped"]
     # Not at an address at which the media server does not listen.
-    assert send(host, "livekit", "::1", media, "DGRAM", relay) == "[Errno 1] Operation not permitted"
+    assert send(host, "relay", "::1", media, "DGRAM", relay) == "[Errno 1] Operation not permitted"
 
 
 def addresses(play: Play) -> dict[str, str]:

@@ -56,7 +56,7 @@ def test_each_host_has_only_the_secrets_and_programs_it_needs(play: Play, hosts:
     secrets = {name: set(host.check_output("ls /etc/classroom/secrets").split()) for name, host in hosts.items()}
     assert secrets["front"] == {"class-codes.key", "portal.json", "tls.key", "valkey.conf"}
     for name in MEDIA:
-        assert secrets[name] == {"livekit-keys", "livekit-valkey"}
+        assert secrets[name] == {"livekit-keys", "livekit-relay", "livekit-valkey", "relay"}
         assert not hosts[name].package("nginx").is_installed
     assert not hosts["front"].file("/usr/local/bin/livekit-server").exists
 
@@ -83,7 +83,7 @@ def test_media_hosts_drop_internal_ports_from_outside(play: Play, name: str, por
 def test_valkey_answers_only_media_hosts(play: Play, hosts: dict[str, Any]) -> None:
     with pytest.raises(TimeoutError):
         socket.create_connection((play.fleet.hosts["front"].address4, port_number("valkey")), timeout=0.5)
-    nodes = "valkey-cli --no-auth-warning -a $(cut -d' ' -f2 /etc/classroom/secrets/valkey.conf)"
+    nodes = "valkey-cli --no-auth-warning -a $(cut -d' ' -f4 /etc/classroom/secrets/valkey.conf | tr -d '>')"
     known = hosts["front"].check_output(
         f"{nodes} -h {play.fleet.hosts['front'].address4} --raw hvals nodes | wc --chars"
     )

@@ -37,7 +37,7 @@ from classroom.verify.controls.telemetry import Reporting
 from classroom.verify.controls.time import Clock
 from classroom.verify.deployment import Deployment
 from classroom.verify.network.nftables import Drop, drops, read
-from classroom.verify.network.turn import relay_to_outside_host
+from classroom.verify.network.turn import exceeded_limits, relay_to_outside_host
 from classroom.verify.requirements import capture_path
 from classroom.verify.ssh import RemoteHost
 
@@ -158,12 +158,15 @@ def relays(
             before = remote.counters().get("media_dropped", 0)
             try:
                 arrived, refused = relay_to_outside_host(address, credentials[0])
+                exceeded = exceeded_limits(address, credentials[0])
             except OSError:
                 continue  # no route over this IP version
             except ClassroomError:
-                arrived, refused = 0, ""  # no answer, which is not a refusal
+                arrived, refused, exceeded = 0, "", []  # no answer, which is not a refusal
             dropped = remote.counters().get("media_dropped", 0) - before
-            found.append(Relay(f"{machine.name}, IPv{6 if ':' in address else 4}", arrived, refused, dropped))
+            found.append(
+                Relay(f"{machine.name}, IPv{6 if ':' in address else 4}", arrived, refused, dropped, tuple(exceeded))
+            )
     return found
 
 

@@ -9,16 +9,22 @@ from classroom.verify.controls.resolver import address_of
 from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "ice"
+LIMITS = {"tcp": "relay-tcp", "peer": "relay-peer", "many": "relay-many"}
+"""The phrase for each limit of `exceeded_limits`."""
 
 
 @dataclass(frozen=True)
 class Relay:
-    """Result of relaying to an outside host: packets `arrived`, TURN's error if `refused`, packets `dropped` by the host."""
+    """Result of relaying to an outside host: packets `arrived`, TURN's error if `refused`, packets `dropped` by the host.
+
+    `exceeded` are the limits that the server does not have, of `exceeded_limits`.
+    """
 
     server: str
     arrived: int
     refused: str = ""
     dropped: int = 0
+    exceeded: tuple[str, ...] = ()
 
 
 def host_of_ice(url: str) -> str:
@@ -81,6 +87,10 @@ def judge(
         else:
             seen.append(Seen(where="page", outcome="good", what=what))
     for one in relays or ():
+        seen += [
+            Seen(where=one.server, outcome="wrong", what=sentence(LIMITS[limit], server=one.server))
+            for limit in one.exceeded
+        ]
         if one.arrived:
             what = sentence("relayed", server=one.server, number=one.arrived)
             seen.append(Seen(where=one.server, outcome="wrong", what=what))

@@ -19,6 +19,8 @@ NEIGHBOURS_OUT = (
 )
 ERRORS = ("destination-unreachable", "echo-reply", "parameter-problem", "time-exceeded")
 MEDIA_COUNTERS = ("media_dropped", "media_relay", "media_tcp", "media_udp")
+MEDIA_SENDERS = ((named("turn-udp").first, "relay"), (named("ice-udp").first, "livekit"))
+"""UDP ports from which a media host answers participants, each with its account."""
 NEIGHBOURS = ("mld-listener-query", "nd-neighbor-advert", "nd-neighbor-solicit", "nd-router-advert")
 
 
@@ -99,11 +101,11 @@ def _relay_out(target: Deployment, machine: Machine) -> list[str]:
     return [
         *(
             f"{'ip6' if ':' in address else 'ip'} daddr {address} udp sport {relays} udp dport {to}"
-            " skuid livekit counter name media_relay accept"
+            " skuid relay counter name media_relay accept"
             for address in target.addresses(machine)
         ),
-        f"udp sport {relays} skuid livekit counter name media_dropped drop",
-        f"tcp sport {relays} skuid livekit counter name media_dropped reject with tcp reset",
+        f"udp sport {relays} skuid relay counter name media_dropped drop",
+        f"tcp sport {relays} skuid relay counter name media_dropped reject with tcp reset",
     ]
 
 
@@ -114,12 +116,14 @@ def _relay_ports(target: Deployment) -> str:
 def _out(target: Deployment, machine: Machine) -> list[str]:
     """Return the egress rules in order."""
     media = "media" in machine.groups
-    own_udp = _set([str(named(name).first) for name in ("turn-udp", "ice-udp")])
     dhcp = "skuid { root, systemd-network } accept"
     rules = [*(_relay_out(target, machine) if media else []), "oif lo accept"]
     if media:
         rules += [
-            f"udp sport {own_udp} skuid livekit ct state established counter name media_udp accept",
+            *(
+                f"udp sport {port} skuid {account} ct state established counter name media_udp accept"
+                for port, account in MEDIA_SENDERS
+            ),
             f"tcp sport {named('ice-tcp').first} ct state established counter name media_tcp accept",
         ]
     rules += [
@@ -139,7 +143,9 @@ def _out(target: Deployment, machine: Machine) -> list[str]:
         there = [m.private4 for m in target.machines if inner.group in m.groups]
         rules.append(f"ip daddr {_set(there)} {_dport(inner)} counter name to_{_name(inner)} accept")
     if media:
-        rules.append(f"udp sport {own_udp} skuid livekit counter name media_dropped drop")
+        rules += [
+            f"udp sport {port} skuid {account} counter name media_dropped drop" for port, account in MEDIA_SENDERS
+        ]
     served = _set([str(port.first) for port in target.ports(machine) if port.protocol == "tcp"])
     return [
         *rules,

@@ -1,4 +1,4 @@
-"""A TURN client (RFC 8656, RFC 8489) that tests whether a server relays to a host outside the class: this machine."""
+"""A TURN client (RFC 8656, RFC 8489) that tests what a server relays: to a host outside the class, to itself, over TCP, how often."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,14 @@ ALLOCATE, PERMISSION, SEND, BINDING, REFRESH = 0x003, 0x008, 0x016, 0x001, 0x004
 INDICATION, SUCCESS, ERROR = 0x010, 0x100, 0x110
 USERNAME, INTEGRITY, CODE, REALM, NONCE = 0x0006, 0x0008, 0x0009, 0x0014, 0x0015
 LIFETIME, PEER, DATA, RELAYED, TRANSPORT = 0x000D, 0x0012, 0x0013, 0x0016, 0x0019
-UDP = bytes([17, 0, 0, 0])
+UDP, TCP = bytes([17, 0, 0, 0]), bytes([6, 0, 0, 0])
+MOST_RELAYS = 12
+"""Relays that one participant may have at once."""
+OTHER_PEERS = (
+    *("127.0.0.1", "0.0.0.0", "169.254.169.254"),  # noqa: S104 - requested as a peer
+    *("::1", "::", "fe80::1", "::ffff:127.0.0.1", "::ffff:0.0.0.0"),
+)
+"""Addresses of the relay's own host, in every form, and of a cloud's metadata."""
 WORD = b"classroom verify: sent through the relay"
 TIMES = 4
 PATIENCE = 1.5
@@ -55,18 +62,25 @@ def attributes_of(answer: bytes) -> dict[int, bytes]:
     return found
 
 
+class Refused(ClassroomError):
+    """The server answers a request with an error."""
+
+
 class Turn:
-    """A client of one TURN server, over UDP. `credential` has `username` and `credential`, as in an RTCIceServer."""
+    """A client of one TURN server, over UDP. `credential` has `username` and `credential`, as in an RTCIceServer.
 
-    transport = UDP
+    `transport` is that of the relay.
+    """
 
-    def __init__(self, server: str, port: int, credential: Mapping[str, str]) -> None:
+    def __init__(self, server: str, port: int, credential: Mapping[str, str], transport: bytes = UDP) -> None:
+        self.transport = transport
         self._name, self._word = credential["username"], credential["credential"]
         self._socket = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.connect((server, port))
         self._socket.settimeout(1.0)
         self.server = server
         self._realm = self._nonce = self._key = b""
+        self._allocated = False
 
     def ask(
         self, kind: int, attributes: bytes, peer: tuple[str, int] | None = None
@@ -95,7 +109,8 @@ class Turn:
         self._key = hashlib.md5(secret).digest()  # noqa: S324 - required by the protocol
         kind, found, answer = self.ask(ALLOCATE, attribute(TRANSPORT, self.transport))
         if kind != ALLOCATE | SUCCESS or RELAYED not in found:
-            raise ClassroomError(f"TURN at {self.server} refuses an allocation ({code_of(found)})")
+            raise Refused(f"TURN at {self.server} refuses an allocation ({code_of(found)})")
+        self._allocated = True
         # XOR-RELAYED-ADDRESS has the same format as XOR-MAPPED-ADDRESS.
         rest = attribute(0x0020, found[RELAYED])
         head = struct.pack("!HHI", 0x0101, len(rest), STUN_MAGIC) + answer[8:20]
@@ -113,9 +128,10 @@ class Turn:
         self._socket.send(message(SEND | INDICATION, transaction, attributes))
 
     def close(self) -> None:
-        """Release the allocation."""
-        with contextlib.suppress(ClassroomError, OSError):
-            self.ask(REFRESH, attribute(LIFETIME, bytes(4)))
+        """Release the allocation, if there is one."""
+        if self._allocated:
+            with contextlib.suppress(ClassroomError, OSError):
+                self.ask(REFRESH, attribute(LIFETIME, bytes(4)))
         self._socket.close()
 
 
@@ -156,3 +172,40 @@ def relay_to_outside_host(server: str, credential: Mapping[str, str], port: int 
     finally:
         turn.close()
         outside.close()
+
+
+def exceeded_limits(server: str, credential: Mapping[str, str], port: int = STUN) -> list[str]:
+    """Return which limits a TURN server does not have, of `tcp`, `peer` and `many`.
+
+    ClassroomError if it does not answer.
+    """
+    tried = {"tcp": _relays_tcp, "peer": _permits_another_peer, "many": _grants_too_many}
+    return [limit for limit, exceeded in tried.items() if exceeded(server, credential, port)]
+
+
+def _relays_tcp(server: str, credential: Mapping[str, str], port: int) -> bool:
+    """Return whether the server offers relayed TCP connections (RFC 6062)."""
+    with contextlib.closing(Turn(server, port, credential, TCP)) as turn:
+        try:
+            turn.allocate()
+        except Refused:
+            return False
+        return True
+
+
+def _permits_another_peer(server: str, credential: Mapping[str, str], port: int) -> bool:
+    """Return whether a relay may send to an address that is not the server's."""
+    with contextlib.closing(Turn(server, port, credential)) as turn:
+        turn.allocate()
+        return any(not turn.permit(peer, port) for peer in OTHER_PEERS if peer != server)
+
+
+def _grants_too_many(server: str, credential: Mapping[str, str], port: int) -> bool:
+    """Return whether one participant gets more than `MOST_RELAYS` relays."""
+    with contextlib.ExitStack() as stack:
+        try:
+            for _ in range(MOST_RELAYS + 1):
+                stack.enter_context(contextlib.closing(Turn(server, port, credential))).allocate()
+        except Refused:
+            return False
+        return True

@@ -1,7 +1,5 @@
 """Exactly the declared programs listen on each machine."""
 
-import re
-
 from classroom.config.ports import local_tls, port_number
 from classroom.verify.deployment import Deployment
 from classroom.verify.ssh import Listener, RemoteHost
@@ -10,21 +8,15 @@ from classroom.verify.text_diff import assert_same_lines
 
 def test_exactly_these_ports_listen(every: RemoteHost, target: Deployment) -> None:
     """Compare address, port and program; ports of the TURN relay are ignored, as they are open only during classes."""
-    first, last = relay_ports(every) if "media" in every.machine.groups else (1, 0)
+    first, last = target.vars["classroom_relay_ports"] if "media" in every.machine.groups else (1, 0)
     found = {
         listener
         for listener in every.listening()
-        if not (listener[0] == "udp" and listener[3] == "livekit-server" and first <= listener[2] <= last)
+        if not (listener[0] == "udp" and listener[3] == "classroom-relay" and first <= listener[2] <= last)
         # The DHCP client listens while it waits for an answer.
         and not (listener[0] == "udp" and listener[3] == "systemd-network" and listener[2] in {68, 546})
     }
     assert_same_lines(_lines(wanted(every, target)), _lines(found), f"listening ports of {every.machine.name}")
-
-
-def relay_ports(every: RemoteHost) -> tuple[int, int]:
-    settings = every.host.file("/etc/classroom/livekit.yaml").content_string
-    found = dict(re.findall(r"^  relay_range_(start|end): (\d+)$", settings, re.M))
-    return int(found["start"]), int(found["end"])
 
 
 def wanted(every: RemoteHost, target: Deployment) -> set[Listener]:
@@ -42,8 +34,9 @@ def wanted(every: RemoteHost, target: Deployment) -> set[Listener]:
         found |= {("tcp", "*", port_number("ice-tcp"), "livekit-server")}
         found.add(("tcp", "127.0.0.1" if single else machine.private4, port_number("signal"), "livekit-server"))
         for address in filter(None, (machine.private4, machine.public6)):
-            found |= {("udp", address, port_number(name), "livekit-server") for name in ("turn-udp", "ice-udp")}
-            found.add(("tcp", address, port_number("turn-tls"), "livekit-server"))
+            found.add(("udp", address, port_number("ice-udp"), "livekit-server"))
+            found.add(("udp", address, port_number("turn-udp"), "classroom-relay"))
+            found.add(("tcp", address, port_number("turn-tls"), "classroom-relay"))
     return found
 
 

@@ -13,6 +13,8 @@ from classroom.verify.ssh import SUDOERS, RemoteHost, listed_commands, parse_fil
 from classroom.verify.text_diff import assert_same_lines
 
 SUDO_OF_DEBIAN = {"root ALL=(ALL:ALL) ALL", "%sudo ALL=(ALL:ALL) ALL", "@includedir /etc/sudoers.d"}
+EXPOSURE = 40
+"""Highest exposure of a service, ten times what `systemd-analyze security` shows."""
 SUDO_OF_ADMINS = {"%classroom-admins ALL=(ALL:ALL) NOPASSWD: ALL"}
 
 
@@ -45,6 +47,19 @@ def test_no_unit_has_failed(every: RemoteHost) -> None:
 def test_service_of_every_machine_runs(every: RemoteHost, name: str) -> None:
     assert every.host.service(name).is_running, f"{name} is not running"
     assert every.host.service(name).is_enabled, f"{name} is not enabled: it would not start after a reboot"
+
+
+def test_services_are_confined(every: RemoteHost, target: Deployment) -> None:
+    """Each service that takes packets from outside has few rights, and limits of memory and of processes."""
+    names = ["unbound", "chrony", "ulogd2"]
+    names += ["nginx", "portal"] if "front" in every.machine.groups else []
+    names += ["valkey-server"] if "front" in every.machine.groups and len(target.group("media")) > 1 else []
+    names += ["livekit", "relay"] if "media" in every.machine.groups else []
+    for name in names:
+        judged = every.host.run(f"systemd-analyze security --no-pager --threshold={EXPOSURE} {name}")
+        assert judged.rc == 0, f"{name} on {every.machine.name} has more rights than it needs:\n{judged.stdout}"
+        limits = every.host.check_output(f"systemctl show --property=MemoryMax,TasksMax {name}")
+        assert "infinity" not in limits, f"{name} on {every.machine.name}: {limits}"
 
 
 @pytest.mark.parametrize("name", ["nftables", "ulogd2", "unbound", "chrony", "sudo", "unattended-upgrades"])
@@ -211,7 +226,11 @@ def test_secrets_are_exactly_these(every: RemoteHost, target: Deployment) -> Non
         if several:
             wanted["/etc/classroom/secrets/valkey.conf"] = ("-rw-r-----", "root", "valkey")
     if "media" in every.machine.groups:
-        wanted["/etc/classroom/secrets/livekit-keys"] = ("-rw-r-----", "root", "livekit")
+        wanted |= {
+            f"/etc/classroom/secrets/{name}": ("-rw-r-----", "root", "livekit")
+            for name in ("livekit-keys", "livekit-relay")
+        }
+        wanted["/etc/classroom/secrets/relay"] = ("-rw-r-----", "root", "relay")
         if several:
             wanted["/etc/classroom/secrets/livekit-valkey"] = root
     files = every.files()

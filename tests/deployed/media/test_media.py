@@ -15,6 +15,13 @@ def test_livekit_runs(media: RemoteHost) -> None:
     assert media.host.check_output("ps -o user= -C livekit-server") == "livekit"
 
 
+def test_relay_runs(media: RemoteHost) -> None:
+    service = media.host.service("relay")
+    assert service.is_running
+    assert service.is_enabled
+    assert media.host.check_output("ps -o user= -C classroom-relay") == "relay"
+
+
 def test_livekit_is_the_pinned_version(media: RemoteHost) -> None:
     pinned = re.search(r"livekit-server v(\S+)", (REPO / "engine" / "livekit" / "go.mod").read_text())
     assert pinned
@@ -30,8 +37,10 @@ def test_livekit_names_no_third_party(media: RemoteHost) -> None:
     """Without these settings LiveKit would give browsers its vendor's servers, or contact them itself."""
     settings = media.host.file("/etc/classroom/livekit.yaml").content_string
     assert re.search(r"^  use_external_ip: false$", settings, re.M)
-    assert re.search(r"^turn:\n  enabled: true$", settings, re.M)
-    assert re.search(rf"^  udp_port: {port_number('turn-udp')}$", settings, re.M)
+    assert re.search(r"^turn:\n  enabled: false$", settings, re.M)
+    assert re.search(
+        rf"^  turn_servers:\n    - {{host: .*, port: {port_number('turn-udp')}, protocol: udp,", settings, re.M
+    )
     assert "stun_servers" not in settings
 
 

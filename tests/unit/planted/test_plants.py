@@ -17,7 +17,7 @@ from tests.planted.injectors import InStackFile
 from tests.planted.plants import PLANTED_VIOLATIONS, VALUES, PlantedViolation, violation_groups
 
 REQUIRED = (
-    "LiveKit with TURN/TLS only",
+    "LiveKit without a TURN server of its own",
     "CNED",
     "FallbackDNS",
     "a font from a CDN",
@@ -26,6 +26,7 @@ REQUIRED = (
     "a leak over IPv6 only",
     "data in DNS names",
     "a TURN relay to an unknown host",
+    "a TURN relay without a limit for each participant",
     "a Swedish seat with a British parent",
     "a state backend in the US",
     "a region with a false location",

@@ -388,6 +388,12 @@ SERVERS = ["turn:203.0.113.10:3478?transport=udp", "turns:turn.class.example:443
         (SERVERS, [PAIR], [ice.Relay("turn.class.example", 4)], ["relayed"]),
         (SERVERS, [PAIR], [ice.Relay("turn.class.example", 0, dropped=4)], []),
         (SERVERS, [PAIR], [ice.Relay("turn.class.example", 0)], ["relay-unclear"]),
+        (
+            SERVERS,
+            [PAIR],
+            [ice.Relay("turn.class.example", 0, "403", exceeded=("tcp", "peer", "many"))],
+            ["relay-tcp", "relay-peer", "relay-many"],
+        ),
     ],
 )
 def test_ice(servers: list, pairs: list, relays: list, reds: list[str]) -> None:

@@ -27,7 +27,7 @@ def inventory(shape: str = "split", ssh_from: tuple[str, ...] = ("0.0.0.0/0", ":
         "classroom_ipv6": True,
         "classroom_shape": shape,
         "classroom_ssh_from": list(ssh_from),
-        "classroom_relay_ports": [30000, 30999],
+        "classroom_relay_ports": [10000, 29999],
         "classroom_endpoints": [
             {
                 "use": "dns",
@@ -63,7 +63,7 @@ def test_egress_rules_follow_the_tables() -> None:
     assert "ip daddr 10.30.0.11 tcp dport 7880 counter name to_signal accept" in front
     assert not any("livekit" in line for line in front) and not any("counter name to_" in line for line in media)
     assert (
-        "ip daddr 203.0.113.11 udp sport 30000-30999 udp dport 7882 skuid livekit counter name media_relay accept"
+        "ip daddr 203.0.113.11 udp sport 10000-29999 udp dport 7882 skuid relay counter name media_relay accept"
         in media
     )
 
@@ -72,8 +72,8 @@ def test_egress_rules_follow_the_tables() -> None:
 def test_relay_sockets_reach_only_the_media_port_of_their_host(shape: str, last: int) -> None:
     target = Deployment(inventory(shape))
     lines = expected(target, target.group("media")[0])
-    of = "30000-30999 skuid livekit counter name media_dropped"
-    to = "udp sport 30000-30999 udp dport 7882 skuid livekit counter name media_relay accept"
+    of = "10000-29999 skuid relay counter name media_dropped"
+    to = "udp sport 10000-29999 udp dport 7882 skuid relay counter name media_relay accept"
     assert [line for line in lines if line.startswith("egress: ")][:5] == [
         f"egress: ip daddr 203.0.113.{last} {to}",
         f"egress: ip6 daddr 2001:db8:30::{last} {to}",
@@ -82,18 +82,18 @@ def test_relay_sockets_reach_only_the_media_port_of_their_host(shape: str, last:
         "egress: oif lo accept",
     ]
     assert [line for line in lines if line.startswith("ingress: ")][:3] == [
-        "ingress: iif lo udp sport 30000-30999 udp dport != 7882 counter name media_dropped drop",
-        "ingress: iif lo tcp sport 30000-30999 tcp flags & (fin | syn | rst | ack) syn counter name media_dropped drop",
+        "ingress: iif lo udp sport 10000-29999 udp dport != 7882 counter name media_dropped drop",
+        "ingress: iif lo tcp sport 10000-29999 tcp flags & (fin | syn | rst | ack) syn counter name media_dropped drop",
         "ingress: iif lo accept",
     ]
-    assert sum("30000-30999" in line for line in lines) == 6
+    assert sum("10000-29999" in line for line in lines) == 6
 
 
 def test_a_host_without_media_has_no_rules_for_relays() -> None:
     target = Deployment(inventory())
     lines = expected(target, target.group("front")[0])
     assert "egress: oif lo accept" in lines and "ingress: iif lo accept" in lines
-    assert not any("30000" in line or "media_" in line for line in lines)
+    assert not any("10000" in line or "media_" in line for line in lines)
 
 
 def test_inner_port_range_is_open_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_ssh_is_open_only_to_ssh_from() -> None:
     ("expr", "line"),
     [
         ([match("tcp", "dport", 22), {"counter": "ssh"}, {"accept": None}], "tcp dport 22 counter name ssh accept"),
-        ([match("tcp", "dport", {"range": [30000, 30999]}), {"drop": None}], "tcp dport 30000-30999 drop"),
+        ([match("tcp", "dport", {"range": [10000, 29999]}), {"drop": None}], "tcp dport 10000-29999 drop"),
         (
             [match("ip", "saddr", {"prefix": {"addr": "10.0.0.0", "len": 8}}), {"accept": None}],
             "ip saddr 10.0.0.0/8 accept",
