@@ -62,7 +62,7 @@ def attributes_of(answer: bytes) -> dict[int, bytes]:
     return found
 
 
-class Refused(ClassroomError):
+class RelayRefused(ClassroomError):
     """The server answers a request with an error."""
 
 
@@ -109,7 +109,7 @@ class Turn:
         self._key = hashlib.md5(secret).digest()  # noqa: S324 - required by the protocol
         kind, found, answer = self.ask(ALLOCATE, attribute(TRANSPORT, self.transport))
         if kind != ALLOCATE | SUCCESS or RELAYED not in found:
-            raise Refused(f"TURN at {self.server} refuses an allocation ({code_of(found)})")
+            raise RelayRefused(f"TURN at {self.server} refuses an allocation ({code_of(found)})")
         self._allocated = True
         # XOR-RELAYED-ADDRESS has the same format as XOR-MAPPED-ADDRESS.
         rest = attribute(0x0020, found[RELAYED])
@@ -188,7 +188,7 @@ def _relays_tcp(server: str, credential: Mapping[str, str], port: int) -> bool:
     with contextlib.closing(Turn(server, port, credential, TCP)) as turn:
         try:
             turn.allocate()
-        except Refused:
+        except RelayRefused:
             return False
         return True
 
@@ -206,6 +206,6 @@ def _grants_too_many(server: str, credential: Mapping[str, str], port: int) -> b
         try:
             for _ in range(MOST_RELAYS + 1):
                 stack.enter_context(contextlib.closing(Turn(server, port, credential))).allocate()
-        except Refused:
+        except RelayRefused:
             return False
         return True
