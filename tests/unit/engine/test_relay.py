@@ -19,7 +19,7 @@ from classroom.common.errors import ClassroomError
 from classroom.config.ports import RELAY as PORTS
 from classroom.configure.artifacts import LIVEKIT, RELAY
 from classroom.verify.network import turn
-from classroom.verify.network.turn import MOST_RELAYS, WORD, Refused, Turn, exceeded_limits
+from classroom.verify.network.turn import MOST_RELAYS, WORD, RelayRefused, Turn, exceeded_limits
 from tests.page.server import Settings, free_port, running, settings
 from tests.unit.portal.person import Person
 
@@ -99,7 +99,7 @@ def test_the_media_servers_credentials_are_for_one_participant(server: Server, m
         for number in range(MOST_RELAYS):
             relay(OWN[number % 2], ada[number % 2])
         for given in ada:
-            with pytest.raises(Refused, match="error 486"):
+            with pytest.raises(RelayRefused, match="error 486"):
                 relay(OWN[0], given)
         relay(OWN[0], eve[0])
 
@@ -215,7 +215,7 @@ def test_the_limit_is_for_one_participant_at_all_addresses(server: Server) -> No
         for number in range(MOST_RELAYS):
             relay("PA_many", OWN[number % 2])
         for own in OWN:
-            with pytest.raises(Refused, match="error 486"):
+            with pytest.raises(RelayRefused, match="error 486"):
                 relay("PA_many", own, seconds=90)  # other credentials of the same participant
         relay("PA_another", OWN[0])
     # Closed relays make room for others.
@@ -235,7 +235,7 @@ def test_the_limit_is_for_one_participant_at_all_addresses(server: Server) -> No
     ids=["expired", "another password", "no participant", "no expiry", "no number"],
 )
 def test_other_credentials_are_refused(server: Server, given: dict[str, str]) -> None:
-    with contextlib.closing(Turn(OWN[0], server.port, given)) as client, pytest.raises(Refused):
+    with contextlib.closing(Turn(OWN[0], server.port, given)) as client, pytest.raises(RelayRefused):
         client.allocate()
 
 
