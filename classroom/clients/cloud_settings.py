@@ -28,6 +28,7 @@ NEEDED = {
     CREDENTIAL: (("application_credential_id", "application_credential_name"), ("application_credential_secret",)),
 }
 """Accepted kinds of authentication, by their names in keystoneauth, and what each needs besides `auth_url`: one of each group."""
+DOMAINS = " (the domain is often Default; your project's openrc file has its name)"
 SECRETS = {"password", "token", "application_credential_secret"}
 FILES = ("cacert", "cert", "key")
 
@@ -131,7 +132,10 @@ def _checked(name: str, region: str, how: str, found: Mapping[str, Any]) -> Clou
     missing = _missing(auth, kind)
     if missing:
         raise _unusable(
-            name, f"it lacks {', '.join(missing)}", f"add {'it' if len(missing) == 1 else 'them'} below `auth:`"
+            name,
+            f"it lacks {', '.join(missing)}",
+            f"add {'it' if len(missing) == 1 else 'them'} below `auth:`"
+            + (DOMAINS if "user_domain_name" in missing else ""),
         )
     auth["auth_url"] = auth["auth_url"].replace("{region_name}", region)
     _check_url(auth["auth_url"], f"auth_url of {how}")
@@ -162,10 +166,10 @@ def _readable(name: str) -> Iterator[None]:
         yield
     except openstack.exceptions.ConfigException as error:
         said = str(error).splitlines()[0].rstrip(".")
-        sentence = f"cloud: '{name}' cannot be used ({said}); check the entries of your clouds.yaml"
         if "region" in said.lower():
-            raise _RegionUnknownError(sentence) from None
-        raise WrongUseError(sentence) from None
+            fix = "set `region` to one that the entry has, or add it to the entry's regions"
+            raise _RegionUnknownError(str(_unusable(name, said, fix))) from None
+        raise _unusable(name, said, "correct the entry") from None
     except (AttributeError, TypeError, ValueError, LookupError, OSError) as error:
         raise _unusable(
             name, f"openstacksdk does not understand it, {type(error).__name__}", "compare it with the documentation"
@@ -190,7 +194,9 @@ def _check_entry(name: str, files: list[str], vendor_files: list[str]) -> None:
         raise _unusable(
             name,
             f"it is not in {where}",
-            f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(sorted(names)[:30])}",
+            f"did you mean '{near[0]}'? Set `cloud` to it"
+            if near
+            else f"set `cloud` to one of: {', '.join(sorted(names)[:30])}",
         )
     entry = clouds[name]
     if not isinstance(entry, Mapping) or not entry:
@@ -265,7 +271,7 @@ def _check_files(files: list[str]) -> tuple[str | None, Any]:
 
 
 def _unusable(name: str, why: str, fix: str) -> WrongUseError:
-    return WrongUseError(f"cloud: '{name}' cannot be used ({why}); {fix}, in your clouds.yaml")
+    return WrongUseError(f"cloud: the entry '{name}' of clouds.yaml cannot be used ({why}); {fix}")
 
 
 def _kind(auth: Mapping[str, str], named: str | None, key: str, how: str) -> str:
@@ -276,7 +282,7 @@ def _kind(auth: Mapping[str, str], named: str | None, key: str, how: str) -> str
         return TOKEN if auth.get("token") and not auth.get("password") else PASSWORD
     if named in NEEDED:
         return named
-    near = difflib.get_close_matches(named.lower(), NEEDED, 1)
+    near = difflib.get_close_matches(named.lower(), NEEDED, 1, 0.85)  # other kinds have names that are not far away
     raise WrongUseError(
         f"{key}: '{named}' is not supported; "
         + (f"did you mean {near[0]}?" if near else f"create an application credential, and use {CREDENTIAL} in {how}")

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,13 +65,11 @@ MACHINES: dict[str, Callable[[Place], Variables]] = {
 
 
 def run(
-    project: Project, variables: Variables, *words: str, read_only: bool = False
+    project: Project, variables: Variables, *words: str, prefix: Sequence[str] = ()
 ) -> "subprocess.CompletedProcess[str]":
     environment = {**project.environment, **{name: value for name, value in variables.items() if value is not None}}
     environment = {name: value for name, value in environment.items() if variables.get(name, value) is not None}
-    argv = [PULUMI, "--non-interactive", *words, "--stack", "t"]
-    if read_only:
-        argv = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(project.root), *argv]
+    argv = [*prefix, PULUMI, "--non-interactive", *words, "--stack", "t"]
     return subprocess.run(
         argv,
         cwd=project.root,
@@ -82,6 +81,22 @@ def run(
         timeout=120,
         umask=0o077,
     )
+
+
+@contextmanager
+def read_only(clone: Path) -> Iterator[list[str]]:
+    """Make a clone read-only, for root too; yield the words that precede a command in it."""
+    if os.geteuid() == 0:
+        yield ["unshare", "--mount", "sh", "-c", READ_ONLY, str(clone)]
+        return
+    modes = {Path(place): Path(place).stat().st_mode for place, _, _ in os.walk(clone)}
+    for folder in modes:
+        folder.chmod(0o555)
+    try:
+        yield []
+    finally:
+        for folder, mode in modes.items():
+            folder.chmod(mode)
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +135,8 @@ def test_an_up_on_a_machine_with_all_of_it_configures_the_hosts(configured: Proj
     variables: Variables = {}
     for machine in MACHINES.values():
         variables |= machine(place)
-    read_only = os.geteuid() == 0
-    answer = run(configured, variables, "up", "--yes", "--skip-preview", read_only=read_only)
+    with read_only(configured.root) as prefix:
+        answer = run(configured, variables, "up", "--yes", "--skip-preview", prefix=prefix)
     output = answer.stdout + answer.stderr
     assert answer.returncode == 0 and "ok here: Last" in output, output
     assert (configured.root.parent / "written").stat().st_mode & 0o777 == 0o600

@@ -94,7 +94,7 @@ def test_entries_that_are_accepted(offline: None, tmp_path: Path, entry: dict[st
         ("clouds:\n  school:\n", ["the entry is empty", "auth_url"]),
         ("clouds:\n  school: {auth: }\n", ["section `auth` is empty"]),
         ("clouds:\n  school: {region_name: north}\n", ["`auth`"]),
-        ("clouds:\n  scool: {auth: {auth_url: x}}\n", ["'school'", "did you mean 'scool'?"]),
+        ("clouds:\n  scool: {auth: {auth_url: x}}\n", ["'school'", "did you mean 'scool'? Set `cloud` to it"]),
         ("clouds:\n  school: {auth: {auth_url: 'https://a', password: hidden-word-7}\n", ["line ", "not valid YAML"]),
         (
             {"clouds": {"school": {"auth": {k: v for k, v in CREDENTIALS.items() if "secret" not in k}}}},
@@ -119,9 +119,12 @@ def test_entries_that_are_accepted(offline: None, tmp_path: Path, entry: dict[st
         ),
         (
             {"clouds": {"school": {"auth": GOOD, "auth_type": "v3password"}}},
-            ["lacks user_domain_name, project_domain_name"],
+            ["lacks user_domain_name, project_domain_name", "often Default"],
         ),
-        ({"clouds": {"school": {"auth": GOOD, "auth_type": "v3oidcpassword"}}}, ["'v3oidcpassword'", "?"]),
+        (
+            {"clouds": {"school": {"auth": GOOD, "auth_type": "v3oidcpassword"}}},
+            ["'v3oidcpassword' is not supported; create an application credential"],
+        ),
         ({"clouds": {"school": {"auth": GOOD, "profile": "ovh"}}}, ["profile: ovh", "https://auth.cloud.ovh.net"]),
         (
             {"clouds": {"school": {"auth": GOOD, "cloud": "citycloud"}}},
@@ -139,7 +142,10 @@ def test_entries_that_are_accepted(offline: None, tmp_path: Path, entry: dict[st
             {"clouds": {"school": {"auth": GOOD, "cacert": "/nowhere/ca.pem"}}},
             ["cacert", "'/nowhere/ca.pem'", "No such file"],
         ),
-        ({"clouds": {"school": {"auth": GOOD, "regions": ["south"]}}}, ["north", "not a valid region"]),
+        (
+            {"clouds": {"school": {"auth": GOOD, "regions": ["south"]}}},
+            ["north", "not a valid region", "set `region` to one that the entry has"],
+        ),
         ({"clouds": {"school": {"auth": GOOD, "regions": 7}}}, ["cannot be used"]),
     ],
 )

@@ -115,7 +115,9 @@ def test_missing_variables_are_named(cloud: tuple[str, Asked], monkeypatch: pyte
 
 def test_an_unknown_entry_of_clouds_yaml(cloud: tuple[str, Asked], tmp_path: Path) -> None:
     entry(tmp_path, cloud[0])
-    with pytest.raises(WrongUseError, match=r"cloud: 'academy' cannot be used \(.*clouds.yaml"):
+    with pytest.raises(
+        WrongUseError, match=r"cloud: the entry 'academy' of clouds.yaml cannot be used \(.*clouds.yaml"
+    ):
         openstack.connect("academy", "north")
 
 

@@ -42,6 +42,7 @@ def assert_sentences(message: str) -> None:
     for line in message.splitlines():
         assert re.match(r".+?: \S", line), line
         assert SECRET not in line
+        line = re.sub(r"'[^']*'", "", line)  # what was written
         assert not re.search(
             r"Traceback|<class|object at 0x|pydantic|None\b|\bTrue\b|datetime|instance of|[Ii]nput should", line
         ), line
@@ -81,15 +82,22 @@ def test_each_value_of_the_list_is_refused(smallest: dict[str, Any], key: str) -
         assert str(caught.value).startswith(key), caught.value
 
 
+SIGNS = "aZé{}:-#\"' \n0"
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.dates() | st.binary(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(SIGNS, max_size=9)
+    | st.dates()
+    | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(SIGNS, max_size=9), inner, max_size=3),
     max_leaves=6,
 )
 
 
 @many(150)
-@given(st.dictionaries(st.sampled_from(sorted(Settings.model_fields)) | st.text(max_size=6), JSON, max_size=4))
+@given(st.dictionaries(st.sampled_from(sorted(Settings.model_fields)) | st.text(SIGNS, max_size=6), JSON, max_size=4))
 def test_nonsense_in_any_place(values: dict[str, Any]) -> None:
     assert not verdict(values)
 
