@@ -78,7 +78,7 @@ def ensure(domain: str) -> None:
     if not chain_file.exists() or not _fresh(chain_file):
         chain, key = signed("root", domain, names_of(domain))
         _write(STACK / "class.key", key, 0o600)
-        _write(chain_file, chain, 0o644)
+        _write(chain_file, chain + (STACK / "root.pem").read_bytes(), 0o644)
 
 
 def ensure_authority(name: str, stem: str) -> Path:
@@ -106,5 +106,6 @@ def der(path: Path) -> bytes:
 
 
 def _fresh(path: Path) -> bool:
-    ends = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    return ends - datetime.datetime.now(datetime.UTC) > datetime.timedelta(days=35)
+    chain = x509.load_pem_x509_certificates(path.read_bytes())
+    left = chain[0].not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    return len(chain) > 1 and left > datetime.timedelta(days=35)

@@ -104,7 +104,7 @@ def down(wipe: Annotated[bool, typer.Option("--wipe", help="Delete the cloud and
 
 
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show which daemons of the cloud run, with their process IDs."""
     pid = lab.running()
     daemons: dict[str, int | None] = {}

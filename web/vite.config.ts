@@ -1,7 +1,7 @@
 import { defineConfig } from "vite";
 
 export default defineConfig({
-  // No script or style stands in the page itself, so that its content security policy can forbid both.
+  // The page contains no inline script or style, so that its content security policy can forbid both.
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false }, chunkSizeWarningLimit: 900 },
   esbuild: { jsx: "automatic" },
 });

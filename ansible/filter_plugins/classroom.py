@@ -1,4 +1,4 @@
-"""Filters of the roles: addresses and certificates, judged on the operator's machine before a host is touched."""
+"""Filters of the roles: checks of addresses and certificates on the operator's machine, before a host is changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def address_in(address: str, networks: Sequence[str]) -> bool:
-    """Tell whether `address` lies in one of `networks` (CIDR, IPv4 and IPv6 mixed)."""
+    """Return whether `address` is in one of `networks` (CIDR, IPv4 and IPv6 mixed)."""
     try:
         one = ipaddress.ip_address(address)
         return any(one in ipaddress.ip_network(network, strict=False) for network in networks)
@@ -22,11 +22,11 @@ def address_in(address: str, networks: Sequence[str]) -> bool:
 
 
 def all_but(addresses: Sequence[str]) -> list[str]:
-    """Return the networks (CIDR) that are every IPv4 and IPv6 address but `addresses`; empty ones are skipped."""
+    """Return networks (CIDR) that cover every IPv4 and IPv6 address except `addresses`; empty ones are skipped."""
     left: list[Network] = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
     for address in filter(None, addresses):
         hole: Network = ipaddress.ip_network(address)
-        # address_exclude wants both of one family, which the first condition sees to.
+        # address_exclude needs two networks of the same family, which the first condition ensures.
         around = [n for n in left if n.version == hole.version and hole.subnet_of(n)]  # type: ignore[arg-type]
         for network in around:
             left.remove(network)
@@ -37,8 +37,8 @@ def all_but(addresses: Sequence[str]) -> list[str]:
 def certificate_check(chain: str, key: str, names: Sequence[str]) -> dict[str, Any]:
     """Check a PEM certificate chain (leaf first) and its PEM private key for the host `names`, by the rules of the settings.
 
-    Returns `{"faults": [sentence…], "not_after": "YYYY-MM-DD", "days_left": int}`. Without a key (empty text) the chain
-    alone is checked. Nothing of the key stands in the result.
+    Returns `{"faults": [sentence…], "not_after": "YYYY-MM-DD", "days_left": int}`. If the key is empty, only the chain is
+    checked. The result contains no part of the key.
     """
     from classroom.config import certificates  # of the program that runs Ansible
 
@@ -51,7 +51,7 @@ def certificate_check(chain: str, key: str, names: Sequence[str]) -> dict[str, A
 
 
 class FilterModule:
-    """What Ansible looks for in this file."""
+    """Registers the filters with Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""

@@ -1,4 +1,4 @@
-"""Who has access to a host: administrators and the verifier; former administrators go, the image's account is locked."""
+"""Restrict access to a host to administrators and the verifier; remove former administrators, lock the image's account."""
 
 from __future__ import annotations
 
@@ -15,39 +15,38 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: accounts
-short_description: leaves access to administrators and the verifier alone
+short_description: restricts access to administrators and the verifier
 description:
-  - Every other account with an ordinary number, and every other member of the administrators' group, is removed with its
-    processes, jobs and files; accounts of the system only leave the group.
-  - The image's account is locked and loses keys, groups and sessions; it is not removed, as cloud-init would make it anew.
-  - Keys in home folders, and files of keys and sudo rights that are not the project's, are removed.
+  - Removes every other regular account with its processes, jobs and files; system accounts only leave the administrators' group.
+  - Locks the image's account and removes its keys, groups and sessions; cloud-init would create it again if it were removed.
+  - Removes keys in home folders, and all files with keys or sudo rights that the project did not write.
   - Check mode is supported.
 options:
   administrators: {description: Names of the administrators., type: list, elements: str, required: true}
   group: {description: The administrators' group., type: str, required: true}
   verifier: {description: The verifier's account., type: str, required: true}
-  image_account: {description: The account that the image made., type: str, required: true}
+  image_account: {description: The account that the image created., type: str, required: true}
   keys: {description: Folder of the key files that the SSH server reads., type: path, required: true}
   sudoers: {description: Files that stay in sudo's folder., type: list, elements: path, required: true}
 """
 
 RETURN = """
-done: {description: What was changed or would be., type: list, returned: always}
+done: {description: Changes made; in check mode, changes that would be made., type: list, returned: always}
 """
 
 ORDINARY = range(1000, 60000)
-"""Numbers of ordinary accounts in Debian; those below and above belong to the system."""
+"""User IDs of regular accounts in Debian; lower and higher ones belong to the system."""
 SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/var/spool", "/var/mail")  # noqa: S108 -- others' files in them are removed
-"""Folders in which any account may leave files; the next account with its number would own them. Jobs of cron and at are there."""
+"""Folders in which any account may leave files, jobs of cron and at among them; the next account with its ID would own them."""
 SUDO = Path("/etc/sudoers.d")
 LINGER = Path("/var/lib/systemd/linger")
 NOLOGIN = "/usr/sbin/nologin"
 GRACE_SECONDS, END_SECONDS = 5.0, 20.0
-"""After how long processes that were asked to end are killed, and after how long that has failed."""
+"""Seconds after which processes that do not end are killed, and after which the task fails."""
 
 
 class Host:
-    """Brings the host's accounts to what was asked for, and remembers what it changed."""
+    """Brings the host's accounts into the requested state and records the changes."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
@@ -56,16 +55,16 @@ class Host:
         self.kept = {*self.params["administrators"], self.params["verifier"]}
 
     def act(self, what: str) -> bool:
-        """Remember a change; return whether it is to be made."""
+        """Record a change; return whether to make it, which is false in check mode."""
         self.done.append(what)
         return not self.module.check_mode
 
     def run(self, *argv: str) -> None:
-        """Run a command that has to succeed."""
+        """Run a command; fail the task if the command fails."""
         self.module.run_command(list(argv), check_rc=True)
 
     def bring(self) -> None:
-        """Remove keys and rights first, then accounts, so that none that is ended gets in again meanwhile."""
+        """Remove keys and rights first, then accounts, so that an ended session cannot log in again meanwhile."""
         self.alone(Path(self.params["keys"]), {Path(self.params["keys"]) / name for name in self.kept})
         self.alone(SUDO, {SUDO / "README", *map(Path, self.params["sudoers"])})
         for account in pwd.getpwall():
@@ -92,7 +91,7 @@ class Host:
             return set()
 
     def alone(self, folder: Path, wanted: set[Path]) -> None:
-        """Remove from `folder` what is not in `wanted`."""
+        """Remove everything in `folder` that is not in `wanted`."""
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path not in wanted:
                 self.remove(path)
@@ -110,7 +109,7 @@ class Host:
                 path.unlink()
 
     def lock(self, account: pwd.struct_passwd) -> None:
-        """Lock an account that stays: no password, shell, group or session."""
+        """Lock an account: no password, shell, group or session; the account itself remains."""
         name = account.pw_name
         password, expires = shadow(name)
         groups = [group.gr_name for group in grp.getgrall() if name in group.gr_mem]
@@ -120,11 +119,11 @@ class Host:
         self.end(account)
 
     def end(self, account: pwd.struct_passwd) -> None:
-        """End an account's jobs, sessions and processes, those that it started as root within its sessions too."""
+        """End an account's jobs, sessions and processes, including those that it started as root within its sessions."""
         name, uid = account.pw_name, account.pw_uid
         self.remove(LINGER / name)
         if uid in {other.pw_uid for other in pwd.getpwall() if other.pw_name in self.kept}:
-            return  # a second name for an administrator's number: the processes may be the administrator's
+            return  # an administrator's account has the same ID: the processes may belong to the administrator
         self.sweep(uid)
         group = Path(f"/sys/fs/cgroup/user.slice/user-{uid}.slice")
         if (processes(uid) or inside(group)) and self.act(f"processes of {name} are ended"):
@@ -137,12 +136,12 @@ class Host:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 time.sleep(0.1)
-            # A manager that had to be killed would be left as a failed unit; stopping it waits until systemd knows its end.
+            # A killed user manager would remain as a failed unit; `stop` waits until systemd knows that it has ended.
             for verb in ("stop", "reset-failed"):
                 self.module.run_command(["systemctl", verb, f"user@{uid}.service"])
 
     def sweep(self, uid: int) -> None:
-        """Remove what an account has left in folders that are everybody's, its jobs of cron and at among it."""
+        """Remove an account's files, including jobs of cron and at, from the folders that all accounts share."""
         for folder in SHARED:
             for here, folders, files in os.walk(folder):
                 for name in [*folders, *files]:
@@ -161,7 +160,7 @@ class Host:
 
 
 def shadow(name: str) -> tuple[str, str]:
-    """Return an account's password as it is kept, and the day on which it expires."""
+    """Return an account's password hash and the day on which the account expires, as /etc/shadow has them."""
     for line in Path("/etc/shadow").read_text().splitlines():
         fields = line.split(":")
         if fields[0] == name:
@@ -170,7 +169,7 @@ def shadow(name: str) -> tuple[str, str]:
 
 
 def processes(uid: int) -> set[int]:
-    """Return the processes that run under an account's number."""
+    """Return the IDs of the processes that run under a user ID; zombies are left out."""
     found = set()
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -184,7 +183,7 @@ def processes(uid: int) -> set[int]:
 
 
 def inside(group: Path) -> set[int]:
-    """Return the processes in a control group and those below it."""
+    """Return the IDs of the processes in a control group and in the groups below it."""
     found: set[int] = set()
     for path in group.rglob("cgroup.procs"):
         with contextlib.suppress(OSError):
@@ -193,7 +192,7 @@ def inside(group: Path) -> set[int]:
 
 
 def main() -> None:
-    """Do what the task asks."""
+    """Run the module."""
     module = AnsibleModule(
         {
             "administrators": {"type": "list", "elements": "str", "required": True},

@@ -1,4 +1,4 @@
-"""Several files in one step: a class opens in half the time when a host is asked once and not once per file."""
+"""Write several files in one task: one connection instead of one for each file halves the time until a class opens."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: files
-short_description: writes files, links and folders, whole, in the given order, and removes files
+short_description: writes files, links and folders atomically in the given order, and removes files
 description:
-  - Each file appears at once and whole, with its owner and mode; nothing is written where nothing differs.
-  - Check mode and diff are supported; of a secret's contents nothing is ever shown.
+  - Each file is replaced in one step, with its owner and mode; a file that does not differ is not written.
+  - Check mode and diff are supported; the contents of a secret are never shown.
 options:
   files:
     description: Files, links and folders.
@@ -30,7 +30,7 @@ options:
       owner: {description: Account., type: str, default: root}
       group: {description: Group., type: str, default: root}
       mode: {description: Octal mode; not for links., type: str}
-      validate: {description: Command that judges a new file before it lands; C(%s) is its path., type: str}
+      validate: {description: Command that checks a new file before it replaces the old one; C(%s) is its path., type: str}
   secrets:
     description: Files whose contents are secret.
     type: list
@@ -38,24 +38,24 @@ options:
     default: []
     suboptions: *entry
   absent:
-    description: Files that must not stand there.
+    description: Files to remove.
     type: list
     elements: path
     default: []
   only:
-    description: Folders in which no other files than the given ones may stand; others are removed.
+    description: Folders that may contain no other files than the given ones; other files are removed.
     type: list
     elements: path
     default: []
 """
 
 RETURN = """
-written: {description: Paths that were changed or would be., type: list, returned: always}
+written: {description: Changed paths; in check mode, paths that would be changed., type: list, returned: always}
 """
 
 
 class Writer:
-    """Brings the host's files to what was asked for, and remembers what it changed."""
+    """Brings the host's files into the requested state and records the changes."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
@@ -63,12 +63,12 @@ class Writer:
         self.diff: list[dict[str, str]] = []
 
     def note(self, path: Path, before: str, after: str) -> None:
-        """Remember a change, for the answer and for `--diff`."""
+        """Record a change, for the result and for `--diff`."""
         self.written.append(str(path))
         self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
 
     def ids(self, entry: dict[str, Any]) -> tuple[int, int]:
-        """Return the numbers of owner and group; an account that check mode did not make is root for now."""
+        """Return the IDs of owner and group; in check mode, root for an account that does not exist yet."""
         try:
             return pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
         except KeyError:
@@ -79,7 +79,7 @@ class Writer:
             raise
 
     def rights(self, entry: dict[str, Any], path: Path) -> None:
-        """Set owner and mode of what is there already."""
+        """Set owner and mode of an existing file or folder."""
         state, mode, (uid, gid) = path.lstat(), int(entry["mode"], 8), self.ids(entry)
         if (state.st_uid, state.st_gid, state.st_mode & 0o7777) == (uid, gid, mode):
             return
@@ -89,7 +89,7 @@ class Writer:
         self.note(path, f"{state.st_uid}:{state.st_gid} {state.st_mode & 0o7777:o}\n", f"{uid}:{gid} {mode:o}\n")
 
     def folder(self, entry: dict[str, Any], path: Path) -> None:
-        """Make a folder, or set its rights."""
+        """Create a folder, or set its owner and mode."""
         if not path.is_dir():
             self.note(path, "", "(folder)\n")
             if self.module.check_mode:
@@ -101,12 +101,12 @@ class Writer:
             self.rights(entry, path)
 
     def link(self, entry: dict[str, Any], path: Path) -> None:
-        """Make a symbolic link, or turn it to another target in one step."""
+        """Create a symbolic link, or replace it in one step if its target differs."""
         target = str(path.readlink()) if path.is_symlink() else ""
         if target == entry["link"]:
             return
         if path.exists() and not path.is_symlink():
-            self.module.fail_json(msg=f"{path} shall be a link, but something else stands there: move it away")
+            self.module.fail_json(msg=f"{path} must become a link, but it is a file or a folder: move it elsewhere")
         self.note(path, f"{target}\n" if target else "", f"{entry['link']}\n")
         if not self.module.check_mode:
             new = path.with_name(f".{path.name}.new")
@@ -115,7 +115,7 @@ class Writer:
             new.replace(path)
 
     def file(self, entry: dict[str, Any], path: Path, secret: bool) -> None:
-        """Write a file whole, validated before it lands, or set its rights."""
+        """Replace a file in one step after its validation; if its contents are the same, only set owner and mode."""
         data = entry["content"].encode()
         before = path.read_bytes() if path.is_file() and not path.is_symlink() else None
         if before == data:
@@ -126,7 +126,7 @@ class Writer:
         self.note(path, old, hidden if secret else entry["content"])
         if self.module.check_mode:
             return
-        # A name with a dot in front and without an ending: no service takes it for one of its files.
+        # A hidden file without an extension: no service reads it as one of its files.
         new = path.with_name(f".{path.name}.{os.getpid()}-new")
         try:
             with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
@@ -134,10 +134,12 @@ class Writer:
             os.chown(new, *self.ids(entry))
             new.chmod(int(entry["mode"], 8))
             if entry["validate"]:
-                status, told, why = self.module.run_command(entry["validate"].replace("%s", str(new)))
+                status, stdout, stderr = self.module.run_command(entry["validate"].replace("%s", str(new)))
                 if status:
-                    said = "" if secret else f": {(why or told).strip()}"
-                    self.module.fail_json(msg=f"{path} stays as it is: `{entry['validate']}` refuses the new one{said}")
+                    reason = "" if secret else f": {(stderr or stdout).strip()}"
+                    self.module.fail_json(
+                        msg=f"{path} is unchanged: `{entry['validate']}` refuses its new text{reason}"
+                    )
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
@@ -145,19 +147,19 @@ class Writer:
     def remove(self, path: Path) -> None:
         """Remove a file."""
         if path.is_symlink() or path.exists():
-            self.note(path, "(stands here, unasked)\n", "")
+            self.note(path, "(present, not wanted)\n", "")
             if not self.module.check_mode:
                 path.unlink()
 
     def alone(self, folder: Path, wanted: set[Path]) -> None:
-        """Remove from `folder` what is not in `wanted`."""
+        """Remove everything in `folder` that is not in `wanted`."""
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path not in wanted:
                 self.remove(path)
 
 
 def main() -> None:
-    """Do what the task asks."""
+    """Run the module."""
 
     def entries(secret: bool) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -190,13 +192,13 @@ def main() -> None:
         if entry["link"] is not None:
             writer.link(entry, path)
         elif entry["mode"] is None:
-            module.fail_json(msg=f"{path}: give its mode")
+            module.fail_json(msg=f"{path}: mode is missing: set it")
         elif entry["folder"]:
             writer.folder(entry, path)
         elif entry["content"] is not None:
             writer.file(entry, path, secret)
         else:
-            module.fail_json(msg=f"{path}: give content, link or folder")
+            module.fail_json(msg=f"{path}: set one of content, link and folder")
     for path in module.params["absent"]:
         writer.remove(Path(path))
     for folder in module.params["only"]:

@@ -1,4 +1,4 @@
-"""A folder as one archive: hundreds of files reach a host in one transfer, and only when their contents changed."""
+"""Pack a folder into one archive, so that hundreds of files reach a host in one transfer, and only if their contents changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SKIPPED = {"__pycache__"}
 
 
 class LookupModule(LookupBase):
-    """Packs each folder that is asked for."""
+    """Packs each requested folder."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, str]]:
         """Return `{"archive": path, "folder": name}` for each folder; AnsibleLookupError if one is missing."""
@@ -63,7 +63,7 @@ class LookupModule(LookupBase):
 
     @staticmethod
     def _add(tar: tarfile.TarFile, name: str, data: bytes | None, mtime: int) -> None:
-        """Add one file, or a folder where `data` is None, with the modes and owners that it shall have on the host."""
+        """Add one file, or a folder if `data` is None, with the mode and owner that it gets on the host."""
         member = tarfile.TarInfo(name)
         member.size, member.mtime, member.mode = len(data or b""), mtime, 0o644 if data is not None else 0o755
         if data is None:

@@ -26,7 +26,7 @@ from classroom.cli import (
 )
 from classroom.common.errors import ClassroomError
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.callback()

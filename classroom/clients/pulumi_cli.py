@@ -26,9 +26,9 @@ def output(stack: str, name: str, *, secret: bool = False) -> Any:
         stdin=subprocess.DEVNULL,
     )
     if answer.returncode:
-        said = [line for line in answer.stderr.splitlines() if line.startswith("error: ")] or [answer.stderr.strip()]
-        reason = said[0].removeprefix("error: ")
-        raise ClassroomError(f"stack '{stack}': the output '{name}' is not available ({reason}); {_fix(said[0])}")
+        errors = [line for line in answer.stderr.splitlines() if line.startswith("error: ")] or [answer.stderr.strip()]
+        reason = errors[0].removeprefix("error: ")
+        raise ClassroomError(f"stack '{stack}': the output '{name}' is not available ({reason}); {_fix(errors[0])}")
     return json.loads(answer.stdout)
 
 
@@ -67,9 +67,9 @@ def stack_of(urn: str) -> str:
     return urn.removeprefix(URN).split("::")[0]
 
 
-def _fix(said: str) -> str:
-    if "no stack named" in said:
+def _fix(error: str) -> str:
+    if "no stack named" in error:
         return "list the stacks with `pulumi stack ls`, and check PULUMI_BACKEND_URL"
-    if "passphrase" in said:
+    if "passphrase" in error:
         return "set PULUMI_CONFIG_PASSPHRASE, or PULUMI_CONFIG_PASSPHRASE_FILE"
     return "complete a `pulumi up`"

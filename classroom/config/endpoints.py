@@ -14,18 +14,18 @@ METADATA4, METADATA6 = "169.254.169.254", "fe80::a9fe:a9fe"
 
 
 @dataclass(frozen=True)
-class Way:
+class EgressUse:
     """How hosts use an endpoint: from which account, with which protocol and port (0: the port of its `url`)."""
 
     account: str
     ports: tuple[tuple[Protocol, int], ...]
 
 
-WAYS: Mapping[Use, Way] = {
-    "dns": Way("unbound", (("udp", 53), ("tcp", 53))),
-    "ntp": Way("_chrony", (("udp", 123),)),
-    "packages": Way("_apt", (("tcp", 0),)),
-    "ca": Way("root", (("tcp", 0),)),
+EGRESS_USES: Mapping[Use, EgressUse] = {
+    "dns": EgressUse("unbound", (("udp", 53), ("tcp", 53))),
+    "ntp": EgressUse("_chrony", (("udp", 123),)),
+    "packages": EgressUse("_apt", (("tcp", 0),)),
+    "ca": EgressUse("root", (("tcp", 0),)),
 }
 """Uses for which hosts connect to endpoints. Other uses (registry, stun, mail, backups) are checked, but opened on no host."""
 
@@ -78,7 +78,7 @@ def faults_of(endpoints: Sequence[Endpoint]) -> list[str]:
         if use not in present
     ]
     for number, one in enumerate(endpoints):
-        if one.use in WAYS and not one.addresses:
+        if one.use in EGRESS_USES and not one.addresses:
             found.append(
                 f"endpoints.{number}.addresses: '{one.name}' has no addresses, and firewall rules need them; list them"
             )
@@ -97,14 +97,14 @@ def port_of(url: str | None) -> int:
 
 
 def egress_for(endpoints: Sequence[Endpoint]) -> list[EgressRule]:
-    """Return the egress rules for `endpoints`, one for each use, protocol and port, in the order of `WAYS`."""
+    """Return the egress rules for `endpoints`, one for each use, protocol and port, in the order of `EGRESS_USES`."""
     found: dict[tuple[Use, Protocol, int], list[str]] = {}
-    for use, way in WAYS.items():
+    for use, egress in EGRESS_USES.items():
         for endpoint in (e for e in endpoints if e.use == use):
-            for protocol, port in way.ports:
+            for protocol, port in egress.ports:
                 found.setdefault((use, protocol, port or port_of(endpoint.url)), []).extend(endpoint.addresses)
     return [
-        EgressRule(use, protocol, port, WAYS[use].account, tuple(dict.fromkeys(addresses)))
+        EgressRule(use, protocol, port, EGRESS_USES[use].account, tuple(dict.fromkeys(addresses)))
         for (use, protocol, port), addresses in found.items()
     ]
 
@@ -118,14 +118,14 @@ def egress_rows(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
     """Return the egress rules for the hosts' firewall, with the name of the counter and sorted addresses by family."""
     return [
         {
-            "counter": way.counter,
-            "protocol": way.protocol,
-            "port": way.port,
-            "account": way.account,
-            "addresses4": way.networks(4),
-            "addresses6": way.networks(6),
+            "counter": rule.counter,
+            "protocol": rule.protocol,
+            "port": rule.port,
+            "account": rule.account,
+            "addresses4": rule.networks(4),
+            "addresses6": rule.networks(6),
         }
-        for way in egress_for(endpoints)
+        for rule in egress_for(endpoints)
     ]
 
 
@@ -150,7 +150,7 @@ def host_services(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     security = next((url for url in urls if url.endswith("-security")), mirror and f"{mirror}-security")
     return {
         "dns": resolvers(endpoints),
-        "names": sorted({e.name for e in endpoints if e.use in WAYS and e.use != "dns"}),
+        "names": sorted({e.name for e in endpoints if e.use in EGRESS_USES and e.use != "dns"}),
         "time": [source for e in endpoints if e.use == "ntp" for source in _single(e) or [e.name]],
         "mirror": mirror,
         "security": security,

@@ -1,12 +1,11 @@
 """Define and check the settings of a classroom, as the stack file contains them, including the rules between settings."""
 
+import datetime
 import difflib
 import ipaddress
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cryptography.hazmat.primitives import serialization
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,8 +18,9 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from classroom.common import networks
 from classroom.common.errors import WrongUseError
-from classroom.config import guest
+from classroom.config import guest, keys, pem, valid_names
 from classroom.config.certificates import certificate_faults
 from classroom.config.declarations import OneOrMore
 from classroom.config.guest import IMAGE_ACCOUNT
@@ -29,24 +29,21 @@ from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ag
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
 from classroom.sovereignty.verdict import Overlay
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
-ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,30}")
-LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-DOMAIN = re.compile(rf"{LABEL}(\.{LABEL})+")
-RESERVED_ACCOUNTS = {"root", IMAGE_ACCOUNT, "verifier", "livekit", "portal", "www-data"}
+RESERVED_ACCOUNTS = {"root", IMAGE_ACCOUNT, "verifier", "livekit", "portal", "www-data", "classroom-admins"}
+"""Accounts and groups of the roles; those of the guest system are in `guest.TAKEN_NAMES`."""
+OWN_MESSAGE = {"certificate", "certificate_key", "public_key"}
+"""Keys whose own check finds a private key, with a message that fits."""
 
 
-def _network(value: str) -> str:
-    try:
-        ipaddress.ip_network(value)
-    except ValueError:
-        raise ValueError(
-            f"'{value}' is not a network; write an address and a prefix length, such as 10.20.0.0/24"
-        ) from None
-    return value
+NetworkText = Annotated[str, AfterValidator(networks.network)]
 
 
-NetworkText = Annotated[str, AfterValidator(_network)]
+def _one_form(secret: SecretStr) -> SecretStr:
+    return SecretStr(pem.private_key_text(secret.get_secret_value()))
+
+
+def _once(endpoints: list[Endpoint]) -> list[Endpoint]:
+    return [one for number, one in enumerate(endpoints) if one not in endpoints[:number]]
 
 
 class _Section(BaseModel):
@@ -62,31 +59,18 @@ class Admin(_Section):
     @field_validator("name")
     @classmethod
     def _account(cls, value: str) -> str:
-        if not ACCOUNT.fullmatch(value) or value in RESERVED_ACCOUNTS:
-            raise ValueError(
-                f"'{value}' is not a valid account name; use small letters, digits and hyphens, and none of the reserved names"
-                f" {', '.join(sorted(RESERVED_ACCOUNTS))}"
-            )
-        return value
+        return valid_names.account(value, RESERVED_ACCOUNTS)
 
     @field_validator("public_key")
     @classmethod
     def _key(cls, value: str) -> str:
-        if "PRIVATE KEY" in value:
-            raise ValueError("this is a private key; set the public key, from the file that ends in .pub")
-        try:
-            serialization.load_ssh_public_key(value.encode())
-        except ValueError:
-            raise ValueError(
-                f"'{value[:30]}…' is not an SSH public key; set a line such as `ssh-ed25519 AAAA… name`"
-            ) from None
-        return " ".join(value.split()[:2])
+        return keys.public_key(value)
 
 
 class Class(_Section):
     """A class: its display name, and its maximum number of participants."""
 
-    name: str = Field(description="Display name: up to 40 letters, digits, spaces, dots, underscores and hyphens.")
+    name: str = Field(description="Display name: up to 40 characters, such as 6ème B or CE1/CE2.")
     size: int = Field(
         ge=2, le=500, description="Expected number of participants at the same time, including the teacher."
     )
@@ -94,16 +78,12 @@ class Class(_Section):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        if not NAME.fullmatch(value):
-            raise ValueError(
-                f"'{value}' is not a valid class name; use up to 40 letters, digits, spaces, dots, underscores and hyphens"
-            )
-        return value
+        return valid_names.class_name(value)
 
     @property
     def room(self) -> str:
         """Name of the room on the media server: small letters, digits and hyphens."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return valid_names.room_name(self.name)
 
 
 class Settings(_Section):
@@ -131,13 +111,19 @@ class Settings(_Section):
     )
     media_count: int = Field(default=1, ge=1, le=9, description="Number of media machines in shape split.")
     domain: str = Field(description="Host name of the class page, such as class.academy.example.")
-    certificate: str = Field(description="Certificate chain for domain and its TURN names: PEM, the leaf first.")
-    certificate_key: SecretStr = Field(description="Private key of the certificate: PEM, stored as a Pulumi secret.")
+    certificate: Annotated[str, AfterValidator(pem.chain_text)] = Field(
+        description="Certificate chain for domain and its TURN names: PEM, the leaf first."
+    )
+    certificate_key: Annotated[SecretStr, AfterValidator(_one_form)] = Field(
+        description="Private key of the certificate: PEM, stored as a Pulumi secret."
+    )
     admins: list[Admin] = Field(
         min_length=1,
         description="Administrators; new machines accept the first key, and one of the current keys has to remain in a change.",
     )
-    ssh_from: list[NetworkText] = Field(min_length=1, description="Networks from which SSH is allowed.")
+    ssh_from: Annotated[list[NetworkText], AfterValidator(networks.merged)] = Field(
+        min_length=1, description="Networks from which SSH is allowed."
+    )
     classes: list[Class] = Field(min_length=1, description="The classes.")
     policy: Policy = Field(
         default=Policy(), description="Where soil, operator and parent may be located: each eu, eea or adequate."
@@ -151,7 +137,7 @@ class Settings(_Section):
     declared_operators: list[DeclaredOperator] = Field(
         default=[], description="Operators of external services that are not in the catalogue."
     )
-    endpoints: list[Endpoint] = Field(
+    endpoints: Annotated[list[Endpoint], AfterValidator(_once)] = Field(
         default=[], description="External services that the classroom uses, each with its operator and its addresses."
     )
     facts_max_age_months: int = Field(
@@ -181,9 +167,7 @@ class Settings(_Section):
     @field_validator("domain")
     @classmethod
     def _domain(cls, value: str) -> str:
-        if not DOMAIN.fullmatch(value):
-            raise ValueError(f"'{value}' is not a domain name; use small letters, such as class.academy.example")
-        return value
+        return valid_names.domain(value)
 
     @model_validator(mode="after")
     def _between_keys(self) -> "Settings":
@@ -192,6 +176,7 @@ class Settings(_Section):
             self._shape_faults,
             self._network_faults,
             self._name_faults,
+            self._key_faults,
             self._certificate_faults,
             self._rehearsal_faults,
         )
@@ -208,11 +193,16 @@ class Settings(_Section):
 
     def _network_faults(self) -> Iterator[str]:
         private = ipaddress.ip_network(self.network_cidr)
-        if private.version != 4 or not private.is_private or private.prefixlen > 28:
+        if private.version != 4 or not private.is_private or _special(private) or private.prefixlen > 28:
             yield f"network_cidr: '{private}' is not a private IPv4 network of /28 or larger; set one such as 10.20.0.0/24"
         six = ipaddress.ip_network(self.ipv6) if self.ipv6 else None
-        if six and (six.version != 6 or six.prefixlen != 64):
+        if six and (six.version != 6 or six.prefixlen != 64 or _special(six)):
             yield f"ipv6: '{six}' is not an IPv6 /64; set the one that the cloud routes to you, such as 2001:db8:30::/64"
+        if all(":" in text for text in self.ssh_from):
+            yield (
+                f"ssh_from: '{', '.join(self.ssh_from)}' contains no IPv4 network, but machines are configured over IPv4; add the public"
+                " IPv4 address of the machine on which you run `pulumi up`"
+            )
         for text in self.ssh_from:
             source = ipaddress.ip_network(text)
             for key, own in (("network_cidr", private), ("ipv6", six)):
@@ -230,6 +220,13 @@ class Settings(_Section):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"admins: '{name}' is listed {names.count(name)} times; give each administrator a different name"
 
+    def _key_faults(self) -> Iterator[str]:
+        if keys.is_security_key(self.admins[0].public_key):
+            yield (
+                f"admins: the first one, '{self.admins[0].name}', has the key of a security key, which clouds do not install on new"
+                " machines; put an administrator with an ordinary key first (`ssh-keygen -t ed25519`)"
+            )
+
     def _certificate_faults(self) -> Iterator[str]:
         key = self.certificate_key.get_secret_value()
         yield from certificate_faults(self.certificate, key, [self.domain, *self.turn_names])
@@ -246,12 +243,32 @@ class Settings(_Section):
         return [f"turn{n}.{self.domain}" for n in range(1, self.media_count + 1)]
 
 
+def _special(network: networks.IpNetwork) -> bool:
+    """Return whether no machine can have an ordinary address in a network."""
+    address = network.network_address
+    return address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+
+
 def load(values: dict[str, Any]) -> Settings:
     """Return the settings from `values`; WrongUseError has one line for each fault, with key, value and fix."""
+    if faults := [fault for key, value in values.items() for fault in _private_keys(str(key), value)]:
+        raise WrongUseError("\n".join(faults))
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise WrongUseError("\n".join(map(_sentence, error.errors()))) from None
+
+
+def _private_keys(place: str, value: Any) -> Iterator[str]:
+    """Yield one message for each text with a private key, where none is expected and validation would show it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _private_keys(f"{place}.{key}", inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _private_keys(f"{place}.{number}", inner)
+    elif isinstance(value, str) and place.rpartition(".")[2] not in OWN_MESSAGE and pem.has_private_key(value):
+        yield f"{place}: contains a private key, which would be stored in clear; remove it, and use a new key in its place"
 
 
 def _sentence(fault: Any) -> str:
@@ -266,8 +283,30 @@ def _sentence(fault: Any) -> str:
         return f"{key}: missing; set it" + (f" ({field.description})" if field else "")
     if kind == "value_error":
         return f"{key}: {message}" if key else message
-    shown = "its value" if key == "certificate_key" else repr(fault["input"])[:60]
-    return f"{key}: {shown} is invalid: {message[0].lower()}{message[1:]}"
+    shown = "its value" if key.startswith("certificate_key") else _shown(fault["input"])
+    return f"{key}: {shown} is invalid: {message[0].lower()}{message[1:]}{_hint(fault)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _hint(fault: Any) -> str:
+    """Return what to write instead, for values that YAML reads as something else than what people mean."""
+    value, name = fault["input"], str(fault["loc"][-1])
+    if value is None:
+        return "; write a value after the colon"
+    if fault["type"] == "string_type" and isinstance(value, bool | int | float | datetime.date):
+        read = (
+            "a date" if isinstance(value, datetime.date) else "true or false" if isinstance(value, bool) else "a number"
+        )
+        return f'; YAML reads it as {read}: write it in quotes, such as `{name}: "6e1"`'
+    if fault["type"] in {"list_type", "tuple_type"}:
+        return "; write one entry in each line, after a hyphen, as in Pulumi.example.yaml"
+    if fault["type"] in {"model_type", "dict_type", "model_attributes_type"}:
+        return "; write its keys with their values, as in Pulumi.example.yaml"
+    return ""
 
 
 def _fields(place: tuple[str | int, ...]) -> dict[str, FieldInfo]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.common.paths import REPO
-from classroom.config.endpoints import WAYS
+from classroom.config.endpoints import EGRESS_USES
 from classroom.config.ports import LOCAL_PORTS, PORTS, RELAY, Port
 from classroom.sovereignty.facts import read_yaml
 
@@ -61,13 +61,13 @@ def tables() -> str:
         for port in PORTS
     ]
     local = [(port.group, str(port.number), ", ".join(port.protocols), port.why) for port in LOCAL_PORTS]
-    ways = [
+    outgoing = [
         (
             f"`{use}`",
-            f"`{way.account}`",
-            ", ".join(f"{protocol} {port or 'of its url'}" for protocol, port in way.ports),
+            f"`{egress.account}`",
+            ", ".join(f"{protocol} {port or 'of its url'}" for protocol, port in egress.ports),
         )
-        for use, way in WAYS.items()
+        for use, egress in EGRESS_USES.items()
     ]
     return "\n".join(
         [
@@ -85,7 +85,7 @@ def tables() -> str:
             "",
             "Outgoing connections, each to the addresses of the `endpoints` with that use:",
             "",
-            *_table(("use", "account", "ports"), ways),
+            *_table(("use", "account", "ports"), outgoing),
         ]
     )
 

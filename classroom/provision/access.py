@@ -131,11 +131,11 @@ def _for_all(egress: Sequence[EgressRule], family: int) -> Iterator[Rule]:
     ethertype = f"IPv{family}"
     icmp, metadata = {4: ("icmp", f"{METADATA4}/32"), 6: ("ipv6-icmp", f"{METADATA6}/128")}[family]
     yield Rule(f"ping-v{family}", "ingress", ethertype, icmp, prefix=EVERYWHERE[family], why="ping and path MTU")
-    for way in egress:
-        for prefix in map(str, map(ipaddress.ip_network, way.networks(family))):
-            name = f"out-{way.use}-{way.protocol}-{way.port}-{prefix}"
-            why = f"{way.use}, of the table"
-            yield Rule(name, "egress", ethertype, way.protocol, way.port, way.port, prefix=prefix, why=why)
+    for allowed in egress:
+        for prefix in map(str, map(ipaddress.ip_network, allowed.networks(family))):
+            name = f"out-{allowed.use}-{allowed.protocol}-{allowed.port}-{prefix}"
+            why = f"{allowed.use}, of the table"
+            yield Rule(name, "egress", ethertype, allowed.protocol, allowed.port, allowed.port, prefix=prefix, why=why)
     name, why = f"out-metadata-v{family}", "metadata service, for root"
     yield Rule(name, "egress", ethertype, "tcp", 80, 80, prefix=metadata, why=why)
 

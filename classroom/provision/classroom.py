@@ -117,10 +117,10 @@ class Classroom(pulumi.ComponentResource):
 
 def explain(failure: pulumi.ErrorHookArgs, settings: Settings) -> bool:
     """Log why the cloud failed to create a machine, and the fix; return False, so that Pulumi does not retry."""
-    said = " ".join(failure.errors)
+    messages = " ".join(failure.errors)
     machine = failure.name.removeprefix("machines-")
-    server = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", said)
-    if failure.failed_operation == "create" and server and "'ERROR'" in said:
+    server = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", messages)
+    if failure.failed_operation == "create" and server and "'ERROR'" in messages:
         try:
             fault = (
                 connect(settings.cloud, settings.region)

@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from classroom.clients.openstack import CloudService, RegionError, way_in
+from classroom.clients.cloud_settings import RegionError
+from classroom.clients.openstack import CloudService, cloud_credentials
 from classroom.clients.pulumi_backend import backend_url, provider_in, refuse_backend, refuse_secrets_provider
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.common.paths import REPO
@@ -34,7 +35,7 @@ def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[
     """
     regions: RegionError | None = None
     try:
-        auth_url = way_in(settings.cloud, settings.region).auth_url
+        auth_url = cloud_credentials(settings.cloud, settings.region).auth_url
     except RegionError as error:  # a refusal by the policy is reported first
         regions, auth_url = error, error.auth_url
     outside = outside_of(settings)

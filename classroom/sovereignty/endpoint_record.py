@@ -1,45 +1,37 @@
-"""The record of a service outside that the classroom uses, as the stack file names it."""
+"""The record of an outside service that the class uses, as the stack file names it."""
 
-import ipaddress
-import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from classroom.common import hosts
+from classroom.common.networks import address_or_network
 from classroom.sovereignty.facts import Record
-from classroom.sovereignty.operators import is_address
 from classroom.sovereignty.presets import expand
 
 Use = Literal["dns", "registry", "ntp", "packages", "ca", "stun", "mail", "backups"]
-HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 
 
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value)) if "/" in value else str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError(
-            f"'{value}' is neither an address nor a network; write one such as 192.0.2.53 or 2001:db8::/48"
-        ) from None
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 class Endpoint(Record):
-    """A service outside that the classroom uses: for what, its name, who runs it, and where it answers.
+    """An outside service that the class uses: the use, its name, its operator and its addresses.
 
-    A row `{use: dns, preset: NAME}` takes the rest from the presets (`classroom presets` lists them).
+    A row `{use: dns, preset: NAME}` gets the other keys from the preset (`classroom presets` lists the presets).
     """
 
     use: Use = Field(
-        description="What for: `registry` is that of the domain's top level, `ca` the certificate authority."
+        description="Use; `registry` is the registry of the top-level domain, `ca` the certificate authority."
     )
-    name: str = Field(description="Host name, in small letters; it is never resolved here.")
-    operator: str = Field(min_length=2, description="Who runs it: by its name in the catalogue, or as declared.")
-    addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
-        default=(), description="Addresses or networks at which it answers; each is judged too."
+    name: str = Field(description="Host name; it is not resolved for the judgement.")
+    operator: str = Field(min_length=2, description="Its operator: a name in the catalogue, or a declared one.")
+    addresses: Annotated[tuple[Annotated[str, AfterValidator(address_or_network)], ...], AfterValidator(_once)] = Field(
+        default=(), description="Its addresses or networks; each is judged, too."
     )
     url: str | None = Field(
-        default=None, description="Its whole address, such as a package mirror's; in the host `name`."
+        default=None, description="Its URL, such as that of a package mirror; its host must be `name`."
     )
 
     @model_validator(mode="before")
@@ -50,13 +42,9 @@ class Endpoint(Record):
     @field_validator("name")
     @classmethod
     def _host(cls, value: str) -> str:
-        if not HOST.fullmatch(value) and not is_address(value):
-            raise ValueError(f"'{value}' is no host name; write one in small letters, such as ntp.academy.example")
-        return value
+        return address_or_network(value) if hosts.is_address(value) else hosts.host_name(value)
 
     @field_validator("url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        if value is not None and not ("://" in value and urlsplit(value).hostname):
-            raise ValueError(f"'{value}' is no address; write one such as https://mirror.academy.example/debian")
-        return value
+        return None if value is None else hosts.url(value)

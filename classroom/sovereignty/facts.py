@@ -1,7 +1,7 @@
-"""What every fact of the data files carries: a source that was read, what kind it is of, and two days.
+"""The source of a fact in the data files: title, address, kind and two dates.
 
-`read` is the day on which the source was read, `says_of` the day that it describes; both age. The mark depends only on the kind
-of source, by the table `KINDS`.
+`read` is the day on which the source was read, `says_of` the day that it describes; a fact becomes too old by either. The mark
+depends only on the kind of source, by the table `KINDS`.
 """
 
 import datetime
@@ -18,11 +18,11 @@ from classroom.common.errors import ClassroomError
 
 DATA = Path(__file__).parent / "data"
 MAX_AGE_MONTHS = 12
-"""Facts read longer ago than this are reported, and no longer let anything pass."""
+"""Facts that were read longer ago count as unknown."""
 MAX_STATEMENT_MONTHS = 36
-"""Facts whose source describes a day longer ago than this let nothing pass either, however recently it was read."""
+"""Facts whose source describes a day longer ago count as unknown, however recently they were read."""
 
-# libyaml's loader gives the same and takes a seventh of the time: every `pulumi up` reads these files.
+# libyaml's loader takes a seventh of the time, and every `pulumi up` reads these files.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Mark = Literal["H", "M"]
@@ -34,7 +34,7 @@ UNDATED: Literal["undated"] = "undated"
 
 
 class KindRule(NamedTuple):
-    """What a kind of source is, the mark that it has, and whether it may be undated."""
+    """A kind of source: its mark, its description, and whether such a source may be undated."""
 
     mark: Mark
     what: str
@@ -50,12 +50,12 @@ KINDS: dict[Kind, KindRule] = {
     "press": KindRule("M", "a newspaper, a trade magazine or an agency"),
     "encyclopaedia": KindRule("M", "an encyclopaedia, or an article of research"),
     "measured": KindRule("M", "data measured or collected by others"),
-    "person": KindRule("M", "a page, file or assessment by others who neither run nor own it"),
+    "person": KindRule("M", "a page, file or assessment by others, who neither operate nor own the party"),
     "copy": KindRule("M", "a copy of a document of any kind at another's address"),
     "contract": KindRule("H", "a declaration in a stack file that rests on a primary source"),
     "declared": KindRule("M", "a declaration in a stack file that rests on another source"),
 }
-"""The rule for marks: H is a primary source, M a secondary one. A page without a date may only be a primary one, which describes
+"""The rule for marks: H is a primary source, M a secondary one. A page without a date must be a primary source, and describes
 the day on which it was read; a file of a repository describes the day of the commit at which it was read."""
 
 MIRRORS = (
@@ -64,17 +64,17 @@ MIRRORS = (
     r"koudanews\.com|wonilvalve\.com|archive\.is|wikiwand\.com|alchetron\.com|everybodywiki\.com|"
     r"wiki2\.org|wikizero\.com|studylib\.net|vdocuments\.mx)$|\.shop$|\.top$"
 )
-"""Hosts of copies of other people's pages, as a pattern: nothing is taken from them."""
+"""Hosts that copy other people's pages, as a pattern; they are not accepted as sources."""
 
 
 class Record(BaseModel):
-    """Base of all data records: immutable, and no key that is not described."""
+    """Base of all data records: immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 class Ages(NamedTuple):
-    """How many months old a fact may be: since it was read, and since the day that its source describes."""
+    """Maximum age of a fact in months: since it was read, and since the day that its source describes."""
 
     read: int = MAX_AGE_MONTHS
     says_of: int = MAX_STATEMENT_MONTHS
@@ -84,10 +84,10 @@ AGES = Ages()
 
 
 class Source(Record):
-    """Where a fact was read: a page or file, by title and public address, the day of reading and the day that it describes."""
+    """The page or file in which a fact was read: title, public address, day of reading and day that it describes."""
 
     title: str = Field(min_length=4)
-    address: str = Field(min_length=4, description="Public web address that a reader can open.")
+    address: str = Field(min_length=4, description="Public URL that a reader can open.")
     kind: Kind = Field(description="What the source is; the mark follows from it.")
     read: datetime.date = Field(description="The day it was read.")
     says_of: datetime.date | Literal["undated"] = Field(
@@ -116,17 +116,17 @@ class Source(Record):
 
     @property
     def mark(self) -> Mark:
-        """H for a primary source, M for a secondary one: the rule of its kind."""
+        """H for a primary source, M for a secondary one, by its kind."""
         return KINDS[self.kind].mark
 
     @property
     def days(self) -> str:
-        """Both days and the mark, for people."""
-        spoken = "without a date" if self.says_of == UNDATED else f"of {self.says_of}"
-        return f"read {self.read}, {spoken}, {self.mark}"
+        """Both days and the mark, as text."""
+        described = "without a date" if self.says_of == UNDATED else f"of {self.says_of}"
+        return f"read {self.read}, {described}, {self.mark}"
 
     def as_json(self) -> dict[str, str]:
-        """Return the source in the form of commands with `--json`: `date` is the day on which it was read."""
+        """Return the source as in JSON outputs; `date` is the day on which it was read."""
         return {
             "title": self.title,
             "address": self.address,
@@ -145,22 +145,22 @@ def _check_address(address: str) -> None:
     parts = urlsplit(address)
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or "." not in host:
-        raise ValueError(f"address: '{address}' is not a public address; write the whole one, beginning with https://")
+        raise ValueError(f"address: '{address}' is not a public URL; write all of it, beginning with https://")
     if re.search(MIRRORS, host) or re.search(r"https?(:|%3a)(//|%2f%2f)", f"{parts.path}?{parts.query}", re.IGNORECASE):
-        raise ValueError(f"address: '{address}' is a copy or a proxy of another page; name the page itself")
+        raise ValueError(f"address: '{address}' is a copy or a proxy of another page; give the address of the original")
     if host == "github.com" and re.search(r"/(blob|tree)/(main|master|HEAD)/", parts.path):
-        raise ValueError(f"address: '{address}' changes with its branch; name the commit that was read")
+        raise ValueError(f"address: '{address}' changes with its branch; use the address of the commit that was read")
 
 
 def too_old(read: datetime.date, as_of: datetime.date, months: int = MAX_AGE_MONTHS) -> bool:
     """Return whether a fact read on `read` is older, on the day `as_of`, than `months` months."""
     years, month = divmod(read.month - 1 + months, 12)
-    day = min(read.day, 28)  # a limit that every month has; at most three days early
+    day = min(read.day, 28)  # every month has this day; the limit is at most three days early
     return as_of > datetime.date(read.year + years, month + 1, day)
 
 
 def outdated(sources: Iterable[Source], as_of: datetime.date, ages: Ages = AGES) -> str | None:
-    """Return the sentence on the first source that was read, or describes a day, too long before `as_of`, or None."""
+    """Return a message on the first source that is too old on the day `as_of`, by either of its dates, or None."""
     for source in sources:
         if too_old(source.read, as_of, ages.read):
             return (
@@ -169,14 +169,14 @@ def outdated(sources: Iterable[Source], as_of: datetime.date, ages: Ages = AGES)
         if source.says_of != UNDATED and too_old(source.says_of, as_of, ages.says_of):
             return (
                 f"{source.title} describes {source.says_of}, more than {ages.says_of} months before {as_of}: "
-                "a newer statement has to be read"
+                "find and read a newer source"
             )
     return None
 
 
 def parse_yaml(text: str) -> Any:
-    """Return what a YAML text says; yaml.YAMLError if it is none."""
-    return yaml.load(text, Loader=Loader)  # noqa: S506 - it is a safe one
+    """Return the contents of a YAML text; yaml.YAMLError if it is not valid."""
+    return yaml.load(text, Loader=Loader)  # noqa: S506 - both loaders are safe
 
 
 def read_yaml(path: Path) -> Any:

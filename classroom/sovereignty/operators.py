@@ -1,7 +1,6 @@
-"""Operators by name: of the catalogue of clouds, of the networks' owners, of other services, and of the stack file."""
+"""Operators by name: those of the catalogue of clouds, of networks, of other services, and those that the stack file declares."""
 
 import functools
-import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -10,13 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, model_validator
 
 from classroom.common.errors import ClassroomError, WrongUseError
+from classroom.common.hosts import is_address
 from classroom.sovereignty import owners as owner_file
 from classroom.sovereignty.catalogue import Cloud, Party, Region, load_catalogue, with_sources
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator
 
 SECOND_LEVEL = {"ac", "co", "com", "edu", "go", "gov", "gouv", "net", "or", "org"}
-"""Labels under which a country's registry gives names to others (as in `.co.uk`): such a pair is nobody's own domain."""
+"""Second-level labels under which country registries register names for others (as in `.co.uk`)."""
 
 
 class Service(Record):
@@ -29,8 +29,8 @@ class Service(Record):
 
     @model_validator(mode="after")
     def _says_what_is_missing(self) -> Self:
-        if not self.parent and not any("parent" in said.lower() for said in self.missing):
-            raise ValueError("missing: say what is not known of the parent")
+        if not self.parent and not any("parent" in sentence.lower() for sentence in self.missing):
+            raise ValueError("missing: add a sentence on why the parent is not known")
         return self
 
 
@@ -47,15 +47,15 @@ def load_services(path: Path = DATA / "services.yaml") -> tuple[Service, ...]:
             for key, value in data["services"].items()
         )
     except (ValidationError, TypeError) as error:
-        said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
-        raise ClassroomError(said) from None
+        fault = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
+        raise ClassroomError(fault) from None
 
 
 class Operators:
-    """Everyone whose operator and owner are told somewhere, each in the form of a cloud of the catalogue."""
+    """All known operators with their owners, from the data files and the stack file, each in the form of a cloud."""
 
     def __init__(self, clouds: Iterable[DeclaredCloud] = (), operators: Iterable[DeclaredOperator] = ()) -> None:
-        """Take what the stack file declares; WrongUseError if it takes the name of one that the data files know."""
+        """Add what the stack file declares; WrongUseError if it declares a name that the data files already have."""
         public = [
             *load_catalogue().clouds,
             *map(_of_owner, owner_file.load().owners),
@@ -73,21 +73,21 @@ class Operators:
             for name in names:
                 if name.casefold() in taken:
                     raise WrongUseError(
-                        f"{kind}: '{name}' is known already, as {taken[name.casefold()].name}; leave the declaration out"
+                        f"{kind}: '{name}' is already known as {taken[name.casefold()].name}; remove the declaration"
                     )
 
     @property
     def all(self) -> list[Cloud]:
-        """Everyone, the declared ones first."""
+        """All operators, declared ones first."""
         return list(self._all)
 
     def named(self, name: str) -> Cloud | None:
-        """Return whom a name means: an id or a name of the data files, or of the stack file. Capitals do not count."""
+        """Return the operator with this ID or name, in the data files or the stack file; case is ignored."""
         wanted = name.strip().casefold()
         return next((one for one in self._all if wanted in _names(one)), None)
 
     def of_host(self, host: str) -> Cloud | None:
-        """Return the cloud in whose domain a host name is, by the addresses of its Keystone; no name is resolved."""
+        """Return the cloud to whose domains a host name belongs, by its Keystone's addresses; no name is resolved."""
         return next((cloud for cloud in self._clouds if within(cloud, host)), None)
 
 
@@ -117,27 +117,18 @@ def _names(one: Cloud) -> set[str]:
 
 
 def host_of(url: str) -> str:
-    """Return the host of an address, in small letters, without port; an empty string if there is none."""
+    """Return the host of a URL in lower case, without port; an empty string if there is none."""
     try:
         return (urlsplit(url if "//" in url else f"//{url}").hostname or "").rstrip(".").lower()
     except ValueError:
         return ""
 
 
-def is_address(host: str) -> bool:
-    """Return whether a host is written as an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def domain_of(host: str) -> str:
     """Return the domain that the other services of a Keystone's operator share with it.
 
-    That is its name without the first label: `cloud.ovh.net` of `auth.cloud.ovh.net`. A name of two labels, and one
-    right below a registry's own second level (`cloud.co.uk`), is its own domain, and so is an address.
+    That is its name without the first label: `cloud.ovh.net` for `auth.cloud.ovh.net`. An address, a name of two labels, and
+    a name directly below a registry's second level (`cloud.co.uk`) are domains themselves.
     """
     labels = host.split(".")
     if is_address(host) or len(labels) < 3:
@@ -148,7 +139,7 @@ def domain_of(host: str) -> str:
 
 
 def domains(cloud: Cloud) -> set[str]:
-    """Return the domains in which a cloud's services are, by the addresses of its Keystone."""
+    """Return the domains of a cloud's services, by the addresses of its Keystone."""
     found = set()
     for key in cloud.keystone:
         host = host_of(key.url.replace("{region}", "-region-"))
@@ -168,5 +159,5 @@ def within(cloud: Cloud, host: str) -> bool:
 
 
 def region_in(cloud: Cloud, host: str) -> Region | None:
-    """Return the region of a cloud whose name is a part of a host name, as `gra11` in `compute.gra11.cloud.ovh.net`."""
+    """Return the region of a cloud whose name is part of a host name, as `gra11` in `compute.gra11.cloud.ovh.net`."""
     return next((region for label in host.split(".") if (region := cloud.region(label))), None)

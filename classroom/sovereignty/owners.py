@@ -1,8 +1,8 @@
-"""Who runs a network and who owns them: from the number of an autonomous system to operator and parent.
+"""Operator and owner of a network, by the number of its autonomous system.
 
-`data/owners.yaml` is the project's own file; every fact names one of the sources that it lists. An operator that the
-catalogue of clouds describes is taken from there, so that each fact stands in one place. What nobody has read is left out,
-stands under `missing`, and comes out as unknown.
+`data/owners.yaml` belongs to this project; every fact names one of the sources that it lists. An operator in the catalogue of
+clouds is taken from there, so that each fact has one place. A fact without a source is left out and explained under
+`missing`; it counts as unknown.
 """
 
 import functools
@@ -18,29 +18,32 @@ from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_
 
 
 class Owner(Record):
-    """Networks of one operator: their numbers, each with a word that its name in the address data must hold."""
+    """Networks of one operator: their AS numbers, each with a word that its name in the address data must contain."""
 
     id: str
     networks: dict[int, str] = Field(min_length=1, description="AS number: a word of its name in the address data.")
-    cloud: str | None = Field(default=None, description="Entry of the catalogue that tells operator and parent.")
+    cloud: str | None = Field(default=None, description="Entry of the catalogue that describes operator and parent.")
     hosts: tuple[str, ...] = Field(
         default=(),
-        description="Entries of the catalogue that others run, whose machines have addresses in these networks.",
+        description="Clouds of other operators whose machines have addresses in these networks.",
     )
     operator: Party | None = None
     parent: Party | None = None
-    anycast: bool = Field(default=False, description="Its addresses stand in many places at once; none is placed.")
+    anycast: bool = Field(
+        default=False,
+        description="Whether each of its addresses is served from several places at once, so that none has a location.",
+    )
     missing: tuple[str, ...] = Field(default=(), description="What is not known, one sentence each.")
 
     @model_validator(mode="after")
     def _says_what_is_missing(self) -> Self:
         for key in ("operator", "parent"):
-            if not getattr(self, key) and not self.cloud and not any(key in said.lower() for said in self.missing):
-                raise ValueError(f"missing: say what is not known of the {key}")
+            if not getattr(self, key) and not self.cloud and not any(key in text.lower() for text in self.missing):
+                raise ValueError(f"missing: add a sentence on why the {key} is not known")
         return self
 
     def named(self, number: int, name: str) -> bool:
-        """Return whether the address data's name of one of these networks is still the one that was recorded."""
+        """Return whether a network's name in the address data still contains the recorded word."""
         return self.networks[number].casefold() in name.casefold()
 
 
@@ -50,16 +53,16 @@ def _prefix(value: str) -> str:
 
 
 class OwnerGroup(Fact):
-    """Prefixes, and whole networks by number and a word of their name, that no table can place."""
+    """Prefixes, and whole networks by AS number and a word of their name, for which location tables are not valid."""
 
     prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = ()
     networks: dict[int, str] = Field(default={})
 
 
 class Owners(Record):
-    """The whole file, with what the catalogue tells filled in.
+    """The file of owners, completed from the catalogue of clouds.
 
-    `anycast`: what answers from many places at once. `disputed`: what further tables place elsewhere.
+    `anycast`: addresses served from several places at once. `disputed`: addresses that other tables locate elsewhere.
     """
 
     owners: tuple[Owner, ...]
@@ -73,14 +76,14 @@ class Owners(Record):
             for number in owner.networks:
                 if number in seen:
                     raise ValueError(
-                        f"AS{number} stands under {seen[number]} and under {owner.id}; it has one operator"
+                        f"AS{number} is listed under {seen[number]} and under {owner.id}; it has one operator"
                     )
                 seen[number] = owner.id
         return self
 
     @functools.cached_property
     def by_number(self) -> dict[int, Owner]:
-        """Each owner by the numbers of its networks."""
+        """Owners by AS number."""
         return {number: owner for owner in self.owners for number in owner.networks}
 
     @functools.cached_property
@@ -98,15 +101,15 @@ class Owners(Record):
         return {number: ("anycast", group) for group in self.anycast for number in group.networks}
 
     def of_cloud(self, cloud: str) -> tuple[Owner, ...]:
-        """Return the owners in whose networks machines of an entry of the catalogue have their addresses."""
+        """Return the owners of the networks in which a cloud's machines have their addresses."""
         return tuple(owner for owner in self.owners if cloud in (owner.cloud, *owner.hosts))
 
     def unplaced(
         self, address: ipaddress.IPv4Address | ipaddress.IPv6Address, number: int | None
     ) -> tuple[str, OwnerGroup] | None:
-        """Return why no table can place an address (`anycast` or `disputed`) with the fact, or None if one can.
+        """Return why location tables are not valid for an address (`anycast` or `disputed`) with the fact, else None.
 
-        `number` is that of the network that announces the address.
+        `number` is the AS number of the network that announces the address.
         """
         if number in self._networks:
             return self._networks[number]
@@ -122,7 +125,7 @@ def _fill(owner: Owner, catalogue: Catalogue) -> Owner:
         return owner
     cloud = catalogue.named(owner.cloud)
     if cloud is None:
-        raise ClassroomError(f"owners.yaml: {owner.id}.cloud: '{owner.cloud}' is no entry of the catalogue of clouds")
+        raise ClassroomError(f"owners.yaml: {owner.id}.cloud: '{owner.cloud}' is not in the catalogue of clouds")
     return owner.model_copy(
         update={
             "operator": owner.operator or cloud.operator,
@@ -144,7 +147,7 @@ def load(path: Path = DATA / "owners.yaml") -> Owners:
         groups = {key: with_sources(data.get(key) or [], sources) for key in ("anycast", "disputed")}
         owners = Owners.model_validate({"owners": listed, **groups})
     except (ValidationError, TypeError) as error:
-        said = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
-        raise ClassroomError(said) from None
+        fault = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"
+        raise ClassroomError(fault) from None
     catalogue = load_catalogue()
     return owners.model_copy(update={"owners": tuple(_fill(owner, catalogue) for owner in owners.owners)})

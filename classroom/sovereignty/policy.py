@@ -1,6 +1,6 @@
-"""Which clouds a classroom may stand on: the policy, its named exceptions, declared clouds, and the judgement.
+"""The policy for clouds: its levels, named exceptions, declared clouds, and the judgement.
 
-Everything here is decided by settings and data alone: nothing asks the network, no name is resolved.
+The judgement depends only on settings and data: it uses no network and resolves no name.
 """
 
 import datetime
@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from classroom.common.errors import WrongUseError
+from classroom.common.networks import network
 from classroom.sovereignty.catalogue import (
     ASPECTS,
     About,
@@ -30,46 +31,41 @@ from classroom.sovereignty.facts import AGES, UNDATED, Ages, Kind, Mark, Record,
 Level = Literal["eu", "eea", "adequate"]
 LEVELS: tuple[Level, ...] = ("eu", "eea", "adequate")
 PolicyDecision = Literal["allowed", "refused", "unknown"]
+NEVER_ALLOWED = "unknown is never allowed"
+"""Part of every refusal for an unknown operator or location; by it, callers distinguish unknown from refused."""
 
 
 class Policy(Record):
-    """How far from the Union soil, operator and parent may be: `eu`, `eea` or `adequate`, each including the former."""
+    """The required level of soil, operator and parent: `eu`, `eea` or `adequate`, each including the former."""
 
-    soil: Level = Field(default="eu", description="Where machines and outside services may stand.")
-    operator: Level = Field(default="eu", description="Where those who run them may have their seat and their law.")
+    soil: Level = Field(default="eu", description="Where machines and outside services may be located.")
+    operator: Level = Field(
+        default="eu", description="Where their operators may have their seat and whose law may apply to them."
+    )
     parent: Level = Field(
-        default="eu", description="Where those who own the operators may have their seat and their law."
+        default="eu", description="Where the operators' owners may have their seat and whose law may apply to them."
     )
 
     @classmethod
     def of(cls, level: Level) -> Self:
-        """Return the policy that has the same level for all three."""
+        """Return the policy with the same level for soil, operator and parent."""
         return cls(soil=level, operator=level, parent=level)
 
     def admits(self, about: About, verdict: str) -> bool:
-        """Return whether a country of this class passes for soil, operator or parent; unknown and third never do."""
+        """Return whether the policy allows a country of this class for soil, operator or parent; unknown and third never."""
         return verdict in LEVELS[: LEVELS.index(getattr(self, about)) + 1]
 
 
 class PolicyException(Record):
-    """A cloud, or another party, that is admitted by its name although the policy refuses it: why, and until when."""
+    """A cloud or another party that is allowed by its name although the policy refuses it, with a reason and an end date."""
 
     name: str = Field(min_length=2, description="Name or id as in the catalogue, or as declared.")
     reason: str = Field(min_length=10, description="Why, for the data protection officer; at least ten letters.")
     until: datetime.date = Field(description="Last day of the exception.")
 
     def covers(self, *names: str) -> bool:
-        """Return whether one of `names` is the exception's, capitals and small letters alike."""
+        """Return whether the exception is for one of `names`; case is ignored."""
         return self.name.casefold() in {name.casefold() for name in names}
-
-
-def _prefix(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError:
-        raise ValueError(
-            f"'{value}' is no network; write an address and a prefix length, such as 192.0.2.0/24"
-        ) from None
 
 
 class DeclaredParty(Record):
@@ -77,33 +73,33 @@ class DeclaredParty(Record):
 
     name: str = Field(min_length=2, description="Its name.")
     country: str = Field(description="Seat, ISO 3166-1 alpha-2, in quotes.")
-    jurisdiction: str = Field(default="", description="Country whose law binds it; its seat's if left out.")
+    jurisdiction: str = Field(default="", description="Country whose law applies to it; if left out, that of its seat.")
     dpf: Dpf | None = Field(default=None, description="Data Privacy Framework: yes, no or unknown; for the US only.")
 
 
 class DeclaredRegion(Record):
     """Region of a declared cloud."""
 
-    name: str = Field(min_length=1, description="Name, as the cloud's Keystone tells it.")
-    city: str = Field(min_length=2, description="Town where it stands.")
-    country: str = Field(description="Country where it stands, ISO 3166-1 alpha-2, in quotes.")
+    name: str = Field(min_length=1, description="Name, as in the cloud's Keystone.")
+    city: str = Field(min_length=2, description="Town in which it is located.")
+    country: str = Field(description="Country in which it is located, ISO 3166-1 alpha-2, in quotes.")
 
 
 class DeclaredCloud(Record):
-    """A private cloud, an academy's or a university's, that the stack's file describes, since no catalogue knows it."""
+    """A private cloud, such as a school district's or a university's, that the stack file describes."""
 
     name: str = Field(min_length=2, description="Its name.")
-    operator: DeclaredParty = Field(description="Who runs it.")
+    operator: DeclaredParty = Field(description="Operator of the cloud.")
     parent: DeclaredParty = Field(
-        description="Who owns the operator: more than half of the votes, or the listed company."
+        description="Owner of the operator: the holder of more than half of the votes, or the listed company itself."
     )
     keystone: tuple[str, ...] = Field(min_length=1, description="Addresses of its Keystone.")
     regions: tuple[DeclaredRegion, ...] = Field(min_length=1, description="Its regions.")
-    prefixes: tuple[Annotated[str, AfterValidator(_prefix)], ...] = Field(
-        min_length=1, description="Networks of its public addresses; none may stand in the public address tables."
+    prefixes: tuple[Annotated[str, AfterValidator(network)], ...] = Field(
+        min_length=1, description="Networks of its public addresses; none may be in the public address tables."
     )
-    source: str = Field(min_length=4, description="What the declaration rests on: a contract, a page, a register.")
-    date: datetime.date = Field(description="The day that was read.")
+    source: str = Field(min_length=4, description="Source of the declaration: a contract, a page, a register.")
+    date: datetime.date = Field(description="The day on which the source was read.")
     mark: Mark = Field(default="M", description="H: a primary source, M: a secondary one.")
 
     @field_validator("keystone")
@@ -127,7 +123,7 @@ class DeclaredCloud(Record):
         return tuple(ipaddress.ip_network(prefix) for prefix in self.prefixes)
 
     def as_cloud(self) -> Cloud:
-        """Return the declaration in the catalogue's form; its facts say that they are declared."""
+        """Return the declaration as a cloud of the catalogue; its facts say that they are declared."""
         source = _declaration(self, "declared_cloud")
 
         def party(of: DeclaredParty, what: str) -> Party:
@@ -149,30 +145,31 @@ class DeclaredCloud(Record):
         )
 
     def check(self, public: Callable[[str], str | None], catalogue: Catalogue | None = None) -> None:
-        """Raise WrongUseError if the declaration takes what is not its own: a Keystone or an address that is public.
+        """Raise WrongUseError if the declaration claims a Keystone of the catalogue or addresses in the public tables.
 
-        `public` tells of a prefix whether the public address tables know any of its addresses: the owner that they
-        name, or None. The verdict engine gives it.
+        `public` returns the owner that the public address tables name for any address of a prefix, or None.
         """
         _own_keystone(self, catalogue or load_catalogue())
         for prefix in self.prefixes:
             if owner := public(prefix):
                 raise WrongUseError(
-                    f"declared_cloud.prefixes: '{prefix}' stands in the public address tables, as {owner}; "
-                    "declare only networks that no table knows"
+                    f"declared_cloud.prefixes: '{prefix}' is in the public address tables, as {owner}; "
+                    "declare only networks that no table contains"
                 )
 
 
 class DeclaredOperator(Record):
-    """An operator of outside services that no data file of this project knows; it may not take a name that one does."""
+    """An operator of outside services that the stack file describes; its name must not be in the data files."""
 
-    name: str = Field(min_length=2, description="Its name, as `endpoints` names it.")
+    name: str = Field(min_length=2, description="Its name, as in `endpoints`.")
     country: str = Field(description="Seat, ISO 3166-1 alpha-2, in quotes.")
-    jurisdiction: str = Field(default="", description="Country whose law binds it; its seat's if left out.")
+    jurisdiction: str = Field(default="", description="Country whose law applies to it; if left out, that of its seat.")
     dpf: Dpf | None = Field(default=None, description="Data Privacy Framework: yes, no or unknown; for the US only.")
-    parent: DeclaredParty = Field(description="Who owns it: more than half of the votes, or the listed company.")
-    source: str = Field(min_length=4, description="What the declaration rests on: a contract, a page, a register.")
-    date: datetime.date = Field(description="The day that was read.")
+    parent: DeclaredParty = Field(
+        description="Its owner: the holder of more than half of the votes, or the listed company itself."
+    )
+    source: str = Field(min_length=4, description="Source of the declaration: a contract, a page, a register.")
+    date: datetime.date = Field(description="The day on which the source was read.")
     mark: Mark = Field(default="M", description="H: a primary source, M: a secondary one.")
 
     @model_validator(mode="after")
@@ -181,7 +178,7 @@ class DeclaredOperator(Record):
         return self
 
     def as_cloud(self) -> Cloud:
-        """Return the declaration in the catalogue's form: operator and parent alone."""
+        """Return the declaration as a cloud of the catalogue with operator and parent only."""
         source = _declaration(self, "declared_operators")
         party = self.model_dump(include={"name", "country", "jurisdiction", "dpf"})
         return Cloud(
@@ -207,13 +204,13 @@ def _own_keystone(declared: DeclaredCloud, catalogue: Catalogue) -> None:
     for url in declared.keystone:
         if taken := catalogue.find(url):
             raise WrongUseError(
-                f"declared_cloud.keystone: '{url}' is {taken.name}'s in the catalogue; "
-                "leave declared_cloud out to use that cloud"
+                f"declared_cloud.keystone: '{url}' belongs to {taken.name} in the catalogue; "
+                "remove declared_cloud to use that cloud"
             )
 
 
 class Reason(Record):
-    """One of the three verdicts, and the fact that it rests on; without a source the fact says what is not known."""
+    """One of the three verdicts with its fact; without a source, the fact says what is not known."""
 
     about: About
     verdict: PolicyDecision
@@ -226,13 +223,13 @@ class Reason(Record):
 
     @property
     def days(self) -> str:
-        """The day of reading, the day that the oldest source describes, and the mark, for people."""
+        """The day of reading, the day that the oldest source describes, and the mark, as text."""
         spoken = f", of {self.says_of}" if self.says_of else ""
         return f"read {self.date}{spoken}, {self.mark or 'M'}"
 
 
 class CheckResult(Record):
-    """The judgement on a cloud and region: `allowed` only if all three verdicts are, `refused` if one is."""
+    """The judgement on a cloud and region: `allowed` only if all three verdicts are, `refused` if any is."""
 
     verdict: PolicyDecision
     auth_url: str
@@ -243,10 +240,10 @@ class CheckResult(Record):
     policy: Policy
     as_of: datetime.date
     basis: Literal["catalogue", "declared"] = "catalogue"
-    exceptions: tuple[PolicyException, ...] = Field(default=(), description="Exceptions that made it pass.")
+    exceptions: tuple[PolicyException, ...] = Field(default=(), description="Exceptions that were needed.")
     notes: tuple[str, ...] = ()
     message: str = Field(
-        description="What an operator reads: verdicts, facts and sources, allowed values, the line that would admit it."
+        description="Text for the operations team: verdicts, facts, sources, allowed values, and the line that would allow it."
     )
 
     def as_json(self) -> dict[str, object]:
@@ -271,15 +268,15 @@ class CheckResult(Record):
 
 
 def _fact(about: About, cloud: Cloud, region: Region | None, name: str) -> tuple[str | None, str, Fact | None, str]:
-    """Return (country code, words, fact, remark on the Data Privacy Framework) for one of the three verdicts."""
+    """Return (country code, sentence, fact, remark on the Data Privacy Framework) for one of the three verdicts."""
     if about == "soil":
         if region is None:
             return None, f"{cloud.name} has no region '{name}' in the catalogue", None, ""
-        return region.country, f"{name} stands in {region.place}: {region.fact}", region, ""
+        return region.country, f"{name} is in {region.place}: {region.fact}", region, ""
     party: Party | None = getattr(cloud, about)
     if party is None:
-        said = next((sentence for sentence in cloud.missing if about in sentence.lower()), "nobody has read it")
-        return None, f"the {about} of {cloud.name} is not known: {said}", None, ""
+        reason = next((sentence for sentence in cloud.missing if about in sentence.lower()), "no source was read")
+        return None, f"the {about} of {cloud.name} is not known: {reason}", None, ""
     role = f"{cloud.name} is run by" if about == "operator" else f"{cloud.name} belongs to"
     law = "" if party.jurisdiction == party.country else f", under the law of {classify(party.jurisdiction).name}"
     code = party.country if law == "" else _worse(party.country, party.jurisdiction)
@@ -304,7 +301,9 @@ def _reason(
     word = "third country" if seen.verdict == "third" else seen.verdict
     fact = f"{fact} ({word}{remark})"
     verdict: PolicyDecision = "allowed" if policy.admits(about, seen.verdict) else "refused"
-    if old := outdated((*sources, *((seen.ground,) if seen.ground else ())), day, ages):  # the country's class ages too
+    if old := outdated(
+        (*sources, *((seen.ground,) if seen.ground else ())), day, ages
+    ):  # the fact on the country's class can be too old, too
         fact = f"{fact}; {old}"
         verdict = "unknown" if verdict == "allowed" else verdict
     return Reason(
@@ -322,20 +321,20 @@ def _reason(
 def excepted(
     reasons: Iterable[Reason], exceptions: Iterable[PolicyException], names: Sequence[str], as_of: datetime.date
 ) -> tuple[list[Reason], tuple[PolicyException, ...], list[str]]:
-    """Return (reasons, exceptions that were needed, notes): one that names one of `names` turns refused into allowed.
+    """Return (reasons, exceptions that were needed, notes): an exception for one of `names` changes refused to allowed.
 
-    What is not known stays so, and an exception that has ended only leaves a note.
+    Unknown remains unknown, and an expired exception only adds a note.
     """
     reasons = list(reasons)
     named = [exception for exception in exceptions if exception.covers(*names)]
     valid = tuple(exception for exception in named if as_of <= exception.until)
     notes = [
-        f"the exception for {one.name} {'holds until' if one in valid else 'ended on'} {one.until}: {one.reason}"
+        f"the exception for {one.name} {'is valid until' if one in valid else 'ended on'} {one.until}: {one.reason}"
         for one in named
     ]
     if not valid or not any(reason.verdict == "refused" for reason in reasons):
         return reasons, (), notes
-    admitted = f"; admitted by the exception for {names[0]}"
+    admitted = f"; allowed by the exception for {names[0]}"
     return (
         [
             reason.model_copy(update={"verdict": "allowed", "fact": reason.fact + admitted})
@@ -349,7 +348,7 @@ def excepted(
 
 
 def judge_operator(cloud: Cloud, policy: Policy, as_of: datetime.date, ages: Ages = AGES) -> list[Reason]:
-    """Return the verdicts on the operator of a cloud, or of another service, and on who owns it; none on soil."""
+    """Return the verdicts on the operator of a cloud or another service, and on the operator's owner."""
     return [_reason(about, cloud, None, "", policy, as_of, ages) for about in ASPECTS if about != "soil"]
 
 
@@ -370,8 +369,8 @@ def judge(
 ) -> CheckResult:
     """Judge a region of a cloud under a policy on the day `as_of`.
 
-    A named exception that has not ended turns what the policy refuses into allowed, never what is not known. Facts
-    older than `ages` let nothing pass.
+    A valid exception changes what the policy refuses to allowed, but not what is unknown. Facts older than `ages` count
+    as unknown.
     """
     found = cloud.region(region)
     in_url = cloud.answers_at(auth_url) if auth_url else ""
@@ -381,7 +380,7 @@ def judge(
         for about in ASPECTS
     ]
     if astray and found is not None:
-        fact = f"the address {auth_url} is region {in_url}'s, not {region}'s"
+        fact = f"the address {auth_url} belongs to region {in_url}, not to {region}"
         reasons[0] = Reason(about="soil", verdict="unknown", country_class="unknown", fact=fact)
     reasons, used, notes = excepted(reasons, exceptions, (cloud.name, cloud.id), as_of)
     notes += [f"{note.fact} (source: {note.source}, {note.source.days})" for note in cloud.notes]
@@ -408,7 +407,7 @@ def judge(
 def unknown_cloud(
     auth_url: str, region: str, policy: Policy, as_of: datetime.date, catalogue: Catalogue
 ) -> CheckResult:
-    """Return the judgement on a Keystone that neither the catalogue nor the stack file knows: unknown."""
+    """Return the judgement on a Keystone that is neither in the catalogue nor in the stack file: unknown."""
     fact = f"no cloud of the catalogue has its Keystone at {auth_url}"
     result = CheckResult(
         verdict="unknown",
@@ -427,15 +426,15 @@ def unknown_cloud(
         if any(judge(cloud, where.name, policy, as_of).verdict == "allowed" for where in cloud.regions)
     )
     message = (
-        f"auth-url: '{auth_url}' is no Keystone of the catalogue: where it stands, who runs it and who owns them is "
-        f"not known, and unknown never passes\nallowed under this policy: {allowed or 'none'}\n"
-        "a cloud of your own is described in the stack file, under classroom:declared_cloud"
+        f"auth-url: '{auth_url}' is not a Keystone in the catalogue: its location, its operator and the operator's owner are "
+        f"not known, and {NEVER_ALLOWED}\nallowed under this policy: {allowed or 'none'}\n"
+        "to use your own cloud, describe it under classroom:declared_cloud in the stack file"
     )
     return result.model_copy(update={"message": message})
 
 
 def widened(reasons: Iterable[Reason], policy: Policy) -> Policy | None:
-    """Return the narrowest policy that would admit what is refused, or None if no policy does."""
+    """Return the strictest policy that would allow what is refused, or None if no policy does."""
     levels: dict[str, Level] = policy.model_dump()
     for reason in reasons:
         if reason.country_class not in LEVELS:
@@ -457,13 +456,13 @@ def _message(result: CheckResult, cloud: Cloud) -> str:
 
 
 def _why(result: CheckResult, cloud: Cloud) -> list[str]:
-    """Return the lines on a refusal: key and value, allowed values, and the line that would admit it."""
+    """Return the lines on a refusal: key and value, allowed values, and the line that would allow it."""
     lines = []
     for reason in result.reasons:
         if reason.verdict == "allowed":
             continue
         level: Level = getattr(result.policy, reason.about)
-        wanted = "is not allowed" if reason.verdict == "refused" else "is not known, and unknown never passes"
+        wanted = "is not allowed" if reason.verdict == "refused" else f"is not known, and {NEVER_ALLOWED}"
         key, value = (
             ("region", result.region) if reason.about == "soil" else ("auth-url", result.auth_url or cloud.name)
         )
@@ -483,18 +482,18 @@ def _why(result: CheckResult, cloud: Cloud) -> list[str]:
 
 
 def admitting_line(reasons: Iterable[Reason], policy: Policy, name: str) -> str:
-    """Return the sentence with the one line of the stack file that would admit what is refused."""
+    """Return the sentence with the line of the stack file that would allow what is refused."""
     reasons = list(reasons)
     if any(reason.verdict == "unknown" for reason in reasons):
-        return "no policy admits it, and no exception either, as a part of it is not known: that has to be read first"
+        return "no policy and no exception can allow it while a part of it is not known: add the missing fact with its source first"
     wider = widened(reasons, policy)
     if wider is not None:
         return (
-            "the line of the stack file that would admit it: "
+            "to allow it, write in the stack file: "
             f"classroom:policy: {{soil: {wider.soil}, operator: {wider.operator}, parent: {wider.parent}}}"
         )
     return (
-        "no policy admits it; only an exception in the stack file that names it, with a reason and an end date: "
+        "no policy allows it; to make an exception with a reason and an end date, write in the stack file: "
         f"classroom:exceptions: [{{name: {name}, reason: …, until: YYYY-MM-DD}}]"
     )
 
@@ -510,11 +509,11 @@ def check(
     ages: Ages = AGES,
     catalogue: Catalogue | None = None,
 ) -> CheckResult:
-    """Judge the cloud whose Keystone answers at `auth_url`; WrongUseError if that is no address."""
+    """Judge the cloud whose Keystone answers at `auth_url`; WrongUseError if that is not a URL."""
     day, policy, catalogue = as_of or datetime.date.today(), policy or Policy(), catalogue or load_catalogue()
     split_url(auth_url)
     if not region.strip():
-        raise WrongUseError("region: it is empty; write the region as the cloud's own catalogue names it")
+        raise WrongUseError("region: it is empty; write the region's name, as in the cloud's own service catalogue")
     if declared_cloud is not None:
         _own_keystone(declared_cloud, catalogue)
     own = declared_cloud.as_cloud() if declared_cloud else None

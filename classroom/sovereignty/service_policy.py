@@ -1,4 +1,4 @@
-"""Services outside the classroom that it may use, as the stack file names them, and their judgement. No name is resolved."""
+"""Judgement of the outside services that a stack file names. No name is resolved."""
 
 import datetime
 import ipaddress
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from classroom.common.hosts import is_address
 from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import AGES, Ages, outdated
-from classroom.sovereignty.operators import Operators, host_of, is_address, region_in
+from classroom.sovereignty.operators import Operators, host_of, region_in
 from classroom.sovereignty.policy import (
+    NEVER_ALLOWED,
     DeclaredCloud,
     Level,
     Policy,
@@ -27,7 +29,7 @@ from classroom.sovereignty.verdict import Declared, Judge, Judged, Overlay, Verd
 
 
 class Rules(Protocol):
-    """What is judged by: a stack's settings, or what a deployment declares of them."""
+    """The settings that a judgement needs, from a stack's settings or a deployment's inventory."""
 
     @property
     def region(self) -> str:
@@ -35,23 +37,23 @@ class Rules(Protocol):
 
     @property
     def policy(self) -> Policy:
-        """The levels that are asked for."""
+        """The required levels."""
 
     @property
     def exceptions(self) -> Sequence[PolicyException]:
-        """Who is admitted all the same."""
+        """Parties that are allowed although the policy refuses them."""
 
     @property
     def declared_cloud(self) -> Sequence[DeclaredCloud]:
-        """Clouds that the catalogue does not know."""
+        """Clouds that are not in the catalogue."""
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
-        """Services outside that the classroom uses."""
+        """Outside services that the class uses."""
 
     @property
     def ages(self) -> Ages:
-        """The ages at which a fact and a statement let nothing pass."""
+        """The ages above which facts count as unknown."""
 
     @property
     def rehearsal(self) -> bool:
@@ -59,12 +61,12 @@ class Rules(Protocol):
 
     @property
     def overlay(self) -> Sequence[Overlay]:
-        """Owners of addresses made up for a rehearsal."""
+        """Fictitious owners of a rehearsal's documentation addresses."""
 
 
 @dataclass
 class ServicePolicy:
-    """Judges what is outside of the cloud, on one day, under one policy. `used` and `notes` collect the exceptions."""
+    """Judges outside services on one day under one policy. `used` and `notes` collect the exceptions."""
 
     operators: Operators
     policy: Policy
@@ -78,7 +80,7 @@ class ServicePolicy:
 
     @classmethod
     def of(cls, rules: Rules, operators: Operators, as_of: datetime.date) -> Self:
-        """Return what judges by a stack's settings, or by what a deployment tells of them."""
+        """Return the judge for the settings of a stack or a deployment."""
         return cls(
             operators=operators,
             policy=rules.policy,
@@ -92,58 +94,58 @@ class ServicePolicy:
         )
 
     def endpoint(self, one: Endpoint) -> str | None:
-        """Return what is wrong with an endpoint, or None: operator, owner, and soil and network of each address."""
+        """Return the faults of an endpoint, or None: its operator and owner, and soil and network of each address."""
         subject = f"endpoints: {one.use} '{one.name}'"
         if one.url and host_of(one.url) != one.name:
-            return f"{subject}: its url '{one.url}' leads to '{host_of(one.url)}'; name that host, or correct the url"
+            return f"{subject}: the host of its url '{one.url}' is '{host_of(one.url)}': correct name or url"
         preset = behind(one.use, one.name, one.addresses)
         if preset and (old := outdated(preset.all_sources, self.as_of, self.ages)):
             return f"{subject}: its preset '{preset.id}' is too old: {old}"
         operator = self.operators.named(one.operator)
         if operator is None:
             return (
-                f"{subject}: its operator '{one.operator}' is neither in the catalogue nor declared, and unknown never passes\n"
-                f"{self.allowed()}\none that is not there is described in the stack file, under classroom:declared_operators"
+                f"{subject}: its operator '{one.operator}' is neither in the catalogue nor declared, and {NEVER_ALLOWED}\n"
+                f"{self.allowed()}\nto use another operator, describe it under classroom:declared_operators in the stack file"
             )
         reasons, faults = self._operator(operator), []
         for address in one.addresses:
             for seen in self._addresses(address):
-                told = self._verdicts(seen)
-                reasons.append(told[0])
-                # Whose network the address is in is another matter than who is named, exceptions too. Where nobody has
-                # read whose it is, the operator that is named stands.
-                network = [reason for reason in told[1:] if reason.verdict != "unknown"]
+                soil, *network = self._verdicts(seen)
+                reasons.append(soil)
+                # The network's owner is judged apart from the named operator, also for exceptions. If the owner is not
+                # known, only the named operator is judged.
+                network = [reason for reason in network if reason.verdict != "unknown"]
                 faults.append(self.refusal(f"{subject}, address '{seen.address}'", self._known(seen), network))
         faults.insert(0, self.refusal(f"{subject} of '{one.operator}'", _names(operator), reasons))
         return "\n".join(fault for fault in faults if fault) or None
 
     def host(self, subject: str, host: str) -> str | None:
-        """Return what is wrong with a host by its name alone, or None: an endpoint's, one of a known cloud, or unknown."""
+        """Return the faults of a host by its name, or None; it may be an endpoint, belong to a known cloud, or be unknown."""
         if named := next((one for one in self.endpoints if one.name == host), None):
             fault = self.endpoint(named)
-            return f"{subject}: it is an endpoint that is refused:\n{fault}" if fault else None
+            return f"{subject}: it is a refused endpoint:\n{fault}" if fault else None
         cloud = self.operators.of_host(host)
         if cloud is None and is_address(host):
             (seen,) = self._addresses(host)
             return self.refusal(subject, self._known(seen), self._verdicts(seen))
         if cloud is None:
             return (
-                f"{subject}: who runs '{host}' and where it stands is not known, and unknown never passes\n"
-                "a host whose operator is known is named in the stack file, under classroom:endpoints"
+                f"{subject}: the operator and the location of '{host}' are not known, and {NEVER_ALLOWED}\n"
+                "if you know its operator, add the host to classroom:endpoints in the stack file"
             )
         region = region_in(cloud, host)
-        places = [region] if region else list(cloud.regions)  # no region in the name: it may stand in any of them
+        places = [region] if region else list(cloud.regions)  # no region in the name: any of them is possible
         soil = [judge_region(cloud, one.name, self.policy, self.as_of, self.ages) for one in places]
         worst = sorted(soil, key=lambda reason: _ORDER.index(reason.verdict))
         return self.refusal(subject, _names(cloud), [*worst[:1], *self._operator(cloud)])
 
     def operator(self, subject: str, name: str) -> str | None:
-        """Return what is wrong with a service that one operator alone runs, or None."""
+        """Return the faults of a service by its operator's name, or None."""
         one = self.operators.named(name)
         return self.refusal(subject, _names(one), self._operator(one)) if one else f"{subject}: '{name}' is not known"
 
     def refusal(self, subject: str, names: Sequence[str], reasons: Sequence[Reason]) -> str | None:
-        """Return the lines on what the policy does not admit, or None if it admits all; an exception may be for any name."""
+        """Return the lines on what the policy does not allow, or None; an exception for any of `names` applies."""
         judged, used, notes = excepted(reasons, self.exceptions, names, self.as_of)
         self.used += used
         bad = [reason for reason in judged if reason.verdict != "allowed"]
@@ -152,7 +154,7 @@ class ServicePolicy:
         lines = []
         for reason in bad:
             level: Level = getattr(self.policy, reason.about)
-            wanted = "is not allowed" if reason.verdict == "refused" else "is not known, and unknown never passes,"
+            wanted = "is not allowed" if reason.verdict == "refused" else f"is not known, and {NEVER_ALLOWED},"
             lines.append(f"{subject}: its {reason.about} {wanted} under policy {reason.about}: {level}: {reason.fact}")
             if reason.source:
                 lines.append(f"  source: {reason.source}, {reason.days}")
@@ -162,7 +164,7 @@ class ServicePolicy:
         return "\n".join([*lines, *(f"note: {note}" for note in notes)])
 
     def allowed(self) -> str:
-        """Return the line that lists all operators that the policy admits."""
+        """Return the line that lists all operators that the policy allows."""
         names = {
             one.name for one in self.operators.all if all(reason.verdict == "allowed" for reason in self._operator(one))
         }
@@ -172,14 +174,14 @@ class ServicePolicy:
         return judge_operator(one, self.policy, self.as_of, self.ages)
 
     def _addresses(self, text: str) -> list[Judged]:
-        """Return what is known of the first and the last address of a network."""
+        """Return the verdicts on the first and the last address of a network."""
         self._judge = self._judge or Judge(self.as_of, self.declared, ages=self.ages)
         net = ipaddress.ip_network(text)
         return [self._judge.judge(address) for address in dict.fromkeys((str(net[0]), str(net[-1])))]
 
     def _known(self, seen: Judged) -> list[str]:
-        """Return the names of whose network an address is in."""
-        name = seen.operator.name or "nobody known"
+        """Return the names of the operator in whose network an address is."""
+        name = seen.operator.name or "unknown operator"
         owner = self.operators.named(name)
         return [name, *(_names(owner) if owner else [])]
 
@@ -194,7 +196,7 @@ class ServicePolicy:
             about=about,
             verdict="unknown" if verdict.verdict == "unknown" else admitted,
             country_class=verdict.verdict,
-            fact=f"{address} ({who}): {verdict.reason or 'no reason is told'}",
+            fact=f"{address} ({who}): {verdict.reason or 'no reason given'}",
             source=verdict.source,
             date=verdict.date,
             mark="M" if verdict.source else None,
@@ -202,7 +204,7 @@ class ServicePolicy:
 
 
 def _names(one: Cloud) -> list[str]:
-    """Return the names by which an exception may mean an operator."""
+    """Return the names by which an exception can name an operator."""
     return [one.name, one.id, *([one.operator.name] if one.operator else [])]
 
 

@@ -1,7 +1,7 @@
-"""The three verdicts on an address: where it stands (soil), who runs it (operator), and who owns them (parent).
+"""The three verdicts on an address: its location (soil), its operator, and the operator's owner (parent).
 
-Everything is decided offline, from the address data (`addresses`), the file of owners (`owners`) and what the stack file
-declares. Whatever is not known, disagrees, or is too old is `unknown`, which never passes.
+Verdicts are made offline, from the address data (`addresses`), the file of owners (`owners`) and the declarations of the stack
+file. Data that is missing, contradictory or too old gives `unknown`, which is never allowed.
 """
 
 import datetime
@@ -11,15 +11,16 @@ import ipaddress
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from classroom.common.errors import WrongUseError
+from classroom.common.networks import IpNetwork, network
 from classroom.common.paths import REPO
 from classroom.sovereignty import owners as owner_file
-from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Announced, IpAddress, IpNetwork, Tables, tables
+from classroom.sovereignty.addresses import ASN, DBIP, REGISTRY, Announced, IpAddress, Tables, tables
 from classroom.sovereignty.catalogue import About, Dpf, Party
 from classroom.sovereignty.countries import CountryClass, classify, country_name
 from classroom.sovereignty.endpoint_record import Endpoint
@@ -48,7 +49,7 @@ DECLARABLE = _nets(
     ("2001:db8::/32", "a documentation address (RFC 3849)"),
     ("3fff::/20", "a documentation address (RFC 9637)"),
 )
-"""Space that belongs to nobody in public, so that a stack file may say whose it is there."""
+"""Address space without a public owner; a stack file may declare who uses it."""
 DOCUMENTATION = tuple(net for net, what in DECLARABLE if "documentation" in what)
 TRANSLATED = _nets(
     ("::ffff:0:0/96", "an IPv4 address written as IPv6 (RFC 4291)"),
@@ -64,15 +65,15 @@ RESERVED = _nets(
     ("127.0.0.0/8", "a loopback address (RFC 1122)"),
     ("169.254.0.0/16", "a link-local address (RFC 3927)"),
     ("192.0.0.0/24", "an address for protocols (RFC 6890)"),
-    ("192.31.196.0/24", "an address of AS112, which stands everywhere (RFC 7535)"),
+    ("192.31.196.0/24", "an address of AS112, which has no single location (RFC 7535)"),
     ("192.52.193.0/24", "an address for multicast tunnels (RFC 7450)"),
-    ("192.175.48.0/24", "an address of AS112, which stands everywhere (RFC 7534)"),
+    ("192.175.48.0/24", "an address of AS112, which has no single location (RFC 7534)"),
     ("198.18.0.0/15", "an address for benchmarks (RFC 2544)"),
     ("224.0.0.0/4", "a multicast address (RFC 1112)"),
     ("240.0.0.0/4", "a reserved address (RFC 1112)"),
     ("2001:0::/23", "an address for protocols (RFC 2928)"),
-    ("2001:4:112::/48", "an address of AS112, which stands everywhere (RFC 7535)"),
-    ("2620:4f:8000::/48", "an address of AS112, which stands everywhere (RFC 7534)"),
+    ("2001:4:112::/48", "an address of AS112, which has no single location (RFC 7535)"),
+    ("2620:4f:8000::/48", "an address of AS112, which has no single location (RFC 7534)"),
     ("5f00::/16", "a segment of a route (RFC 9602)"),
     ("fe80::/10", "a link-local address (RFC 4291)"),
     ("fec0::/10", "a site-local address (RFC 3879)"),
@@ -82,7 +83,7 @@ GLOBAL6 = ipaddress.ip_network("2000::/3")
 
 
 class Verdict(Record):
-    """One of the three verdicts. What is not known, or does not apply, is None; `hash` is of the data it rests on."""
+    """One of the three verdicts. A field is None if it is not known or does not apply; `hash` is that of the data used."""
 
     verdict: CountryClass
     basis: Basis = "observed"
@@ -110,7 +111,7 @@ class Verdict(Record):
 
 
 class Judged(Record):
-    """The three verdicts on one address, as it was given."""
+    """The three verdicts on one address; `address` is the text as it was given."""
 
     address: str
     soil: Verdict
@@ -128,7 +129,7 @@ class Judged(Record):
 
 
 class OverlayParty(Record):
-    """Operator or owner that an overlay gives to documentation addresses."""
+    """Operator or owner that an overlay assigns to documentation addresses."""
 
     name: str = Field(min_length=2, description="Its name.")
     country: str = Field(description="Seat, ISO 3166-1 alpha-2, in quotes.")
@@ -136,24 +137,23 @@ class OverlayParty(Record):
 
 
 class Overlay(Record):
-    """What the rehearsal's outside stands for: three labels for networks of documentation addresses, and no others."""
+    """Fictitious country, operator and owner of a rehearsal's outside hosts; only for documentation addresses."""
 
-    prefixes: tuple[str, ...] = Field(min_length=1, description="Networks of documentation addresses.")
-    country: str = Field(description="Where it is to stand.")
-    operator: OverlayParty = Field(description="Who is to run it.")
-    parent: OverlayParty = Field(description="Who is to own the operator.")
+    prefixes: tuple[Annotated[str, AfterValidator(network)], ...] = Field(
+        min_length=1, description="Networks of documentation addresses."
+    )
+    country: str = Field(description="Assigned location.")
+    operator: OverlayParty = Field(description="Assigned operator.")
+    parent: OverlayParty = Field(description="Assigned owner of the operator.")
 
     @field_validator("prefixes")
     @classmethod
     def _documentation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for prefix in value:
-            try:
-                net = ipaddress.ip_network(prefix)
-            except ValueError:
-                raise ValueError(f"'{prefix}' is no network; write one such as 192.0.2.0/28") from None
+            net = ipaddress.ip_network(prefix)
             if not any(_within(net, allowed) for allowed in DOCUMENTATION):
                 raise ValueError(
-                    f"'{prefix}' is no documentation network; an overlay may only label "
+                    f"'{prefix}' is not a documentation network; an overlay may only label "
                     f"{', '.join(map(str, DOCUMENTATION))}"
                 )
         return value
@@ -165,10 +165,10 @@ class Overlay(Record):
 
 
 class Declared(Record):
-    """What a stack file declares about addresses: its own clouds, and, in a rehearsal only, an overlay.
+    """Declarations of a stack file about addresses: its own clouds, its operators, and, only in a rehearsal, an overlay.
 
-    Declared operators run the endpoints that name them, as far as no table knows who does; what has the endpoints' rows at
-    hand may leave both out.
+    The addresses of an endpoint that names a declared operator get that operator if no table names another. Callers that
+    judge the endpoints themselves may leave out both.
     """
 
     clouds: tuple[DeclaredCloud, ...] = ()
@@ -178,7 +178,7 @@ class Declared(Record):
     endpoints: tuple[Endpoint, ...] = ()
 
     def operator_rows(self) -> tuple[tuple[IpNetwork, DeclaredOperator], ...]:
-        """Return the networks of endpoints that name a declared operator, each with that one."""
+        """Return the networks of endpoints that name a declared operator, each with that operator."""
         names = {name: one for one in self.operators for name in (one.name.casefold(), one.as_cloud().id)}
         rows = [(text, names.get(row.operator.strip().casefold())) for row in self.endpoints for text in row.addresses]
         return tuple((ipaddress.ip_network(text), one) for text, one in rows if one)
@@ -189,7 +189,7 @@ def _within(inner: IpNetwork, outer: IpNetwork) -> bool:
 
 
 def _ranges(rows: Iterable[tuple[IpNetwork, str]]) -> dict[int, list[tuple[int, int, str]]]:
-    """Return the networks by IP version, as first and last address, for quick look-ups."""
+    """Return the networks by IP version, as first and last address, for fast lookups."""
     found: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
     for net, what in rows:
         found[net.version].append((int(net[0]), int(net[-1]), what))
@@ -208,10 +208,10 @@ def _kind(address: IpAddress, ranges: dict[int, list[tuple[int, int, str]]]) -> 
 
 
 def public(prefix: str) -> str | None:
-    """Return the owner that the public address tables name for any address of a prefix, or None if none knows it.
+    """Return the owner that the public address tables name for any address of a prefix, or None.
 
-    Private and documentation space is nobody's, whatever a table says of it; translated and other special space is never
-    anyone's to declare, and is named as such. ClassroomError if the tables cannot be read.
+    Private and documentation space has no public owner, whatever a table says; for translated and other special space, which
+    must not be declared, its description is returned. ClassroomError if the tables cannot be read.
     """
     net = ipaddress.ip_network(prefix)
     if any(_within(net, outer) for outer, _ in DECLARABLE):
@@ -225,12 +225,12 @@ def public(prefix: str) -> str | None:
 
 
 def parse(text: str) -> IpAddress:
-    """Return the address that `text` names; WrongUseError naming it if it is none."""
+    """Return `text` as an IP address; WrongUseError naming it if it is not one."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
         raise WrongUseError(
-            f"address: '{text}' is no IP address; write one such as 203.0.113.7 or 2001:db8::7, without port or name"
+            f"address: '{text}' is not an IP address; write one such as 203.0.113.7 or 2001:db8::7, without port or name"
         ) from None
 
 
@@ -246,7 +246,7 @@ class Judge:
         data: Tables | None = None,
         owners: Owners | None = None,
     ) -> None:
-        """Prepare to judge on `as_of` (today if None); data and facts older than `ages` let nothing pass.
+        """Prepare to judge on `as_of` (today if None); data and facts older than `ages` count as unknown.
 
         ClassroomError if the address data or the file of owners is missing or unreadable.
         """
@@ -260,7 +260,7 @@ class Judge:
         self._rows = self.declared.operator_rows()
 
     def judge(self, text: str, parsed: IpAddress | None = None) -> Judged:
-        """Return the verdicts on one address; WrongUseError naming it if it is none."""
+        """Return the verdicts on one address; WrongUseError naming it if it is not an IP address."""
         address = parsed or parse(text)
         judged = self._judge(text, address)
         for net, one in self._rows:
@@ -275,7 +275,7 @@ class Judge:
             if any(address in net for net in overlay.networks):
                 return self._overlaid(text, overlay)
         if what := _kind(address, _TRANSLATED):
-            return self._nowhere(text, f"{what}: it never stands for a place; judge the address behind it")
+            return self._nowhere(text, f"{what}: it has no location of its own; judge the address behind it")
         for cloud in self.declared.clouds:
             if any(address in net for net in cloud.networks):
                 return self._declared(text, cloud)
@@ -283,7 +283,7 @@ class Judge:
         if what is None and address.version == 6 and address not in GLOBAL6:
             what = "a reserved address"
         if what:
-            return self._nowhere(text, f"{what}: it belongs to nobody in public")
+            return self._nowhere(text, f"{what}: it has no public owner")
         network = self.data.network(address)
         operator, parent = self._party(network)
         return Judged.model_construct(address=text, soil=self._soil(address, network), operator=operator, parent=parent)
@@ -304,7 +304,7 @@ class Judge:
         if owner and owner.anycast and network:
             return Verdict(
                 verdict="unknown",
-                reason=f"anycast: AS{network.number} ({owner.id}) answers from many places at once; judge it by its operator",
+                reason=f"anycast: AS{network.number} ({owner.id}) answers from several places at once; judge it by its operator",
             )
         if network is None:
             about = self.data.about[ASN]
@@ -313,7 +313,7 @@ class Judge:
                 source=about.title,
                 date=about.date,
                 hash=f"sha256:{about.sha256}",
-                reason="no network announces it, so it stands nowhere that could be told",
+                reason="no network announces it, so its location is not known",
             )
         return self._place(self.data.country(DBIP, address), self.data.country(REGISTRY, address))
 
@@ -329,7 +329,7 @@ class Judge:
             return Verdict(verdict="unknown", reason=old, **common)
         if first is None or second is None:
             found = first or second
-            reason = f"only one table places it, in {country_name(found)}" if found else "no table places it"
+            reason = f"only one table locates it, in {country_name(found)}" if found else "no table locates it"
             return Verdict(verdict="unknown", reason=reason, **common)
         here, there = classify(first, self.as_of), classify(second, self.as_of)
         if here.verdict != there.verdict:
@@ -339,7 +339,7 @@ class Judge:
             return Verdict(verdict="unknown", reason=old, **common)
         reason = here.fact
         if here.code != there.code:
-            reason = f"the tables name {here.name} and {there.name}, which count alike: {here.fact}"
+            reason = f"the tables name {here.name} and {there.name}, which are of the same class: {here.fact}"
         return Verdict(verdict=here.verdict, name=here.name, country=here.code, reason=reason, **common)
 
     # Operator and parent.
@@ -359,10 +359,10 @@ class Judge:
         label = f"AS{network.number} {network.name}".strip()
         owner = self.owners.by_number.get(network.number)
         if owner is None:
-            return both(f"{label}: nobody has read who runs and owns it")
+            return both(f"{label}: its operator and owner are not in the file of owners")
         if not owner.named(network.number, network.name):
             return both(
-                f"{label}: the file of owners knows it as {owner.networks[network.number]}; it may have changed hands"
+                f"{label}: the file of owners has it as {owner.networks[network.number]}; its owner may have changed"
             )
         operator = self._judge_party(owner, "operator", label, common)
         return operator, self._judge_party(owner, "parent", label, common)
@@ -370,8 +370,8 @@ class Judge:
     def _judge_party(self, owner: Owner, about: About, label: str, common: dict[str, Any]) -> Verdict:
         party: Party | None = getattr(owner, about)
         if party is None:
-            said = next((sentence for sentence in owner.missing if about in sentence.lower()), "nobody has read it")
-            return Verdict(verdict="unknown", reason=f"{label}: the {about} is not known ({said})", **common)
+            gap = next((sentence for sentence in owner.missing if about in sentence.lower()), "no source was read")
+            return Verdict(verdict="unknown", reason=f"{label}: the {about} is not known ({gap})", **common)
         seat, law = classify(party.country, self.as_of), classify(party.jurisdiction, self.as_of)
         judged = max(seat, law, key=lambda country: ORDER.index(country.verdict))
         read = (party.source, *party.also)
@@ -391,21 +391,21 @@ class Judge:
         )
 
     def _old(self, *facts: tuple[str, datetime.date | None]) -> str | None:
-        """Return the sentence on the first fact that is too old on the day of judgement, or None."""
+        """Return a message on the first fact that is too old on the day of judgement, or None."""
         for what, day in facts:
             if day and too_old(day, self.as_of, self.ages.read):
-                return f"{what} is of {day}, more than {self.ages.read} months before {self.as_of}: renew it"
+                return f"{what} is of {day}, more than {self.ages.read} months before {self.as_of}: update it"
         return None
 
-    # What the stack file says.
+    # Declarations of the stack file.
 
     def _declared(self, text: str, declared: DeclaredCloud) -> Judged:
         regions = declared.as_cloud().regions
         common, old = self._basis(declared)
-        # A declaration does not say which region a prefix belongs to: the region that is furthest from the Union counts.
+        # A declaration does not assign prefixes to regions, so the region with the worst class counts.
         places = [classify(region.country, self.as_of) for region in regions]
         place = max(places, key=lambda country: ORDER.index(country.verdict))
-        reason = old or f"declared to stand in {', '.join(region.place for region in regions)}"
+        reason = old or f"declared to be in {', '.join(region.place for region in regions)}"
         soil = Verdict(
             verdict="unknown" if old else place.verdict, name=place.name, country=place.code, reason=reason, **common
         )
@@ -413,11 +413,11 @@ class Judge:
         return Judged(address=text, soil=soil, operator=operator, parent=parent)
 
     def _parties(self, declared: DeclaredCloud | DeclaredOperator) -> tuple[Verdict, Verdict]:
-        """Return the verdicts on operator and parent, as they are declared."""
+        """Return the verdicts on operator and parent by their declaration."""
         common, old = self._basis(declared)
 
         def party(of: Party | None) -> Verdict:
-            assert of is not None  # a declaration always names both
+            assert of is not None  # a declaration names both
             seat, law = classify(of.country, self.as_of), classify(of.jurisdiction, self.as_of)
             judged = max(seat, law, key=lambda country: ORDER.index(country.verdict))
             return Verdict(
@@ -433,7 +433,7 @@ class Judge:
         return party(cloud.operator), party(cloud.parent)
 
     def _basis(self, declared: DeclaredCloud | DeclaredOperator) -> tuple[dict[str, Any], str | None]:
-        """Return what every verdict by a declaration rests on, and the sentence on its age if it is too old."""
+        """Return the common fields of verdicts by a declaration, and a message if the declaration is too old."""
         digest = hashlib.sha256(declared.model_dump_json().encode()).hexdigest()
         common = {
             "basis": "declared",
@@ -447,13 +447,13 @@ class Judge:
         digest = hashlib.sha256(overlay.model_dump_json().encode()).hexdigest()
         common: dict[str, Any] = {
             "basis": "declared",
-            "source": "overlay of the rehearsal, for documentation addresses alone",
+            "source": "overlay of the rehearsal, only for documentation addresses",
             "hash": f"sha256:{digest}",
         }
 
         def of(name: str, code: str, dpf: Dpf | None) -> Verdict:
             judged = classify(code, self.as_of)
-            reason = "made up for a rehearsal, not a fact about the world"
+            reason = "fictitious, for a rehearsal only"
             return Verdict(verdict=judged.verdict, name=name, country=judged.code, dpf=dpf, reason=reason, **common)
 
         operator, parent = overlay.operator, overlay.parent
@@ -468,32 +468,32 @@ class Judge:
 def judge(
     addresses: Sequence[str], as_of: datetime.date | None = None, declared: Declared | None = None
 ) -> list[Judged]:
-    """Return the verdicts on addresses, in their order; WrongUseError naming the first that is none.
+    """Return the verdicts on addresses, in their order; WrongUseError naming the first that is not an IP address.
 
     ClassroomError if the address data is missing or unreadable.
     """
-    parsed = [parse(text) for text in addresses]  # all of them first: one that is wrong stops everything
+    parsed = [parse(text) for text in addresses]  # parse all before judging any, so that a wrong one is reported first
     judge_on = Judge(as_of, declared)
     return [judge_on.judge(text, address) for text, address in zip(addresses, parsed, strict=True)]
 
 
 def credit_lines() -> list[str]:
-    """Return what a report must say of the address data, as its licences ask."""
+    """Return the attributions of the address data that their licences require in a report."""
     return [f"{table.title}, {table.date}: {table.credit}" for table in tables().about.values()]
 
 
 def _listed(value: Any, key: str) -> list[Any]:
-    """Return what a stack file gives under a key as a list; Pulumi keeps objects as such or as JSON text."""
+    """Return the value of a stack file's key as a list; Pulumi stores objects as YAML or as JSON text."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
-            raise WrongUseError(f"{key}: this is no object; write it as in the example stack file") from None
+            raise WrongUseError(f"{key}: it is not an object; write it as in Pulumi.example.yaml") from None
     return value if isinstance(value, list) else [value] if value else []
 
 
 def stack_config(stack: str, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Return a stack's file and what stands in it under `config`; WrongUseError if it cannot be read."""
+    """Return the path of a stack file and its `config`; WrongUseError if it cannot be read."""
     path = folder / f"Pulumi.{stack}.yaml"
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))
@@ -501,18 +501,18 @@ def stack_config(stack: str, folder: Path) -> tuple[Path, dict[str, Any]]:
         if not isinstance(config, dict):
             raise ValueError("it has no key config")
     except (OSError, ValueError, yaml.YAMLError) as error:
-        said = f"{path.name} cannot be read ({str(error).splitlines()[0]})"
-        raise WrongUseError(f"stack: '{stack}': {said}; name a stack whose file lies in {folder}") from None
+        fault = f"{path.name} cannot be read ({str(error).splitlines()[0]})"
+        raise WrongUseError(f"stack: '{stack}': {fault}; name a stack whose file is in {folder}") from None
     return path, config
 
 
 def declared_by(stack: str, folder: Path = REPO) -> Declared:
-    """Return what the file of a stack declares about addresses.
+    """Return the declarations of a stack file about addresses.
 
     Reads `classroom:declared_cloud` (one or a list), `classroom:declared_operators`, `classroom:endpoints`,
-    `classroom:rehearsal` and `classroom:overlay` of Pulumi.<stack>.yaml. WrongUseError naming key and value if there is no
-    such stack, a declaration is faulty or takes public addresses or a known name, or an overlay stands in a stack that is
-    not marked as rehearsal.
+    `classroom:rehearsal` and `classroom:overlay` of Pulumi.<stack>.yaml. WrongUseError naming key and value if the stack does
+    not exist, a declaration is invalid or claims public addresses or a known name, or a stack has an overlay but is not
+    marked as rehearsal.
     """
     path, config = stack_config(stack, folder)
     key = "classroom:declared_cloud"
@@ -522,7 +522,7 @@ def declared_by(stack: str, folder: Path = REPO) -> Declared:
             cloud.check(public)
         key = "classroom:declared_operators"
         operators = tuple(DeclaredOperator.model_validate(one) for one in _listed(config.get(key), key))
-        Operators(clouds, operators)  # no declared name may be a known one
+        Operators(clouds, operators)  # raises an error if a declared name is in the data files
         key = "classroom:endpoints"
         endpoints = tuple(Endpoint.model_validate(one) for one in _listed(config.get(key), key))
         key = "classroom:overlay"
@@ -532,7 +532,7 @@ def declared_by(stack: str, folder: Path = REPO) -> Declared:
     rehearsal = str(config.get("classroom:rehearsal", "")).lower() == "true"
     if overlays and not rehearsal:
         raise WrongUseError(
-            f"{path.name}: classroom:overlay: only a rehearsal may label addresses; remove it, "
-            "or set classroom:rehearsal: true in a stack that is one"
+            f"{path.name}: classroom:overlay: only a rehearsal may have one; remove it, "
+            "or set classroom:rehearsal: true if the stack is a rehearsal"
         )
     return Declared(clouds=clouds, overlays=overlays, rehearsal=rehearsal, operators=operators, endpoints=endpoints)

@@ -29,7 +29,7 @@ class Machine:
     host_keys: tuple[str, ...]
 
 
-class Target:
+class Deployment:
     """A deployment, as described by its inventory."""
 
     def __init__(self, inventory: dict[str, Any]) -> None:
@@ -87,12 +87,14 @@ class Target:
         return [address for address in (machine.public4, machine.public6 if ipv6 else "") if address]
 
     @classmethod
-    def read(cls, path: Path) -> "Target":
+    def read(cls, path: Path) -> "Deployment":
         """Read an inventory file; WrongUseError if it cannot be read, is empty or lacks host keys."""
         try:
             target = cls(json.loads(path.read_text()))
         except OSError as error:
-            raise WrongUseError(f"--inventory: {path} cannot be read ({error.strerror})") from None
+            raise WrongUseError(
+                f"--inventory: {path} cannot be read ({error.strerror}); create it with `classroom inventory --json`"
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise WrongUseError(
                 f"--inventory: {path} is not an inventory ({error!r}); create one with `classroom inventory --json`"

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.deployment import Deployment
+from classroom.verify.report.phrases import Sentence, sentence
 from classroom.verify.requirements import PARTS, SECONDS
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 if TYPE_CHECKING:  # it imports the browser library, which takes a second to load
     from classroom.verify.browsers.background_class import Observed
@@ -46,7 +46,7 @@ class Verification:
 
     def __init__(
         self,
-        target: Target,
+        target: Deployment,
         ssh_config: Path,
         without: frozenset[str],
         say: Callable[[str], None],
@@ -62,7 +62,7 @@ class Verification:
         self.evaluator = Evaluator(target.declarations, self.as_of)
         self.proofs: dict[str, Proof] = {}
         self.results: list[Result] = []
-        self.remotes = {machine.name: Remote(machine, ssh_config) for machine in target.machines}
+        self.remotes = {machine.name: RemoteHost(machine, ssh_config) for machine in target.machines}
         self._containers: dict[str, str] = {}
         self._running: tuple[str, float] | None = None
         self._done = threading.Event()
@@ -81,15 +81,15 @@ class Verification:
         self.proofs[proof.id] = proof
         assert proof.state == "passed", f"{proof.id}: {proof.state}\n" + "\n".join(proof.faults())
 
-    def not_proven(self) -> list[Said]:
+    def not_proven(self) -> list[Sentence]:
         """Return what this verification does not prove."""
-        found = [said(f"part-{part}") for part in sorted(self.without)]
+        found = [sentence(f"part-{part}") for part in sorted(self.without)]
         if not self.target.rehearsal:
-            found.append(said("rehearsal-only"))
+            found.append(sentence("rehearsal-only"))
         if self.containers():
-            found += [said("container-kernel"), said("container-limits")]
+            found += [sentence("container-kernel"), sentence("container-limits")]
         if not self.target.ipv6:
-            found.append(said("class-without-ipv6"))
+            found.append(sentence("class-without-ipv6"))
         return found
 
     def step(self, what: str) -> None:

@@ -14,7 +14,7 @@ from classroom.sovereignty import addresses
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.controls.evidence import Proof
 from classroom.verify.pytest_plugin import Result, Verification, as_json
-from classroom.verify.report.phrases import said
+from classroom.verify.report.phrases import sentence
 from classroom.verify.report.report import last_path
 from classroom.verify.requirements import PARTS
 
@@ -74,12 +74,12 @@ def _control(done: Verification, name: str) -> dict[str, Any]:
     proof = proof or Proof(id=name)
     open_ = list(proof.not_proven)
     if not results:
-        open_.append(said("control-not-run"))
+        open_.append(sentence("control-not-run"))
     elif state == "failed" and not proof.faults():
-        open_.append(said("control-broke", reason=_reason(results)))
+        open_.append(sentence("control-broke", reason=_reason(results)))
     elif state == "not proven" and not open_:
         parts = [part for r in results if (part := r.message.removeprefix("--without ")) in PARTS]
-        open_ += [said(f"part-{part}") for part in parts] or [said("control-not-run")]
+        open_ += [sentence(f"part-{part}") for part in parts] or [sentence("control-not-run")]
     return {**proof.model_copy(update={"not_proven": tuple(open_)}).model_dump(mode="json"), "state": state}
 
 

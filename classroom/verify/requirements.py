@@ -10,7 +10,7 @@ from pathlib import Path
 
 from classroom.common.paths import CACHE
 from classroom.config.ports import port_number
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 
 PARTS = ("ipv6", "udp-drop", "inside", "cloud", "capture", "pulumi", "up")
 """Values of `--without`; the phrase `part-NAME` describes what is then not proven."""
@@ -24,12 +24,12 @@ class Requirement:
     """A requirement, unless all `parts` that need it are left out (no parts: it is always required)."""
 
     what: str
-    there: Callable[[Target], bool]
+    there: Callable[[Deployment], bool]
     fix: str
     parts: frozenset[str] = frozenset()
 
 
-def _reaches(target: Target, family: socket.AddressFamily) -> bool:
+def _reaches(target: Deployment, family: socket.AddressFamily) -> bool:
     machine = target.group("front")[0]
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -39,7 +39,7 @@ def _reaches(target: Target, family: socket.AddressFamily) -> bool:
     return True
 
 
-def _resolves(target: Target) -> bool:
+def _resolves(target: Deployment) -> bool:
     try:
         return all(socket.getaddrinfo(name, port_number("https")) for name in target.names)
     except OSError:
@@ -53,7 +53,7 @@ def _makes_namespaces() -> bool:
         return False
 
 
-def _knows_cloud(target: Target) -> bool:
+def _knows_cloud(target: Deployment) -> bool:
     return bool(target.declarations.cloud or os.environ.get("OS_AUTH_URL") or os.environ.get("OS_CLOUD"))
 
 
@@ -66,7 +66,7 @@ def _program(name: str, package: str, parts: frozenset[str] = frozenset()) -> Re
     return Requirement(name, lambda _: shutil.which(name) is not None, f"apt-get install {package}", parts)
 
 
-def needs(target: Target) -> list[Requirement]:
+def needs(target: Deployment) -> list[Requirement]:
     """Return the requirements of the verification of this deployment on this machine."""
     clients = frozenset({"ipv6", "udp-drop", "capture"})
     found = [

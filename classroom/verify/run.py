@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from classroom.common.paths import REPO
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import ReplaceReporter, Verification
 from classroom.verify.requirements import SECONDS
 
@@ -34,7 +34,7 @@ AREAS = (
 
 
 def run(
-    target: Target,
+    target: Deployment,
     scratch: Path,
     left_out: frozenset[str],
     areas: Sequence[str],

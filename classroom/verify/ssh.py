@@ -34,7 +34,7 @@ def listed_commands() -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-class Remote:
+class RemoteHost:
     """One machine, over SSH, with the read-only verifier account."""
 
     def __init__(self, machine: Machine, ssh_config: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.port_scan import declared_tcp, own_address, scan
 from classroom.verify.network.private_network_probe import Probe, ProbeAnswers
 from classroom.verify.pytest_plugin import Verification
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 
 def _verification(config: pytest.Config) -> Verification:
@@ -87,7 +87,7 @@ def verification(request: pytest.FixtureRequest) -> Verification:
 
 
 @pytest.fixture(scope="session")
-def target(verification: Verification) -> Target:
+def target(verification: Verification) -> Deployment:
     return verification.target
 
 
@@ -97,22 +97,22 @@ def with_ipv6(verification: Verification) -> bool:
 
 
 @pytest.fixture(scope="session")
-def remotes(verification: Verification) -> dict[str, Remote]:
+def remotes(verification: Verification) -> dict[str, RemoteHost]:
     return verification.remotes
 
 
 @pytest.fixture
-def every(request: pytest.FixtureRequest, remotes: dict[str, Remote]) -> Remote:
+def every(request: pytest.FixtureRequest, remotes: dict[str, RemoteHost]) -> RemoteHost:
     return remotes[request.param]
 
 
 @pytest.fixture
-def front(request: pytest.FixtureRequest, remotes: dict[str, Remote]) -> Remote:
+def front(request: pytest.FixtureRequest, remotes: dict[str, RemoteHost]) -> RemoteHost:
     return remotes[request.param]
 
 
 @pytest.fixture
-def media(request: pytest.FixtureRequest, remotes: dict[str, Remote]) -> Remote:
+def media(request: pytest.FixtureRequest, remotes: dict[str, RemoteHost]) -> RemoteHost:
     return remotes[request.param]
 
 
@@ -138,7 +138,7 @@ def probe_leftovers() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def codes(target: Target, remotes: dict[str, Remote]) -> dict[str, str]:
+def codes(target: Deployment, remotes: dict[str, RemoteHost]) -> dict[str, str]:
     """Return short-lived codes for a separate room: `teacher_code` and `pupil_code`."""
     remote = remotes[target.group("front")[0].name]
     found: dict[str, str] = json.loads(remote.listed("/usr/local/bin/classroom-verification-codes", user="portal"))
@@ -161,8 +161,8 @@ def start_early(request: pytest.FixtureRequest, verification: Verification) -> N
 @pytest.fixture(scope="session")
 def background_class(
     verification: Verification,
-    target: Target,
-    remotes: dict[str, Remote],
+    target: Deployment,
+    remotes: dict[str, RemoteHost],
     meeting: Meeting,
     codes: dict[str, str],
     with_ipv6: bool,
@@ -175,7 +175,7 @@ def background_class(
 
 
 @pytest.fixture(scope="session")
-def meeting(target: Target) -> Iterator[Meeting]:
+def meeting(target: Deployment) -> Iterator[Meeting]:
     """Run the browsers of the class, and close them in the end."""
     with Meeting(f"https://{target.domain}") as meeting:
         yield meeting

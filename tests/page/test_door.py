@@ -61,7 +61,7 @@ def test_a_user_without_device_permission_gets_help_and_can_join(new_user) -> No
 @pytest.mark.parametrize(
     ("code", "name", "message", "field"),
     [
-        ("NOSUCHCODE", "Ada", "Ce code n\u2019ouvre aucune classe", "code"),
+        ("NOSUCHCODE", "Ada", "Ce code ne correspond à aucune classe", "code"),
         (CODES["pupil"], "\u3164", "Choisissez un pseudonyme", "name"),
     ],
 )

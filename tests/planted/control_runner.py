@@ -20,7 +20,7 @@ from classroom.common.paths import REPO, find_administrators_programs
 from classroom.config.declarations import of_stack
 from classroom.verify.browsers.background_class import Observed
 from classroom.verify.controls.control_catalogue import load_controls
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.record import controls_of, without_people
 from classroom.verify.run import run
 from rehearsal import stack
@@ -113,7 +113,7 @@ class ControlServer:
             return self._run_controls(request["controls"], request["new_class"])
 
     def _run_controls(self, controls: list[str], new_class: bool) -> dict[str, Any]:
-        target = Target.read(self._inventory)
+        target = Deployment.read(self._inventory)
         target.declarations = of_stack(target.stack)
         expired = time.monotonic() - self._observed_at > CREDENTIALS and "ice" in controls
         files = [f"sovereignty/test_{name.replace('-', '_')}.py" for name in controls]

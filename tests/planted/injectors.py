@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from classroom.verify.deployment import Group, Target
+from classroom.verify.deployment import Deployment, Group
 from rehearsal import stack
 from tests.planted.control_runner import ControlRunner
 from tests.rehearsal.command import as_client, in_cloud
@@ -17,7 +17,7 @@ from tests.rehearsal.command import as_client, in_cloud
 class InjectionContext:
     """What injectors need: the class's inventory, the control runner, values for scripts, the environment of the next run of controls."""
 
-    target: Target
+    target: Deployment
     runner: ControlRunner
     values: Mapping[str, str]
     environment: dict[str, str] = field(default_factory=dict)

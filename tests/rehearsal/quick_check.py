@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.run import run
 from tests.rehearsal.command import as_client
 
@@ -48,7 +48,7 @@ def _run_outside(*words: object, env: dict[str, str] | None = None) -> subproces
 def check(inventory: Path) -> dict[str, str]:
     """Run the tests of AREAS and return their outcomes by name."""
     with tempfile.TemporaryDirectory() as scratch:
-        done, _ = run(Target.read(inventory), Path(scratch), WITHOUT, AREAS)
+        done, _ = run(Deployment.read(inventory), Path(scratch), WITHOUT, AREAS)
     for result in done.results:
         if result.outcome == "failed":
             print(result.message, file=sys.stderr)
@@ -58,7 +58,7 @@ def check(inventory: Path) -> dict[str, str]:
 def admin(inventory: Path, machine: str, command: str) -> int:
     """Run a shell command as root on a machine, with an administrator's login, and return its status."""
     with tempfile.TemporaryDirectory() as scratch:
-        target = Target.read(inventory)
+        target = Deployment.read(inventory)
         config, account = target.write_ssh(Path(scratch)), target.vars["classroom_admins"][0]["name"]
         argv = ["ssh", "-F", config, "-o", "ControlMaster=no", f"{account}@{machine}", "sudo", "-n", "sh", "-e"]
         return subprocess.run([str(a) for a in argv], input=command, text=True, check=False).returncode

@@ -15,7 +15,7 @@ import pytest
 
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import port_number
-from classroom.verify.deployment import ACCOUNT, Target
+from classroom.verify.deployment import ACCOUNT, Deployment
 from rehearsal import stack
 from rehearsal.folders import STACK
 from tests.rehearsal.command import as_client
@@ -127,7 +127,7 @@ def wait_for_banner(address: str) -> None:
 
 def main(inventory: Path, accounts: list[str]) -> None:
     """Print as JSON which accounts of each machine accept a login; run on the outside network."""
-    target = Target.read(inventory)
+    target = Deployment.read(inventory)
     with tempfile.TemporaryDirectory() as folder:
         config = target.write_ssh(Path(folder))
         found = {m.name: {account: accepts(config, m.name, account) for account in accounts} for m in target.machines}

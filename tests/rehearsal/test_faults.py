@@ -9,7 +9,7 @@ import pytest
 
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import port_number
-from classroom.verify.deployment import Group, Target
+from classroom.verify.deployment import Deployment, Group
 from tests.rehearsal.quick_check import failed, outcomes, run_as_admin
 
 OWN_CERTIFICATE = """
@@ -219,7 +219,7 @@ def apart(one: Fault, other: Fault) -> bool:
     ],
 )
 def test_faults_make_exactly_their_tests_fail(names: tuple[str, ...], inventory: Path, quick_check: QuickCheck) -> None:
-    target = Target.read(inventory)
+    target = Deployment.read(inventory)
     machines = {name: target.group(FAULTS[name].group)[0].name for name in names}
     expected = {name: {test.format(m=machines[name]) for test in FAULTS[name].failing} for name in names}
     before = quick_check.last or quick_check.run()

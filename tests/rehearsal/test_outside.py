@@ -1,4 +1,4 @@
-"""The hosts that a class could leak to answer over IPv4 and IPv6, and their addresses have the labels of their jurisdiction."""
+"""Every outside host to which a class could send data answers over IPv4 and IPv6, and its address is labelled by country."""
 
 import json
 from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.report.report import last_path
 from rehearsal import authority, outside_network, stack
 from rehearsal.outside_hosts import US_AUTHORITY
@@ -66,7 +66,7 @@ class ViolationRun:
 def violation_run(inventory: Path, request: pytest.FixtureRequest) -> Iterator[ViolationRun]:
     """A run in which every control passes at first; its rows are written and shown at the end."""
     stack.link_settings()
-    target = Target.read(inventory)
+    target = Deployment.read(inventory)
     chain, key = authority.signed(
         outside_network.AUTHORITIES[US_AUTHORITY], target.domain, authority.names_of(target.domain)
     )

@@ -163,7 +163,7 @@ def test_a_failed_run_does_not_lock_the_images_account(
     play.vars["classroom_login"] = "not-created"
     failed = play.run("access")
     del play.vars["classroom_login"]
-    assert failed.status != 0 and "An administrator logs in anew and has sudo" in failed.output, failed.output
+    assert failed.status != 0 and "Log in as an administrator over a new connection" in failed.output, failed.output
     assert accepts_login(fleet, IMAGE_ACCOUNT) and accepts_login(fleet, ADMINISTRATOR)
     assert fleet.account(NAME) == IMAGE_ACCOUNT
     first = {"ansible_user": IMAGE_ACCOUNT, "classroom_login": ADMINISTRATOR}

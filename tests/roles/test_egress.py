@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from classroom.config.ports import RELAY, port_number
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.firewall import effective, expected
 from classroom.verify.text_diff import assert_same_lines
 from tests.roles import outside
@@ -104,7 +104,7 @@ def test_the_verification_expects_exactly_these_rules(play: Play, host: Any) -> 
     given = play.inventory()
     for values in given["_meta"]["hostvars"].values():
         values["classroom_host_keys"] = ["ssh-ed25519 AAAA"]
-    target = Target(given)
+    target = Deployment(given)
     found = json.loads(host.check_output("nft -j -u list ruleset"))["nftables"]
     assert_same_lines(expected(target, target.machines[0]), effective(found), "the firewall")
 

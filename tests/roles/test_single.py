@@ -318,7 +318,7 @@ def test_a_removed_administrator_loses_access(play: Play, host: Any, tmp_path: P
 
 def test_the_next_run_completes_an_interrupted_run(play: Play, host: Any) -> None:
     """Ansible is killed after it wrote the portal's unit and before it restarted the portal: the next run restarts it."""
-    play.cut_off("portal : Program, settings, secrets and unit", portal_port=8095)
+    play.cut_off("portal : Write program, settings, secrets and unit", portal_port=8095)
     assert ("tcp", "127.0.0.1:8095") not in listening(host)
     play.run(portal_port=8095, web_portal="127.0.0.1:8095").good()
     assert {a for _, a in listening(host)} >= {"127.0.0.1:8095"}
@@ -326,7 +326,7 @@ def test_the_next_run_completes_an_interrupted_run(play: Play, host: Any) -> Non
 
 
 def test_livekit_is_restarted_after_an_interrupted_run(play: Play, host: Any) -> None:
-    play.cut_off("media : Settings, secrets and unit", media_relay_last=31000)
+    play.cut_off("media : Write settings, secrets and unit", media_relay_last=31000)
     before = host.check_output("systemctl show --value -p MainPID livekit")
     play.run("media", media_relay_last=31000).good()
     assert host.check_output("systemctl show --value -p MainPID livekit") != before

@@ -28,7 +28,8 @@ def issued(*names: str, days: int = 60) -> dict[str, str]:
     root = issue("authority", [], None)
     leaf, key = issue(names[0], list(names), root, days=days)
     private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return {"certificate": leaf.public_bytes(PEM).decode(), "certificate_key": private.decode()}
+    chain = leaf.public_bytes(PEM) + root[0].public_bytes(PEM)
+    return {"certificate": chain.decode(), "certificate_key": private.decode()}
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ MADE = {"network": {"id": "made", "name": "t", "status": "ACTIVE", "admin_state_
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers for user `ada` and the application credential `cred`; everything that was asked stands in `asked`.
+    """Answers for user `ada` and the application credential `cred`; `asked` lists all requests.
 
-    `elsewhere` are services that the catalogue places at addresses of the test's own; `moved` tells of requests, by method
-    and path, where they are redirected to. As a proxy it lets nothing through.
+    `elsewhere` maps services to addresses of the test's own in the service catalogue; `moved` maps requests, by method and
+    path, to their redirect. Requests to a proxy are refused.
     """
 
     asked: list[tuple[str, str]]
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(403, {})
 
     def do_GET(self) -> None:
-        """Answer a reading request."""
+        """Answer a GET request."""
         self.asked.append(("GET", self.path))
         if to := self.moved.get(("GET", self.path)):
             self.answer(302, {}, Location=to)
@@ -92,7 +92,11 @@ class Handler(BaseHTTPRequestHandler):
         if identity["methods"] == ["application_credential"]:
             known = identity["application_credential"]["secret"] == CREDENTIAL
         else:
-            known = identity["password"]["user"]["password"] == PASSWORD
+            user = identity["password"]["user"]
+            if not {"id", "domain"} & user.keys():
+                self.answer(400, {"error": {"code": 400, "message": "Expecting to find domain in user."}})
+                return
+            known = user["password"] == PASSWORD
         if not known:
             self.answer(401, {"error": {"code": 401, "message": "The request you have made requires authentication."}})
             return

@@ -21,7 +21,7 @@ def ids(path: Path) -> str:
 
 
 def paths_in(text: str) -> set[str]:
-    """Return what stands in backticks and looks like a path of the tree: without `<…>`, NAME or a placeholder in capitals."""
+    """Return the words in backticks that look like a path of the tree, without `<…>`, NAME and placeholders in capitals."""
     found = set()
     prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     for word in re.findall(r"`([^`]+)`", re.sub(r"^(?: {4}|\t).*$", "", prose, flags=re.M)):

@@ -69,7 +69,7 @@ def test_every_variable_that_the_playbook_maps_is_given() -> None:
 
 
 def named_in(port: Port, text: str) -> bool:
-    """Tell whether a text names a port: in quotes, or as a key of the table of numbers."""
+    """Return whether a text names a port: in quotes, or as a key of the table of numbers."""
     return bool(re.search(rf"['\"]{port.name}['\"]|classroom_port_numbers\.{port.name}\b", text))
 
 
@@ -147,7 +147,7 @@ def scripts() -> Iterator[tuple[str, str]]:
 
 
 def test_every_value_of_a_planted_violation_is_known() -> None:
-    """A name in braces that nobody fills in would be planted as it is; braces of shell and Python hold more than a name."""
+    """A name in braces without a value would be planted unchanged; braces of shell and Python contain more than a name."""
     made_by_the_run = {"domain", "us_certificate", "us_key"}
     wanted = {(where, name) for where, text in scripts() for name in re.findall(r"(?<![$\w{])\{([a-z_0-9]+)\}", text)}
     assert {(where, name) for where, name in wanted if name not in VALUES.keys() | made_by_the_run} == set()

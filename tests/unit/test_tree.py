@@ -12,7 +12,7 @@ PACKAGES = ("classroom", "engine", "portal", "rehearsal")
 SHARED_NAMES = {
     "addresses": "the tables of addresses, and the control of that id",
 }
-"""Module names that stand twice, with the reason."""
+"""Module names that are used twice, with the reason."""
 OTHER_TESTS = {"planted": "tests/planted"}
 """Folders of unit tests that mirror no package, with what they test."""
 TYPE_NAME = re.compile(r"[A-Z]\w*[a-z]\w*")
@@ -27,7 +27,7 @@ def shown(path: Path) -> str:
 
 
 def type_names(path: Path) -> Iterator[str]:
-    """Give the classes of a module, and the types that it gives a name to; type variables stand for any."""
+    """Yield the classes and type aliases of a module, without type variables."""
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ClassDef):
             yield node.name

@@ -72,7 +72,7 @@ class Ansible:
         done = False
         try:
             self._child.stdin.write(json.dumps(job) + "\n")
-            self._child.stdin.flush()  # stays open: EOF tells the child that this process has ended
+            self._child.stdin.flush()  # stays open: EOF means to the child that this process has ended
         except BrokenPipeError:
             reasons.append("the Ansible process ended at its start; see its output above")
         if self._stopped:

@@ -42,7 +42,7 @@ class Logins:
         return login if login in mine else mine[0]
 
     def fault(self) -> str | None:
-        """Return why the run would fail at its end, which logs in as an administrator of the settings; None if it would not."""
+        """Return why the login at the end of the run, as an administrator of the settings, would fail; None if it would work."""
         if not self.keys or any(_key(a) in self.keys for a in self.now):
             return None
         return (
@@ -88,16 +88,16 @@ def choose(
         while True:
             go_on()
             answer = attempt(account)
-            said = " ".join(answer.stderr.split())
+            output = " ".join(answer.stderr.split())
             if answer.returncode == 0:
                 return account
-            if "Host key verification failed" in said or "IDENTIFICATION HAS CHANGED" in said:
+            if "Host key verification failed" in output or "IDENTIFICATION HAS CHANGED" in output:
                 raise NoLoginError(
                     f"{host}: its host key differs from those on its console: do not log in, replace the machine"
                 )
             # A machine that is booting, or that blocks this address for some seconds, closes the connection: try again.
-            if answer.returncode != 255 or "Permission denied" in said or time.monotonic() - start > LOGIN_SECONDS:
-                reasons.append(f"{account} ({said[-200:] or 'no reason given'})")
+            if answer.returncode != 255 or "Permission denied" in output or time.monotonic() - start > LOGIN_SECONDS:
+                reasons.append(f"{account} ({output[-200:] or 'no reason given'})")
                 break
             time.sleep(1)
     raise NoLoginError(

@@ -14,13 +14,13 @@ from classroom.verify.browsers.browser import NEUTRAL_HOST, Meeting, Participant
 from classroom.verify.browsers.client_network import Client
 from classroom.verify.controls.host_connections import Connection, Window
 from classroom.verify.controls.page_requests import Request, Traffic
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.capture import Capture
 from classroom.verify.network.nftables import as_text, drops, own_connections, read
 from classroom.verify.network.port_scan import own_address
 from classroom.verify.network.stun import stun_binding
 from classroom.verify.requirements import SECONDS
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 LOOK = 3.0
 """Seconds between two reads of the hosts' sockets."""
@@ -55,8 +55,8 @@ class BackgroundClass:
 
     def __init__(
         self,
-        target: Target,
-        remotes: Mapping[str, Remote],
+        target: Deployment,
+        remotes: Mapping[str, RemoteHost],
         meeting: Meeting,
         codes: Mapping[str, str],
         *,
@@ -120,7 +120,7 @@ class BackgroundClass:
         return self._stack.enter_context(Client(v4=v4, v6=v6, names=target.names, only=own))
 
     @staticmethod
-    def _mark(remote: Remote) -> _Snapshot:
+    def _mark(remote: RemoteHost) -> _Snapshot:
         ruleset = remote.nft()
         counters = {i["counter"]["name"]: i["counter"]["packets"] for i in ruleset if "counter" in i}
         return _Snapshot(clock(remote), ruleset, counters)
@@ -203,7 +203,7 @@ class BackgroundClass:
             duration,
         )
 
-    def _window(self, remote: Remote) -> Window:
+    def _window(self, remote: RemoteHost) -> Window:
         name = remote.machine.name
         first, last = self._marks[name], self._mark(remote)
         rules = read(last.ruleset)
@@ -231,7 +231,7 @@ class BackgroundClass:
         self._stack.close()
 
 
-def clock(remote: Remote) -> datetime.datetime:
+def clock(remote: RemoteHost) -> datetime.datetime:
     """Return the time of a machine's clock, in whole seconds."""
     return datetime.datetime.fromisoformat(remote.host.check_output("date --iso-8601=seconds"))
 

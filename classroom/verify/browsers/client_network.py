@@ -221,7 +221,7 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Remove everything again."""
+        """Remove the namespace and its NAT; the last one also restores the forwarding settings of this machine."""
         if self._number:
             _try("nft", "delete", "table", "inet", self._table)
             _try("ip", "netns", "del", self.name)

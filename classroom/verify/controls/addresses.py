@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
-from classroom.verify.report.phrases import said
+from classroom.verify.report.phrases import sentence
 
 ID = "addresses"
 
@@ -22,18 +22,18 @@ def judge(
         for address in addresses:
             parsed = ipaddress.ip_address(address)
             if parsed in own:
-                seen.append(Seen(where=machine, outcome="good", what=said("private-address", address=address)))
+                seen.append(Seen(where=machine, outcome="good", what=sentence("private-address", address=address)))
             else:
-                seen.append(evaluator.evaluate(machine, said("own-address", address=address), address))
+                seen.append(evaluator.evaluate(machine, sentence("own-address", address=address), address))
     everything = {address for addresses in machines.values() for address in addresses}
     for name, addresses in names.items():
         if not addresses:
-            seen.append(Seen(where=name, outcome="unknown", what=said("name-unanswered", name=name)))
+            seen.append(Seen(where=name, outcome="unknown", what=sentence("name-unanswered", name=name)))
         for address in addresses:
             seen.append(
                 evaluator.evaluate(
-                    name, said("name-leads", name=name, address=address), address, listed=address in everything
+                    name, sentence("name-leads", name=name, address=address), address, listed=address in everything
                 )
             )
-    absent = () if ipv6 else (said("no-ipv6"),)
+    absent = () if ipv6 else (sentence("no-ipv6"),)
     return Proof(id=ID, seen=tuple(seen), absent=absent)

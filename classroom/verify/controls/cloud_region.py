@@ -8,7 +8,7 @@ from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.cloud_services import astray
 from classroom.sovereignty.policy import check
 from classroom.verify.controls.evidence import DestinationVerdict, Evaluator, Proof, Seen, class_of
-from classroom.verify.report.phrases import said
+from classroom.verify.report.phrases import sentence
 
 ID = "cloud-region"
 
@@ -51,28 +51,28 @@ def judge(view: CloudView, evaluator: Evaluator) -> Proof:
         Seen(
             where="cloud",
             outcome="good" if judged.verdict == "allowed" else "unknown" if judged.verdict == "unknown" else "wrong",
-            what=said("declared-region", cloud=judged.cloud or view.auth_url, region=settings.region),
+            what=sentence("declared-region", cloud=judged.cloud or view.auth_url, region=settings.region),
             exception=judged.exceptions[0].name if judged.exceptions else None,
             sides=sides,
         )
     ]
     for machine, regions in view.holders.items():
         if regions == (settings.region,):
-            what = said("held-as-declared", region=settings.region)
+            what = sentence("region-as-declared", region=settings.region)
             seen.append(Seen(where=machine, outcome="good", what=what))
         elif regions:
-            what = said("held-elsewhere", region=", ".join(regions), declared=settings.region)
+            what = sentence("region-differs", region=", ".join(regions), declared=settings.region)
             seen.append(Seen(where=machine, outcome="wrong", what=what))
         else:
-            seen.append(Seen(where=machine, outcome="unknown", what=said("held-nowhere")))
+            seen.append(Seen(where=machine, outcome="unknown", what=sentence("region-not-found")))
     others = 0
     for region, row in view.rows:
         if region not in {settings.region, ""}:
             others += 1
             continue
         fault = astray(settings, view.auth_url, row)
-        what = said("cloud-service", service=row.service, interface=row.interface, url=row.url)
+        what = sentence("cloud-service", service=row.service, interface=row.interface, url=row.url)
         seen.append(Seen(where="cloud", outcome="wrong" if fault else "good", what=what))
     if others:
-        seen.append(Seen(where="cloud", outcome="residue", what=said("other-regions", number=others)))
-    return Proof(id=ID, seen=tuple(seen), not_proven=(said("no-place"),))
+        seen.append(Seen(where="cloud", outcome="residue", what=sentence("other-regions", number=others)))
+    return Proof(id=ID, seen=tuple(seen), not_proven=(sentence("no-place"),))

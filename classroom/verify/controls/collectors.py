@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 
-from classroom.clients.openstack import connect, way_in
+from classroom.clients.openstack import cloud_credentials, connect
 from classroom.clients.pulumi_backend import backend_url, secrets_provider
 from classroom.clients.pulumi_cli import environment, pulumi
 from classroom.common.errors import ClassroomError, UnknownError, WrongUseError
@@ -35,11 +35,11 @@ from classroom.verify.controls.pulumi import Captured, Engine
 from classroom.verify.controls.resolver import Resolver, servers
 from classroom.verify.controls.telemetry import Reporting
 from classroom.verify.controls.time import Clock
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.nftables import Drop, drops, read
 from classroom.verify.network.turn import relay_to_outside_host
 from classroom.verify.requirements import capture_path
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 T = TypeVar("T")
 OTHER_CLOCKS = ("systemd-timesyncd", "ntp", "ntpsec", "openntpd")
@@ -51,22 +51,22 @@ PORT = 9
 """The port of `discard`."""
 
 
-def _read(remote: Remote, *globs: str) -> str:
+def _read(remote: RemoteHost, *globs: str) -> str:
     """Return the concatenated content of all world-readable files that match."""
     return str(remote.host.run(f"cat -- {' '.join(globs)} 2>/dev/null").stdout)
 
 
-def _runs(remote: Remote, unit: str) -> bool:
+def _runs(remote: RemoteHost, unit: str) -> bool:
     return str(remote.host.run(f"systemctl is-active {unit}").stdout).strip() in {"active", "activating", "reloading"}
 
 
-def each(remotes: Mapping[str, Remote], look: Callable[[Remote], T]) -> dict[str, T]:
+def each(remotes: Mapping[str, RemoteHost], look: Callable[[RemoteHost], T]) -> dict[str, T]:
     """Call `look` for all machines in parallel, and return the results by name."""
     with ThreadPoolExecutor(len(remotes)) as pool:
         return dict(zip(remotes, pool.map(look, remotes.values()), strict=True))
 
 
-def resolver(remote: Remote, target: Target) -> Resolver:
+def resolver(remote: RemoteHost, target: Deployment) -> Resolver:
     """Return the resolver settings of a host, and the result of DNS queries for names that are in no table."""
     listening = frozenset(program for _, _, port, program in remote.listening() if port == port_number("resolver"))
     needed = sorted({one.name for one in target.declarations.endpoints if one.use in {"ntp", "packages", "ca"}})
@@ -86,7 +86,7 @@ def resolver(remote: Remote, target: Target) -> Resolver:
     )
 
 
-def _query_unknown_names(remote: Remote, needed: Sequence[str]) -> tuple[list[str], int | None]:
+def _query_unknown_names(remote: RemoteHost, needed: Sequence[str]) -> tuple[list[str], int | None]:
     """Resolve random names on a host; return those that were answered, and the number of DNS queries that left the host."""
     grown: int | None = None
     answered: list[str] = []
@@ -106,7 +106,7 @@ def _query_unknown_names(remote: Remote, needed: Sequence[str]) -> tuple[list[st
     return answered, grown
 
 
-def clock_of(remote: Remote) -> Clock:
+def clock_of(remote: RemoteHost) -> Clock:
     """Return the time settings and sources of a host."""
     runs = _runs(remote, "chrony")
     return Clock(
@@ -119,7 +119,7 @@ def clock_of(remote: Remote) -> Clock:
     )
 
 
-def archives(remote: Remote) -> Archives:
+def archives(remote: RemoteHost) -> Archives:
     """Return the URLs that apt on a host would fetch, its settings, and other installed package managers."""
     found = remote.host.run(f"command -v {' '.join(OTHER_PACKAGES)}").stdout.split()
     return Archives(
@@ -129,7 +129,7 @@ def archives(remote: Remote) -> Archives:
     )
 
 
-def reporting(remote: Remote) -> Reporting:
+def reporting(remote: RemoteHost) -> Reporting:
     """Return the packages, units and settings of a host that may send data to a vendor."""
     packages = remote.host.check_output("dpkg-query -W -f '${Package} ${db:Status-Status}\\n'").splitlines()
     units = remote.host.check_output("systemctl list-unit-files --no-legend --plain").splitlines()
@@ -145,7 +145,9 @@ def reporting(remote: Remote) -> Reporting:
     )
 
 
-def relays(target: Target, remotes: Mapping[str, Remote], credentials: Sequence[Mapping[str, str]]) -> list[Relay]:
+def relays(
+    target: Deployment, remotes: Mapping[str, RemoteHost], credentials: Sequence[Mapping[str, str]]
+) -> list[Relay]:
     """Try to relay to this machine through the TURN server of each media machine, over each IP version that works here."""
     if not credentials:
         return []
@@ -165,7 +167,7 @@ def relays(target: Target, remotes: Mapping[str, Remote], credentials: Sequence[
     return found
 
 
-def own_addresses(remote: Remote) -> list[str]:
+def own_addresses(remote: RemoteHost) -> list[str]:
     """Return the addresses configured on a machine, without loopback and link-local ones."""
     found = json.loads(remote.host.check_output("ip -j address"))
     return [
@@ -185,7 +187,7 @@ def resolve(name: str, *, ipv6: bool) -> list[str]:
     return sorted({str(answer[4][0]) for answer in answers if ipv6 or answer[0] == socket.AF_INET})
 
 
-def barrier(remote: Remote, evaluator: Evaluator, *, ipv6: bool) -> Barrier:
+def barrier(remote: RemoteHost, evaluator: Evaluator, *, ipv6: bool) -> Barrier:
     """Return a host's egress rules and the result of attempts to reach addresses that are in no table."""
     rules = read(remote.nft())
     places = [_unlisted_address(evaluator, family) for family in ((4, 6) if ipv6 else (4,))]
@@ -204,7 +206,7 @@ def _unlisted_address(evaluator: Evaluator, family: int) -> str:
     raise ClassroomError("endpoints: they cover every documentation address; list only the addresses that are used")
 
 
-def _attempt(remote: Remote, places: Sequence[str]) -> tuple[EgressAttempt, ...]:
+def _attempt(remote: RemoteHost, places: Sequence[str]) -> tuple[EgressAttempt, ...]:
     """Send a few datagrams to each address; return for each how many the firewall dropped by its counter and by its log."""
     first, counted = clock(remote), []
     for address in places:
@@ -242,7 +244,7 @@ def served(names: Sequence[str], addresses: Sequence[str], bundle: str | None) -
     return found
 
 
-def cloud_view(target: Target) -> CloudView:
+def cloud_view(target: Deployment) -> CloudView:
     """Query the cloud, read-only: its service catalogue, and the regions that list each machine."""
     settings = target.declarations
     cloud = connect(settings.cloud, settings.region)
@@ -255,7 +257,7 @@ def cloud_view(target: Target) -> CloudView:
     return CloudView(cloud.auth_url, cloud.rows, holders)
 
 
-def security_groups(target: Target) -> dict[str, list[dict[str, Any]]]:
+def security_groups(target: Deployment) -> dict[str, list[dict[str, Any]]]:
     """Return the rules of all security groups of each machine, from the cloud's API."""
     settings = target.declarations
     cloud = connect(settings.cloud, settings.region)
@@ -266,7 +268,9 @@ def security_groups(target: Target) -> dict[str, list[dict[str, Any]]]:
         server = hostvars[machine.name]["classroom_server_id"]
         ports = cloud.get("network", "/ports", device_id=server)["ports"]
         if not ports:
-            raise ClassroomError(f"the cloud has no port of '{machine.name}' (server {server}): run `pulumi up` again")
+            raise ClassroomError(
+                f"the cloud has no network port of machine '{machine.name}' (server {server}): run `pulumi up` again"
+            )
         for port in ports:
             if not port.get("port_security_enabled", True):
                 # Without port security no group applies, and all egress is allowed.
@@ -333,7 +337,7 @@ def captured_up(stack: str) -> Captured:
         ) from None
 
 
-def cloud_addresses(target: Target, engine: Engine, *, asked: bool) -> list[str]:
+def cloud_addresses(target: Deployment, engine: Engine, *, asked: bool) -> list[str]:
     """Return the addresses of the cloud's services and Pulumi's backend; without `asked` only of Keystone and the backend."""
     settings = target.declarations
     if asked:
@@ -342,7 +346,7 @@ def cloud_addresses(target: Target, engine: Engine, *, asked: bool) -> list[str]
     else:
         urls = []
         with contextlib.suppress(WrongUseError):
-            urls = [way_in(settings.cloud, settings.region).auth_url]
+            urls = [cloud_credentials(settings.cloud, settings.region).auth_url]
     query = parse_qs(urlsplit(engine.backend).query)
     urls += [*query.get("endpoint", []), *([engine.backend] if engine.backend.startswith("http") else [])]
     found: set[str] = set()

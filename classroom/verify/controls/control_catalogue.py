@@ -86,7 +86,9 @@ def load_controls(folder: Path = DATA / "controls") -> tuple[Control, ...]:
         try:
             named = data.pop("clauses", [])
             if unknown := [name for name in named if name not in clauses]:
-                raise ClassroomError(f"{path.name}: clauses: '{unknown[0]}' is not listed in clauses.yaml")
+                raise ClassroomError(
+                    f"{path.name}: clauses: '{unknown[0]}' is not in clauses.yaml; add it there with its source"
+                )
             found.append(Control(id=path.stem, clauses=tuple(clauses[name] for name in named), **data))
         except (ValidationError, TypeError, AttributeError) as error:
             message = first_error(path.name, error) if isinstance(error, ValidationError) else f"{path.name}: {error}"

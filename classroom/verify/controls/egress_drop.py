@@ -8,14 +8,14 @@ from typing import Any
 from classroom.config.endpoints import METADATA4, METADATA6
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.network.nftables import EgressRuleset
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "egress-drop"
 
 
 @dataclass(frozen=True)
 class EgressAttempt:
-    """Attempts of a host to reach an address that is in no table: packets that its firewall counted and logged as dropped."""
+    """Attempts of a host to reach an address that no table lists, with the drops that its firewall counted and logged."""
 
     address: str
     counted: int
@@ -44,34 +44,36 @@ def judge(
     listed = [*own, METADATA4, METADATA6, *(a for one in evaluator.declarations.endpoints for a in one.addresses)]
     allowed = [ipaddress.ip_network(text) for text in listed]
     seen: list[Seen] = []
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     for host, found in hosts.items():
         if found.rules.closed:
-            seen.append(Seen(where=host, outcome="good", what=said("host-closed", number=len(found.rules.allowed))))
+            seen.append(Seen(where=host, outcome="good", what=sentence("host-closed", number=len(found.rules.allowed))))
         else:
-            seen.append(Seen(where=host, outcome="wrong", what=said("host-open")))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("host-open")))
         for entry in found.rules.allowed:
             unlisted = [text for text in entry.networks if not _within(text, allowed)]
             if entry.kind == "open" or (entry.kind == "to" and unlisted):
-                seen.append(Seen(where=host, outcome="wrong", what=said("rule-too-wide", rule=entry.text[:160])))
+                seen.append(Seen(where=host, outcome="wrong", what=sentence("rule-too-wide", rule=entry.text[:160])))
         for one in found.tried:
             good = one.counted > 0 and one.logged > 0
-            what = said(
+            what = sentence(
                 "tried-and-dropped" if good else "tried-and-lost",
                 counted=one.counted,
-                told=one.logged,
+                logged=one.logged,
                 family=_family(one.address),
             )
             seen.append(Seen(where=host, outcome="good" if good else "wrong", what=what))
         if not found.tried:
-            seen.append(Seen(where=host, outcome="unknown", what=said("nothing-tried")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("nothing-tried")))
     for machine, rules in (groups or {}).items():
         out = [rule for rule in rules if rule["direction"] == "egress"]
         wide = [rule for rule in out if not _rule_within(rule, allowed)]
-        seen += [Seen(where=machine, outcome="wrong", what=said("group-too-wide", rule=_rule(rule))) for rule in wide]
+        seen += [
+            Seen(where=machine, outcome="wrong", what=sentence("group-too-wide", rule=_rule(rule))) for rule in wide
+        ]
         if not wide:
-            seen.append(Seen(where=machine, outcome="good", what=said("group-closed", number=len(out))))
-    not_proven = () if groups is not None else (said("groups-unasked"),)
+            seen.append(Seen(where=machine, outcome="good", what=sentence("group-closed", number=len(out))))
+    not_proven = () if groups is not None else (sentence("groups-not-queried"),)
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=not_proven)
 
 

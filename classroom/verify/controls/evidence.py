@@ -16,7 +16,7 @@ from classroom.sovereignty.facts import Record
 from classroom.sovereignty.operators import Operators
 from classroom.sovereignty.policy import PolicyException, judge_operator
 from classroom.sovereignty.verdict import Judge, Verdict
-from classroom.verify.report.phrases import Said
+from classroom.verify.report.phrases import Sentence
 
 Outcome = Literal["good", "wrong", "unknown", "residue"]
 """`residue` is reported without an evaluation: traffic that a classroom cannot prevent."""
@@ -39,7 +39,7 @@ class Seen(Record):
 
     where: str
     outcome: Outcome
-    what: Said
+    what: Sentence
     address: str | None = None
     sides: dict[About, DestinationVerdict] = Field(default={}, description="The verdicts, if it is a destination.")
     exception: str | None = Field(default=None, description="Name of the exception that allows it.")
@@ -50,9 +50,9 @@ class Proof(Record):
 
     id: str
     seen: tuple[Seen, ...] = ()
-    absent: tuple[Said, ...] = Field(default=(), description="Undesired behaviour that was proven absent.")
-    not_observed: tuple[Said, ...] = Field(default=(), description="Declared but not observed.")
-    not_proven: tuple[Said, ...] = Field(default=(), description="What could not be proven here.")
+    absent: tuple[Sentence, ...] = Field(default=(), description="Undesired behaviour that was proven absent.")
+    not_observed: tuple[Sentence, ...] = Field(default=(), description="Declared but not observed.")
+    not_proven: tuple[Sentence, ...] = Field(default=(), description="What could not be proven here.")
 
     @property
     def state(self) -> State:
@@ -95,7 +95,7 @@ class Evaluator:
                 return one
         return None
 
-    def evaluate(self, where: str, what: Said, address: str, *, listed: bool = True) -> Seen:
+    def evaluate(self, where: str, what: Sentence, address: str, *, listed: bool = True) -> Seen:
         """Return an observed destination with its three verdicts; one that is not `listed` is always wrong."""
         sides, names = self._sides(address)
         exception = self._exception(sides, names)
@@ -109,7 +109,7 @@ class Evaluator:
         name = exception.name if exception and outcome == "good" else None
         return Seen(where=where, outcome=outcome, what=what, address=address, exception=name, sides=sides)
 
-    def party(self, where: str, what: Said, name: str) -> Seen:
+    def party(self, where: str, what: Sentence, name: str) -> Seen:
         """Return an observed party of which only the name is known, such as a certificate authority, without a location verdict."""
         one = self.operators.named(name)
         if one is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from classroom.config.endpoints import METADATA4, METADATA6
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.network.nftables import AcceptRule, Drop, EgressRuleset
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "host-connections"
 Connection = tuple[str, str, int, str]
@@ -43,15 +43,15 @@ def judge(
     the evidence; they are only counted.
     """
     seen: list[Seen] = []
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     used: set[str] = set()
     for host, found in hosts.items():
         if not found.rules.closed or any(_uncounted(entry) for entry in found.rules.allowed):
-            seen.append(Seen(where=host, outcome="unknown", what=said("no-record")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("no-record")))
         elif not found.steady:
-            seen.append(Seen(where=host, outcome="unknown", what=said("rules-changed")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("rules-changed")))
         else:
-            what = said("whole-record", seconds=round(found.seconds))
+            what = sentence("whole-record", seconds=round(found.seconds))
             seen.append(Seen(where=host, outcome="good", what=what))
         for entry in found.rules.allowed:
             packets = found.grown.get(entry.counter, 0)
@@ -62,27 +62,29 @@ def judge(
                 if address in own:
                     continue
                 used.add(entry.counter)
-                what = said("way-used", place=network, counter=entry.counter, packets=packets)
+                what = sentence("rule-used", place=network, counter=entry.counter, packets=packets)
                 seen.append(evaluator.evaluate(host, what, address, listed=evaluator.endpoint(address) is not None))
         seen += _dropped(host, found, participants, evaluator)
         if not found.dropped and not found.grown.get("out_dropped", 0):
-            absent.append(said("nothing-dropped", host=host))
+            absent.append(sentence("nothing-dropped", host=host))
         for protocol, address, port, program in sorted(found.connections):
-            what = said("connection", protocol=protocol, port=port, program=program)
+            what = sentence("connection", protocol=protocol, port=port, program=program)
             if address in own or address in {METADATA4, METADATA6}:
                 seen.append(
-                    Seen(where=host, outcome="good", what=said("connection-inside", port=port, program=program))
+                    Seen(where=host, outcome="good", what=sentence("connection-inside", port=port, program=program))
                 )
             elif address in participants:
-                seen.append(Seen(where=host, outcome="wrong", what=said("connection-participant", program=program)))
+                seen.append(Seen(where=host, outcome="wrong", what=sentence("connection-participant", program=program)))
             else:
                 seen.append(evaluator.evaluate(host, what, address, listed=evaluator.endpoint(address) is not None))
         media = {name: number for name, number in found.grown.items() if name.startswith("media_") and number}
         for name, number in sorted(media.items()):
-            seen.append(Seen(where=host, outcome="residue", what=said("media-counted", counter=name, packets=number)))
+            seen.append(
+                Seen(where=host, outcome="residue", what=sentence("media-counted", counter=name, packets=number))
+            )
     open_uses = {"dns": "out_dns", "ntp": "out_ntp", "packages": "out_packages", "ca": "out_ca"}
     idle = tuple(
-        said("endpoint-unused", use=one.use, name=one.name)
+        sentence("endpoint-unused", use=one.use, name=one.name)
         for one in evaluator.declarations.endpoints
         if open_uses.get(one.use) not in used
     )
@@ -100,16 +102,16 @@ def _dropped(host: str, found: Window, participants: Collection[str], evaluator:
         times = found.dropped.count(drop)
         port = drop.port or "-"
         if not drop.address:
-            seen.append(Seen(where=host, outcome="unknown", what=said("drop-unreadable")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("drop-unreadable")))
         elif drop.address in participants:
-            seen.append(Seen(where=host, outcome="wrong", what=said("drop-participant", times=times)))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("drop-participant", times=times)))
         elif any(ipaddress.ip_address(drop.address) in net for net in ON_LINK):
-            what = said("drop-neighbours", protocol=drop.protocol, port=port, times=times)
+            what = sentence("drop-neighbours", protocol=drop.protocol, port=port, times=times)
             seen.append(Seen(where=host, outcome="residue", what=what))
         else:
-            what = said("drop", protocol=drop.protocol, port=port, times=times)
+            what = sentence("drop", protocol=drop.protocol, port=port, times=times)
             seen.append(evaluator.evaluate(host, what, drop.address, listed=False))
     missing = found.grown.get("out_dropped", 0) - len(found.dropped)
     if missing > 0:
-        seen.append(Seen(where=host, outcome="unknown", what=said("drops-untold", number=missing)))
+        seen.append(Seen(where=host, outcome="unknown", what=sentence("drops-not-logged", number=missing)))
     return seen

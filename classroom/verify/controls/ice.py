@@ -6,7 +6,7 @@ from typing import Any
 
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.controls.resolver import address_of
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "ice"
 
@@ -42,21 +42,21 @@ def judge(
     None if relaying was not tested.
     """
     seen: list[Seen] = []
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     servers = sorted({url for found in people.values() for url in found["servers"]})
     for url in servers:
         host = host_of_ice(url)
         address = address_of(host)
-        what = said("ice-server", url=url)
+        what = sentence("ice-server", url=url)
         if address:
             seen.append(evaluator.evaluate("page", what, address, listed=address in own_addresses))
         else:
             seen.append(Seen(where="page", outcome="good" if host in own_names else "wrong", what=what))
     if not servers:
-        seen.append(Seen(where="page", outcome="unknown", what=said("no-ice-server")))
+        seen.append(Seen(where="page", outcome="unknown", what=sentence("no-ice-server")))
     for name, found in people.items():
         if not found["pairs"]:
-            seen.append(Seen(where=name, outcome="unknown", what=said("no-pair")))
+            seen.append(Seen(where=name, outcome="unknown", what=sentence("no-pair")))
     ends = sorted(
         {
             (
@@ -70,21 +70,23 @@ def judge(
         }
     )
     for remote, port, kind, transport in ends:
-        what = said("pair", kind=kind, transport=transport, port=port)
+        what = sentence("pair", kind=kind, transport=transport, port=port)
         if not remote:
             seen.append(Seen(where="page", outcome="unknown", what=what))
         elif remote not in own_addresses:
             # It may be another participant, whose address must not appear in a report.
-            seen.append(Seen(where="page", outcome="wrong", what=said("pair-stranger", kind=kind, transport=transport)))
+            seen.append(
+                Seen(where="page", outcome="wrong", what=sentence("pair-elsewhere", kind=kind, transport=transport))
+            )
         else:
             seen.append(Seen(where="page", outcome="good", what=what))
     for one in relays or ():
         if one.arrived:
-            what = said("relayed", server=one.server, number=one.arrived)
+            what = sentence("relayed", server=one.server, number=one.arrived)
             seen.append(Seen(where=one.server, outcome="wrong", what=what))
         elif one.refused or one.dropped:
-            absent.append(said("relay-refused", server=one.server))
+            absent.append(sentence("relay-refused", server=one.server))
         else:
-            seen.append(Seen(where=one.server, outcome="unknown", what=said("relay-unclear", server=one.server)))
-    not_proven = () if relays is not None else (said("relay-untried"),)
+            seen.append(Seen(where=one.server, outcome="unknown", what=sentence("relay-unclear", server=one.server)))
+    not_proven = () if relays is not None else (sentence("relay-untried"),)
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=not_proven)

@@ -8,7 +8,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from classroom.sovereignty.operators import host_of
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "issuers"
 
@@ -59,20 +59,22 @@ def judge(served: list[Served], turn: Mapping[str, str], evaluator: Evaluator) -
     authorities: set[str] = set()
     for one in served:
         if not one.chain:
-            seen.append(Seen(where=one.name, outcome="unknown", what=said("no-certificate", address=one.address)))
+            seen.append(Seen(where=one.name, outcome="unknown", what=sentence("no-certificate", address=one.address)))
         for certificate in one.chain:
             issuer = organisation(certificate)
             authorities.add(issuer)
             key = "turn-issuer" if one.name in turn else "page-issuer"
-            what = said(key, name=one.name, address=one.address, issuer=issuer or "?")
+            what = sentence(key, name=one.name, address=one.address, issuer=issuer or "?")
             declared = next((row for row in rows if issuer.casefold() in {row.name, row.operator.casefold()}), None)
             seen.append(evaluator.party(one.name, what, declared.operator if declared else issuer))
     hosts = {host for one in served for certificate in one.chain for host in revocation_hosts(certificate)}
-    absent: list[Said] = [] if hosts else [said("no-revocation-host")]
-    seen += [Seen(where="page", outcome="residue", what=said("revocation-host", server=host)) for host in sorted(hosts)]
+    absent: list[Sentence] = [] if hosts else [sentence("no-revocation-host")]
+    seen += [
+        Seen(where="page", outcome="residue", what=sentence("revocation-host", server=host)) for host in sorted(hosts)
+    ]
     idle = tuple(
-        said("ca-unused", server=row.name)
+        sentence("ca-unused", server=row.name)
         for row in rows
         if not {row.name, row.operator.casefold()} & {name.casefold() for name in authorities}
     )
-    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle, not_proven=(said("ct-logs"),))
+    return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle, not_proven=(sentence("ct-logs"),))

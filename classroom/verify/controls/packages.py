@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from classroom.sovereignty.operators import host_of
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "packages"
 PROXY = re.compile(r'^Acquire::(?:https?|ftp)::Proxy(?:-Auto-Detect)?(?:::\S+)? "(.+)";$', re.M | re.I)
@@ -38,19 +38,19 @@ def judge(hosts: Mapping[str, Archives], evaluator: Evaluator) -> Proof:
     """Evaluate every archive and proxy that apt on a host uses."""
     rows = {one.name: one for one in evaluator.declarations.endpoints if one.use == "packages"}
     seen: list[Seen] = []
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     used: set[str] = set()
     for host, found in hosts.items():
         there = archives(found.targets)
         if not there:
-            seen.append(Seen(where=host, outcome="wrong", what=said("no-archive")))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("no-archive")))
         if not any(suite.endswith("-security") for suites in there.values() for suite in suites):
-            seen.append(Seen(where=host, outcome="wrong", what=said("no-security-archive")))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("no-security-archive")))
         proxies = [host_of(value) or value for value in PROXY.findall(found.settings)]
         sources = {
-            name: said("archive", server=name, suites=", ".join(sorted(suites))) for name, suites in there.items()
+            name: sentence("archive", server=name, suites=", ".join(sorted(suites))) for name, suites in there.items()
         }
-        sources |= {name: said("apt-proxy", server=name) for name in proxies}
+        sources |= {name: sentence("apt-proxy", server=name) for name in proxies}
         for name, what in sorted(sources.items()):
             used.add(name)
             row = rows.get(name)
@@ -59,10 +59,10 @@ def judge(hosts: Mapping[str, Archives], evaluator: Evaluator) -> Proof:
             else:
                 seen += [evaluator.evaluate(host, what, address.partition("/")[0]) for address in row.addresses]
         if not proxies:
-            absent.append(said("no-apt-proxy", host=host))
+            absent.append(sentence("no-apt-proxy", host=host))
         for name in found.others:
-            seen.append(Seen(where=host, outcome="wrong", what=said("other-packages", name=name)))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("other-packages", name=name)))
         if not found.others:
-            absent.append(said("no-other-packages", host=host))
-    idle = tuple(said("packages-unused", server=name) for name in sorted(rows.keys() - used))
+            absent.append(sentence("no-other-packages", host=host))
+    idle = tuple(sentence("packages-unused", server=name) for name in sorted(rows.keys() - used))
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "page-requests"
 
@@ -51,7 +51,7 @@ def judge(
         these = [request for request in requests if request.host == host]
         kinds = ", ".join(sorted({request.kind for request in these}))
         result = ", ".join(sorted({request.result for request in these}))
-        what = said("requests", host=host, number=len(these), kinds=kinds, result=result)
+        what = sentence("requests", host=host, number=len(these), kinds=kinds, result=result)
         addresses = sorted({request.address for request in these if request.address})
         listed = host == domain
         if addresses:
@@ -59,23 +59,23 @@ def judge(
         else:
             seen.append(Seen(where="page", outcome="good" if listed else "wrong", what=what))
     if not hosts:
-        seen.append(Seen(where="page", outcome="unknown", what=said("no-request")))
-    absent: list[Said] = []
+        seen.append(Seen(where="page", outcome="unknown", what=sentence("no-request")))
+    absent: list[Sentence] = []
     if captured is None or baseline is None:
-        return Proof(id=ID, seen=tuple(seen), not_proven=(said("not-captured"),))
+        return Proof(id=ID, seen=tuple(seen), not_proven=(sentence("not-captured"),))
     own = set(own_addresses)
     names = captured.names - set(own_names)
     places = {place for place in captured.places if place[1] not in own}
     for name in sorted(names - baseline.names - set(hosts)):
-        seen.append(Seen(where="browser", outcome="residue", what=said("browser-asked-more", name=name)))
+        seen.append(Seen(where="browser", outcome="residue", what=sentence("browser-asked-more", name=name)))
     for protocol, address, port in sorted(places - baseline.places):
-        what = said("browser-spoke-more", protocol=protocol, address=address, port=port)
+        what = sentence("browser-spoke-more", protocol=protocol, address=address, port=port)
         seen.append(Seen(where="browser", outcome="residue", what=what))
     for name in sorted(baseline.names):
-        seen.append(Seen(where="browser", outcome="residue", what=said("browser-asks", name=name)))
+        seen.append(Seen(where="browser", outcome="residue", what=sentence("browser-asks", name=name)))
     for protocol, address, port in sorted(baseline.places - {place for place in baseline.places if place[1] in own}):
-        what = said("browser-speaks", protocol=protocol, address=address, port=port)
+        what = sentence("browser-speaks", protocol=protocol, address=address, port=port)
         seen.append(Seen(where="browser", outcome="residue", what=what))
     if not names - baseline.names and not places - baseline.places:
-        absent.append(said("browser-silent"))
+        absent.append(sentence("browser-silent"))
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))

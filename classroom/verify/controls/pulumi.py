@@ -5,9 +5,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from classroom.clients.pulumi_backend import refuse_backend, refuse_secrets_provider
+from classroom.sovereignty.policy import NEVER_ALLOWED
 from classroom.sovereignty.service_policy import ServicePolicy
 from classroom.verify.controls.evidence import Evaluator, Outcome, Proof, Seen
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "pulumi"
 
@@ -47,41 +48,43 @@ def judge(
     """
     outside = ServicePolicy.of(evaluator.declarations, evaluator.operators, evaluator.as_of)
     seen: list[Seen] = []
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     fault = refuse_backend(engine.backend, outside)
-    seen.append(_seen(fault, said("backend", kind=engine.backend.partition("://")[0])))
+    seen.append(_seen(fault, sentence("backend", kind=engine.backend.partition("://")[0])))
     fault = refuse_secrets_provider(engine.provider, engine.backend, outside)
-    seen.append(_seen(fault, said("secrets-provider", kind=engine.provider.partition("://")[0])))
+    seen.append(_seen(fault, sentence("secrets-provider", kind=engine.provider.partition("://")[0])))
     evaluator.used += [one for one in outside.used if one not in evaluator.used]
     for name in engine.plugins:
-        seen.append(Seen(where="operator", outcome="wrong", what=said("plugin-fetched", name=name)))
+        seen.append(Seen(where="operator", outcome="wrong", what=sentence("plugin-fetched", name=name)))
     if not engine.plugins:
-        absent.append(said("no-plugin-fetched"))
+        absent.append(sentence("no-plugin-fetched"))
     if engine.asks_for_updates:
-        seen.append(Seen(where="operator", outcome="wrong", what=said("asks-for-updates")))
+        seen.append(Seen(where="operator", outcome="wrong", what=sentence("asks-for-updates")))
     else:
-        absent.append(said("no-update-check"))
+        absent.append(sentence("no-update-check"))
     if engine.fetches_plugins:
-        seen.append(Seen(where="operator", outcome="wrong", what=said("fetches-plugins")))
-    seen.append(Seen(where="operator", outcome="residue", what=said("build-registries", kinds="Go, npm, Python")))
+        seen.append(Seen(where="operator", outcome="wrong", what=sentence("fetches-plugins")))
+    seen.append(Seen(where="operator", outcome="residue", what=sentence("build-registries", kinds="Go, npm, Python")))
     if captured is None:
-        return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=(said("up-not-captured"),))
+        return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_proven=(sentence("up-not-captured"),))
     day = captured.began.date().isoformat()
     if captured.status:
-        seen.append(Seen(where="operator", outcome="unknown", what=said("up-failed", day=day, status=captured.status)))
+        seen.append(
+            Seen(where="operator", outcome="unknown", what=sentence("up-failed", day=day, status=captured.status))
+        )
     for protocol, address, port in sorted(captured.places):
         if address in resolvers and port == 53:
-            what = said("up-resolver", protocol=protocol)
+            what = sentence("up-resolver", protocol=protocol)
             seen.append(Seen(where="operator", outcome="residue", what=what))
             continue
         listed = address in own or address in cloud or evaluator.endpoint(address) is not None
-        what = said("up-asked", protocol=protocol, port=port, day=day)
+        what = sentence("up-asked", protocol=protocol, port=port, day=day)
         seen.append(evaluator.evaluate("operator", what, address, listed=listed))
     if not captured.places:
-        seen.append(Seen(where="operator", outcome="unknown", what=said("up-asked-nobody", day=day)))
+        seen.append(Seen(where="operator", outcome="unknown", what=sentence("up-empty", day=day)))
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))
 
 
-def _seen(fault: str | None, what: Said) -> Seen:
-    outcome: Outcome = "good" if fault is None else "unknown" if "unknown never passes" in fault else "wrong"
+def _seen(fault: str | None, what: Sentence) -> Seen:
+    outcome: Outcome = "good" if fault is None else "unknown" if NEVER_ALLOWED in fault else "wrong"
     return Seen(where="operator", outcome=outcome, what=what)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "resolver"
 OWN = {"127.0.0.1", "::1"}
@@ -69,12 +69,12 @@ def judge(hosts: Mapping[str, Resolver], evaluator: Evaluator) -> Proof:
     table = {address for one in evaluator.declarations.endpoints if one.use == "dns" for address in one.addresses}
     seen: list[Seen] = []
     used: set[str] = set()
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     for host, found in hosts.items():
         for key in ("DNS", "FallbackDNS"):
             for word in settings(found.resolved, key):
                 address = address_of(word)
-                what = said("resolved-names", key=key, server=word)
+                what = sentence("resolved-names", key=key, server=word)
                 if address in OWN and key == "DNS":
                     continue
                 if address is None:
@@ -82,39 +82,42 @@ def judge(hosts: Mapping[str, Resolver], evaluator: Evaluator) -> Proof:
                 else:
                     seen.append(evaluator.evaluate(host, what, address, listed=False))
         if not settings(found.resolved, "FallbackDNS"):
-            absent.append(said("no-fallback-dns", host=host))
+            absent.append(sentence("no-fallback-dns", host=host))
         if found.resolved_runs:
-            seen.append(Seen(where=host, outcome="wrong", what=said("resolved-runs")))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("resolved-runs")))
         else:
-            absent.append(said("resolved-rests", host=host))
+            absent.append(sentence("resolved-rests", host=host))
         for address in servers(found.resolv_conf):
             if address in OWN:
-                seen.append(Seen(where=host, outcome="good", what=said("asks-itself", server=address)))
+                seen.append(Seen(where=host, outcome="good", what=sentence("asks-itself", server=address)))
             else:
-                seen.append(evaluator.evaluate(host, said("asks-directly", server=address), address, listed=False))
+                seen.append(evaluator.evaluate(host, sentence("asks-directly", server=address), address, listed=False))
         if not servers(found.resolv_conf):
-            seen.append(Seen(where=host, outcome="unknown", what=said("asks-nobody-known")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("no-name-server")))
         upstream = forwarders(found.unbound)
         if not (found.unbound_runs and upstream):
-            seen.append(Seen(where=host, outcome="wrong", what=said("no-own-resolver")))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("no-own-resolver")))
         for address in upstream:
             used.add(address)
             seen.append(
-                evaluator.evaluate(host, said("forwards", server=address), address, listed=_row(evaluator, address))
+                evaluator.evaluate(host, sentence("forwards", server=address), address, listed=_row(evaluator, address))
             )
         for program in sorted(found.listening - {"unbound"}):
-            seen.append(Seen(where=host, outcome="wrong", what=said("other-resolver", program=program)))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("other-resolver", program=program)))
         for name in found.answered:
-            seen.append(Seen(where=host, outcome="wrong", what=said("strange-name-answered", name=name)))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("strange-name-answered", name=name)))
         if found.asked is None:
-            seen.append(Seen(where=host, outcome="unknown", what=said("names-uncounted")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("names-uncounted")))
         elif found.asked:
-            seen.append(Seen(where=host, outcome="wrong", what=said("strange-name-left", number=found.asked)))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("strange-name-left", number=found.asked)))
         else:
-            absent.append(said("strange-name-kept", host=host))
+            absent.append(sentence("strange-name-kept", host=host))
     idle = sorted(table - used)
     return Proof(
-        id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=tuple(said("dns-unused", server=a) for a in idle)
+        id=ID,
+        seen=tuple(seen),
+        absent=tuple(absent),
+        not_observed=tuple(sentence("dns-unused", server=a) for a in idle),
     )
 
 

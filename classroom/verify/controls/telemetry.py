@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from classroom.verify.controls.evidence import Proof, Seen
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "telemetry"
 PACKAGES = frozenset(
@@ -43,25 +43,25 @@ class Reporting:
 def judge(hosts: Mapping[str, Reporting]) -> Proof:
     """Evaluate which known telemetry is installed on each host; any is wrong, regardless of its recipient."""
     seen: list[Seen] = []
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     for host, found in hosts.items():
-        wrong = [said("telemetry-package", name=name) for name in sorted(PACKAGES & found.packages)]
+        wrong = [sentence("telemetry-package", name=name) for name in sorted(PACKAGES & found.packages)]
         wrong += [
-            said("telemetry-unit", name=unit)
+            sentence("telemetry-unit", name=unit)
             for unit in sorted(found.units)
             if any(unit.partition(".")[0].startswith(name) for name in UNITS)
         ]
         if found.motd_news:
-            wrong.append(said("motd-news"))
+            wrong.append(sentence("motd-news"))
         if found.livekit is not None:
             keys = {line.strip().partition(":")[0] for line in found.livekit.splitlines() if ":" in line}
             reporting = sorted(key for key in keys if any(word in key.lower() for word in LIVEKIT))
-            wrong += [said("livekit-reports", key=key) for key in reporting]
+            wrong += [sentence("livekit-reports", key=key) for key in reporting]
             if not reporting:
-                absent.append(said("livekit-silent", host=host))
+                absent.append(sentence("livekit-silent", host=host))
         seen += [Seen(where=host, outcome="wrong", what=what) for what in wrong]
         if not found.packages or not found.units:
-            seen.append(Seen(where=host, outcome="unknown", what=said("no-package-list")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("no-package-list")))
         elif not wrong:
-            absent.append(said("no-telemetry", host=host, number=len(PACKAGES)))
+            absent.append(sentence("no-telemetry", host=host, number=len(PACKAGES)))
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.controls.resolver import address_of
-from classroom.verify.report.phrases import Said, said
+from classroom.verify.report.phrases import Sentence, sentence
 
 ID = "time"
 WORDS = re.compile(r"^\s*(server|pool|peer|refclock|sourcedir|include|confdir)\s+(\S+)", re.M)
@@ -32,13 +32,13 @@ def judge(hosts: Mapping[str, Clock], evaluator: Evaluator) -> Proof:
     rows = [one for one in evaluator.declarations.endpoints if one.use == "ntp"]
     names = {row.name for row in rows}
     seen: list[Seen] = []
-    absent: list[Said] = []
+    absent: list[Sentence] = []
     used: set[str] = set()
     for host, found in hosts.items():
         if not found.chrony_runs:
-            seen.append(Seen(where=host, outcome="wrong", what=said("no-clock")))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("no-clock")))
         for word, value in WORDS.findall(found.chrony):
-            what = said("time-named", word=word, server=value)
+            what = sentence("time-named", word=word, server=value)
             address = address_of(value)
             if word != "server":
                 seen.append(Seen(where=host, outcome="wrong", what=what))
@@ -50,15 +50,17 @@ def judge(hosts: Mapping[str, Clock], evaluator: Evaluator) -> Proof:
             if row := evaluator.endpoint(address):
                 used.add(row.name)
             seen.append(
-                evaluator.evaluate(host, said("time-used", server=address), address, listed=_row(evaluator, address))
+                evaluator.evaluate(
+                    host, sentence("time-used", server=address), address, listed=_row(evaluator, address)
+                )
             )
         if found.chrony_runs and not sources(found.sources):
-            seen.append(Seen(where=host, outcome="unknown", what=said("time-unused")))
+            seen.append(Seen(where=host, outcome="unknown", what=sentence("time-unused")))
         for name in found.others:
-            seen.append(Seen(where=host, outcome="wrong", what=said("other-clock", name=name)))
+            seen.append(Seen(where=host, outcome="wrong", what=sentence("other-clock", name=name)))
         if not found.others:
-            absent.append(said("no-other-clock", host=host))
-    idle = tuple(said("ntp-unused", server=row.name) for row in rows if row.name not in used)
+            absent.append(sentence("no-other-clock", host=host))
+    idle = tuple(sentence("ntp-unused", server=row.name) for row in rows if row.name not in used)
     return Proof(id=ID, seen=tuple(seen), absent=tuple(absent), not_observed=idle)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from classroom.config.endpoints import METADATA4, METADATA6, egress_for, endpoints_of, merged
 from classroom.config.ports import GROUPS, Port, named
-from classroom.verify.deployment import Machine, Target
+from classroom.verify.deployment import Deployment, Machine
 
 CONTROL_MESSAGES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
 NEIGHBOURS_OUT = (
@@ -48,7 +48,7 @@ def _name(port: Port) -> str:
     return port.name.replace("-", "_")
 
 
-def expected(target: Target, machine: Machine) -> list[str]:
+def expected(target: Deployment, machine: Machine) -> list[str]:
     """Return the expected lines of a host's ruleset, from the tables of ports and endpoints and the rules of every host."""
     ports = target.ports(machine)
     sources: dict[str, list[str]] = {
@@ -84,7 +84,7 @@ def expected(target: Target, machine: Machine) -> list[str]:
     ]
 
 
-def _relay_in(target: Target) -> list[str]:
+def _relay_in(target: Deployment) -> list[str]:
     """Return the ingress rules that drop packets of TURN relay sockets over loopback to other ports than the media port."""
     relays, to = _relay_ports(target), named("ice-udp").first
     return [
@@ -93,7 +93,7 @@ def _relay_in(target: Target) -> list[str]:
     ]
 
 
-def _relay_out(target: Target, machine: Machine) -> list[str]:
+def _relay_out(target: Deployment, machine: Machine) -> list[str]:
     """Return the egress rules that limit TURN relay sockets to the media port of their own host."""
     relays, to = _relay_ports(target), named("ice-udp").first
     return [
@@ -107,11 +107,11 @@ def _relay_out(target: Target, machine: Machine) -> list[str]:
     ]
 
 
-def _relay_ports(target: Target) -> str:
+def _relay_ports(target: Deployment) -> str:
     return "-".join(map(str, target.vars["classroom_relay_ports"]))
 
 
-def _out(target: Target, machine: Machine) -> list[str]:
+def _out(target: Deployment, machine: Machine) -> list[str]:
     """Return the egress rules in order."""
     media = "media" in machine.groups
     own_udp = _set([str(named(name).first) for name in ("turn-udp", "ice-udp")])

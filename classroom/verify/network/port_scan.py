@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from classroom.common.errors import ClassroomError
 from classroom.config.ports import Port, port_number
-from classroom.verify.deployment import Machine, Target
+from classroom.verify.deployment import Deployment, Machine
 
 RATE = 10000
 """Packets per second of one scan."""
@@ -82,7 +82,7 @@ def _loses(address: str, port: int, end: threading.Event) -> bool:
     return False
 
 
-def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:
+def declared_tcp(target: Deployment, machine: Machine, source: str) -> set[int]:
     """Return the TCP ports that a machine opens to the address `source` (IPv4 or IPv6)."""
     return {
         number
@@ -92,7 +92,7 @@ def declared_tcp(target: Target, machine: Machine, source: str) -> set[int]:
     }
 
 
-def declared_udp(target: Target, machine: Machine) -> list[Port]:
+def declared_udp(target: Deployment, machine: Machine) -> list[Port]:
     """Return the UDP ports that a machine opens to all addresses."""
     ports = target.ports(machine)
     return [port for port in ports if port.protocol == "udp" and port.source == "world"]

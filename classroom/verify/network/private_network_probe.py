@@ -20,9 +20,9 @@ from classroom.clients import ssh_options
 from classroom.common.errors import ClassroomError
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import port_number
-from classroom.verify.deployment import Machine, Target
+from classroom.verify.deployment import Deployment, Machine
 from classroom.verify.network.port_scan import declared_udp
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 USER_DATA = """#cloud-config
 ssh_deletekeys: true
@@ -91,7 +91,7 @@ class ProbeAnswers:
 class Probe:
     """The probe of one deployment, as a context manager: its cloud resources and local files are removed at the end."""
 
-    def __init__(self, target: Target, remotes: Mapping[str, Remote]) -> None:
+    def __init__(self, target: Deployment, remotes: Mapping[str, RemoteHost]) -> None:
         self.target, self._remotes = target, remotes
         self.name = f"{target.stack}-verify-probe"
         import openstack  # takes a second to import, and only the rehearsal needs it
@@ -172,7 +172,9 @@ class Probe:
     def _ports(self, machine: Machine) -> list[Any]:
         found = list(self._cloud.network.ports(device_id=self._server_id(machine)))
         if not found:
-            raise ClassroomError(f"the cloud has no port of '{machine.name}': use the inventory of this deployment")
+            raise ClassroomError(
+                f"the cloud has no network port of machine '{machine.name}': use the inventory of this deployment"
+            )
         return found
 
     def _group(self, which: str, rules: Sequence[tuple[str, str, int | None]]) -> str:

@@ -37,7 +37,7 @@ def phrases(path: Path = DATA / "phrases.yaml") -> dict[str, Phrase]:
         raise ClassroomError(first_error(path.name, error)) from None
 
 
-class Said(Record):
+class Sentence(Record):
     """A sentence as stored in evidence: its key and the values of its placeholders."""
 
     key: str
@@ -53,8 +53,8 @@ class Said(Record):
         return str(getattr(phrase, language)).format(**self.values)
 
 
-def said(key: str, /, **values: object) -> Said:
+def sentence(key: str, /, **values: object) -> Sentence:
     """Return the sentence `key` with its values; KeyError if it does not exist, ValueError if values do not match."""
     if wrong := phrases()[key].names() ^ values.keys():
         raise ValueError(f"{key}: {', '.join(sorted(wrong))}")
-    return Said(key=key, values={name: str(value) for name, value in values.items()})
+    return Sentence(key=key, values={name: str(value) for name, value in values.items()})

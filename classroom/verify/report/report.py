@@ -18,7 +18,7 @@ from classroom.sovereignty.facts import Record, first_error, too_old
 from classroom.sovereignty.policy import Policy
 from classroom.verify.controls.control_catalogue import Control, load_controls
 from classroom.verify.controls.evidence import Proof, Seen, State
-from classroom.verify.report.phrases import Language, Said, said
+from classroom.verify.report.phrases import Language, Sentence, sentence
 
 MONTHS: dict[Language, str] = {
     "en": "January February March April May June July August September October November December",
@@ -69,7 +69,7 @@ class VerificationRecord(Record):
     max_age_months: int
     exceptions: tuple[Admitted, ...]
     address_data: tuple[TableInfo, ...] = Field(min_length=1)
-    open: tuple[Said, ...]
+    open: tuple[Sentence, ...]
     controls: tuple[ControlResult, ...]
 
     def result(self, control: Control) -> ControlResult:
@@ -77,24 +77,26 @@ class VerificationRecord(Record):
         found = next((one for one in self.controls if one.id == control.id), None)
         if found:
             return found
-        empty = {"id": control.id, "state": "not proven", "not_proven": (said("control-not-run"),)}
+        empty = {"id": control.id, "state": "not proven", "not_proven": (sentence("control-not-run"),)}
         return ControlResult.model_validate(empty)
 
-    def age(self, table: TableInfo) -> Said:
+    def age(self, table: TableInfo) -> Sentence:
         """Return the age in days of a table of address data on the day of evaluation, with advice to renew an old one."""
         days = (self.as_of - table.date).days
         return (
-            said("report-data-old", age=days, limit=OLD_DAYS) if days > OLD_DAYS else said("report-data-age", age=days)
+            sentence("report-data-old", age=days, limit=OLD_DAYS)
+            if days > OLD_DAYS
+            else sentence("report-data-age", age=days)
         )
 
-    def stale(self, day: datetime.date) -> list[Said]:
+    def stale(self, day: datetime.date) -> list[Sentence]:
         """Return a sentence for each table of address data that is too old on the day of evaluation or on `day`."""
         found = []
         for table in self.address_data:
             for moment in (self.as_of, day):
                 if too_old(table.date, moment, self.max_age_months):
                     values = {"title": table.title, "date": table.date, "months": self.max_age_months, "day": moment}
-                    found.append(said("report-stale", **values))
+                    found.append(sentence("report-stale", **values))
                     break
         return found
 
@@ -225,7 +227,7 @@ def as_html(verification: VerificationRecord, day: datetime.date, language: Lang
         colon=COLON[language],
         semicolon="\u00a0; " if language == "fr" else "; ",
         day=lambda one: day_text(one, language),
-        t=lambda key, **values: said(key, **values).text(language),
+        t=lambda key, **values: sentence(key, **values).text(language),
         observed=date_text(verification.date, language),
         one=verification,
         rows=rows,

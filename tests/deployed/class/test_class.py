@@ -8,7 +8,7 @@ from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting
 from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, assert_both_receive
 from classroom.verify.browsers.media_signal import judge
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import Verification
 
 SECONDS, ENOUGH = 20, 18
@@ -69,7 +69,7 @@ def test_chat_and_screen_sharing_work(pair: Pair, what: str) -> None:
     assert not pair.done[what], pair.done[what]
 
 
-def test_page_and_call_use_only_the_class_s_hosts(pair: Pair, target: Target) -> None:
+def test_page_and_call_use_only_the_class_s_hosts(pair: Pair, target: Deployment) -> None:
     """Page, ICE servers and media connections use no host but the class's own."""
     own = {*target.names, *(a for m in target.machines for a in target.addresses(m))}
     for person in (pair.teacher, pair.pupil):

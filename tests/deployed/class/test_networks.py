@@ -10,7 +10,7 @@ from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting, Participant
 from classroom.verify.browsers.client_network import Client
 from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, assert_both_receive
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import Verification
 
 # Clients on restricted networks, each in its own namespace. The background class has a client with only IPv6.
@@ -27,7 +27,7 @@ def restricted(
     meeting: Meeting,
     background_class: BackgroundClass,
     codes: dict[str, str],
-    target: Target,
+    target: Deployment,
     with_ipv6: bool,
 ) -> Iterator[dict[str, Pair]]:
     """Let pupils on restricted networks meet the background class's teacher, all at once; the unrestricted pupil leaves."""
@@ -68,7 +68,7 @@ def relayed(person: Participant) -> bool:
     return any(candidates["relay"] == "tls" for candidates in person.connections()["pairs"])
 
 
-def over_own_turn(pair: Pair, target: Target) -> None:
+def over_own_turn(pair: Pair, target: Deployment) -> None:
     """Assert that UDP packets were dropped, and that media used TLS to the deployment's own TURN servers."""
     assert pair.dropped["dropped_udp"] > 0, pair.dropped
     for candidates in pair.connections[pair.pupil.name]["pairs"]:
@@ -80,13 +80,13 @@ def over_own_turn(pair: Pair, target: Target) -> None:
 
 
 @pytest.mark.part("udp-drop")
-def test_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
+def test_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Deployment) -> None:
     assert_both_receive(restricted["tcp-443"], SHORT, ENOUGH_SHORT)
     over_own_turn(restricted["tcp-443"], target)
 
 
 @pytest.mark.part("ipv6")
-def test_ipv6_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
+def test_ipv6_is_sufficient(restricted: dict[str, Pair], target: Deployment) -> None:
     pair = restricted["ipv6"]
     assert_both_receive(pair, SHORT, ENOUGH_SHORT)
     found = pair.connections[pair.pupil.name]["pairs"]
@@ -98,6 +98,6 @@ def test_ipv6_is_sufficient(restricted: dict[str, Pair], target: Target) -> None
 
 @pytest.mark.part("ipv6")
 @pytest.mark.part("udp-drop")
-def test_ipv6_with_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Target) -> None:
+def test_ipv6_with_tcp_443_is_sufficient(restricted: dict[str, Pair], target: Deployment) -> None:
     assert_both_receive(restricted["ipv6-tcp-443"], SHORT, ENOUGH_SHORT)
     over_own_turn(restricted["ipv6-tcp-443"], target)

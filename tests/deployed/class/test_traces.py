@@ -9,14 +9,14 @@ from io import BytesIO
 import pytest
 
 from classroom.verify.browsers.browser import Meeting
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.port_scan import own_address
 from classroom.verify.network.stun import stun_binding
 from classroom.verify.pytest_plugin import Verification
 from classroom.verify.record import record_of
 from classroom.verify.report.phrases import LANGUAGES
 from classroom.verify.report.report import VerificationRecord, as_html
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 ADMINISTRATION = re.compile(r" (sshd|sshd-session|sshd-auth|sudo|systemd-logind|systemd|cloud-init)(\[\d+\])?: ")
 """Journal lines about administration are ignored: this verification logs in from the participants' addresses."""
@@ -26,7 +26,7 @@ LOGINS = {f"var/log/{name}" for name in ("wtmp", "wtmp.db", "btmp", "lastlog", "
 
 
 @pytest.fixture(scope="session")
-def traces(meeting: Meeting, target: Target, with_ipv6: bool) -> set[str]:
+def traces(meeting: Meeting, target: Deployment, with_ipv6: bool) -> set[str]:
     """Return what this verification's participants could leave in logs: the common part of their names, and their addresses."""
     found = {meeting.word}
     for machine in target.group("media"):
@@ -35,7 +35,7 @@ def traces(meeting: Meeting, target: Target, with_ipv6: bool) -> set[str]:
     return found
 
 
-def test_the_journal_names_no_participant(every: Remote, traces: set[str]) -> None:
+def test_the_journal_names_no_participant(every: RemoteHost, traces: set[str]) -> None:
     lines = every.listed("/usr/bin/journalctl", "--no-pager", "--output=short-iso").splitlines()
     administration = [line for line in lines if ADMINISTRATION.search(line)]
     # Prove that the search works: it finds this verification's own login.
@@ -55,7 +55,7 @@ def test_no_report_names_a_participant(verification: Verification, traces: set[s
         assert [trace for trace in traces if re.search(rf"(?<![\w.:]){re.escape(trace)}(?![\d.:]*\w)", text)] == []
 
 
-def test_no_log_file_names_a_participant(every: Remote, traces: set[str]) -> None:
+def test_no_log_file_names_a_participant(every: RemoteHost, traces: set[str]) -> None:
     """Search every file below /var/log except the journal, which another test reads, and the login records."""
     # Status 1: a file changed while it was read.
     packed = every.listed_bytes("/usr/bin/tar", "-c", "-f", "-", "/var/log", good=(0, 1))

@@ -3,12 +3,12 @@
 import re
 
 from classroom.config.ports import local_tls, port_number
-from classroom.verify.deployment import Target
-from classroom.verify.ssh import Listener, Remote
+from classroom.verify.deployment import Deployment
+from classroom.verify.ssh import Listener, RemoteHost
 from classroom.verify.text_diff import assert_same_lines
 
 
-def test_exactly_these_ports_listen(every: Remote, target: Target) -> None:
+def test_exactly_these_ports_listen(every: RemoteHost, target: Deployment) -> None:
     """Compare address, port and program; ports of the TURN relay are ignored, as they are open only during classes."""
     first, last = relay_ports(every) if "media" in every.machine.groups else (1, 0)
     found = {
@@ -21,13 +21,13 @@ def test_exactly_these_ports_listen(every: Remote, target: Target) -> None:
     assert_same_lines(_lines(wanted(every, target)), _lines(found), f"listening ports of {every.machine.name}")
 
 
-def relay_ports(every: Remote) -> tuple[int, int]:
+def relay_ports(every: RemoteHost) -> tuple[int, int]:
     settings = every.host.file("/etc/classroom/livekit.yaml").content_string
     found = dict(re.findall(r"^  relay_range_(start|end): (\d+)$", settings, re.M))
     return int(found["start"]), int(found["end"])
 
 
-def wanted(every: Remote, target: Target) -> set[Listener]:
+def wanted(every: RemoteHost, target: Deployment) -> set[Listener]:
     machine, single = every.machine, target.vars["classroom_shape"] == "single"
     found: set[Listener] = {("tcp", "*", port_number("ssh"), "sshd")}
     found |= {(p, "127.0.0.1", port_number("resolver"), "unbound") for p in ("tcp", "udp")}

@@ -7,16 +7,16 @@ import pytest
 from classroom.config import guest
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import port_number
-from classroom.verify.deployment import ACCOUNT, Target
+from classroom.verify.deployment import ACCOUNT, Deployment
 from classroom.verify.network.firewall import effective, expected
-from classroom.verify.ssh import SUDOERS, Remote, listed_commands, parse_files
+from classroom.verify.ssh import SUDOERS, RemoteHost, listed_commands, parse_files
 from classroom.verify.text_diff import assert_same_lines
 
 SUDO_OF_DEBIAN = {"root ALL=(ALL:ALL) ALL", "%sudo ALL=(ALL:ALL) ALL", "@includedir /etc/sudoers.d"}
 SUDO_OF_ADMINS = {"%classroom-admins ALL=(ALL:ALL) NOPASSWD: ALL"}
 
 
-def test_the_deployment_has_its_machines(target: Target) -> None:
+def test_the_deployment_has_its_machines(target: Deployment) -> None:
     media = target.group("media")
     assert len(target.group("front")) == 1
     assert len(media) >= 1
@@ -24,35 +24,35 @@ def test_the_deployment_has_its_machines(target: Target) -> None:
     assert len(target.turn_names) == len(media)
 
 
-def test_the_hostname_is_that_of_the_inventory(every: Remote) -> None:
+def test_the_hostname_is_that_of_the_inventory(every: RemoteHost) -> None:
     assert every.host.check_output("hostname") in {every.machine.name, f"{_stack(every)}-{every.machine.name}"}
 
 
-def _stack(every: Remote) -> str:
+def _stack(every: RemoteHost) -> str:
     return every.host.check_output("hostname").rpartition(f"-{every.machine.name}")[0]
 
 
-def test_system_is_the_declared_guest(every: Remote) -> None:
+def test_system_is_the_declared_guest(every: RemoteHost) -> None:
     assert every.host.system_info.distribution == guest.DISTRIBUTION.lower()
     assert every.host.system_info.release.split(".")[0] == guest.VERSION
 
 
-def test_no_unit_has_failed(every: Remote) -> None:
+def test_no_unit_has_failed(every: RemoteHost) -> None:
     assert every.host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
 
 
 @pytest.mark.parametrize("name", ["ssh", "nftables", "unbound", "chrony", "ulogd2"])
-def test_service_of_every_machine_runs(every: Remote, name: str) -> None:
+def test_service_of_every_machine_runs(every: RemoteHost, name: str) -> None:
     assert every.host.service(name).is_running, f"{name} is not running"
     assert every.host.service(name).is_enabled, f"{name} is not enabled: it would not start after a reboot"
 
 
 @pytest.mark.parametrize("name", ["nftables", "ulogd2", "unbound", "chrony", "sudo", "unattended-upgrades"])
-def test_package_of_every_machine_is_installed(every: Remote, name: str) -> None:
+def test_package_of_every_machine_is_installed(every: RemoteHost, name: str) -> None:
     assert every.host.package(name).is_installed
 
 
-def test_security_updates_are_installed_automatically(every: Remote) -> None:
+def test_security_updates_are_installed_automatically(every: RemoteHost) -> None:
     for timer in ("apt-daily.timer", "apt-daily-upgrade.timer"):
         assert every.host.service(timer).is_running, timer
         assert every.host.service(timer).is_enabled, timer
@@ -63,7 +63,7 @@ def test_security_updates_are_installed_automatically(every: Remote) -> None:
     assert len(origins) == 1 and "label=Debian-Security" in origins[0], origins
 
 
-def test_ssh_accepts_only_keys(every: Remote) -> None:
+def test_ssh_accepts_only_keys(every: RemoteHost) -> None:
     settings = every.sshd()
     wanted = {
         "port": {str(port_number("ssh"))},
@@ -88,7 +88,7 @@ def test_ssh_accepts_only_keys(every: Remote) -> None:
     assert {key: settings.get(key) for key in wanted} == wanted
 
 
-def test_only_declared_accounts_can_log_in(every: Remote, target: Target) -> None:
+def test_only_declared_accounts_can_log_in(every: RemoteHost, target: Deployment) -> None:
     """Only the administrators and the verifier have a shell, the image's account is locked; no account has a password."""
     accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
     shells = {a[0] for a in accounts if not a[6].endswith(("/nologin", "/false", "/sync"))}
@@ -100,7 +100,7 @@ def test_only_declared_accounts_can_log_in(every: Remote, target: Target) -> Non
     assert [words[0] for words in passwords if words[1] != "L"] == []
 
 
-def test_ordinary_accounts_are_only_the_declared_ones(every: Remote, target: Target) -> None:
+def test_ordinary_accounts_are_only_the_declared_ones(every: RemoteHost, target: Deployment) -> None:
     """Only the administrators, the verifier and the image's account have ordinary user ids; the last has no shell."""
     accounts = [line.split(":") for line in every.host.check_output("cat /etc/passwd").splitlines()]
     admins = {admin["name"] for admin in target.vars["classroom_admins"]}
@@ -109,7 +109,7 @@ def test_ordinary_accounts_are_only_the_declared_ones(every: Remote, target: Tar
     assert ordinary.get(IMAGE_ACCOUNT, "/usr/sbin/nologin").endswith("/nologin")
 
 
-def test_only_administrators_are_in_privileged_groups(every: Remote, target: Target) -> None:
+def test_only_administrators_are_in_privileged_groups(every: RemoteHost, target: Deployment) -> None:
     """Only the administrators are in their group; `sudo` is empty, and the image's account is in no extra group."""
     groups = {
         a: b.split(",") if b else []
@@ -125,7 +125,7 @@ def _fields(line: str) -> list[str]:
     return line.split(":")
 
 
-def test_only_administrators_keys_open_accounts(every: Remote, target: Target) -> None:
+def test_only_administrators_keys_open_accounts(every: RemoteHost, target: Deployment) -> None:
     """Compare the authorised keys with those of the administrators; only root can write the files."""
     folder = "/etc/ssh/authorized_keys.d"
     wanted = {admin["name"]: {_key(admin["public_key"])} for admin in target.vars["classroom_admins"]}
@@ -139,7 +139,7 @@ def test_only_administrators_keys_open_accounts(every: Remote, target: Target) -
     assert found == wanted
 
 
-def test_no_home_folder_has_keys(every: Remote) -> None:
+def test_no_home_folder_has_keys(every: RemoteHost) -> None:
     """The SSH server does not read such files; any that exists was added by hand."""
     found = every.listed(
         "/usr/bin/find", "/", "-xdev", "-name", "authorized_keys", "-ls", "-o", "-name", "authorized_keys2", "-ls"
@@ -151,7 +151,7 @@ def _key(line: str) -> str:
     return " ".join(line.split()[:2])
 
 
-def test_only_root_reads_host_keys(every: Remote) -> None:
+def test_only_root_reads_host_keys(every: RemoteHost) -> None:
     files = {path: every.host.file(path) for path in sorted(every.sshd()["hostkey"])}
     found = {path: (file.user, oct(file.mode)) for path, file in files.items() if file.exists}
     assert found
@@ -160,7 +160,7 @@ def test_only_root_reads_host_keys(every: Remote) -> None:
     assert _key(own) in {_key(key) for key in every.machine.host_keys}
 
 
-def test_the_verifier_has_exactly_the_listed_rights(every: Remote) -> None:
+def test_the_verifier_has_exactly_the_listed_rights(every: RemoteHost) -> None:
     """Compare the verifier's rights as sudo reports them with the project's file."""
     output = every.host.check_output("sudo -n -l -l").replace("\\=", "=")
     found, user = set(), ""
@@ -172,7 +172,7 @@ def test_the_verifier_has_exactly_the_listed_rights(every: Remote) -> None:
     assert found == listed_commands()
 
 
-def test_sudo_rights_are_exactly_these(every: Remote) -> None:
+def test_sudo_rights_are_exactly_these(every: RemoteHost) -> None:
     """All sudo files together contain only Debian's rules and the project's, so that no other account has rights."""
     lines = every.listed("/usr/bin/grep", "-r", "-h", ".", "/etc/sudoers", "/etc/sudoers.d")
     found = rules(lines)
@@ -186,17 +186,17 @@ def rules(text: str) -> set[str]:
     return {line for line in lines if line and not line.startswith(("#", "Defaults"))}
 
 
-def test_the_firewall_has_exactly_the_declared_rules(every: Remote, target: Target) -> None:
+def test_the_firewall_has_exactly_the_declared_rules(every: RemoteHost, target: Deployment) -> None:
     assert_same_lines(expected(target, every.machine), effective(every.nft()), f"the firewall of {every.machine.name}")
 
 
-def test_no_file_is_world_writable_or_setuid(every: Remote) -> None:
+def test_no_file_is_world_writable_or_setuid(every: RemoteHost) -> None:
     for path, (mode, _, _) in every.files().items():
         assert mode[8] != "w" or mode[0] == "l", f"{path}: mode {mode} is world-writable"
         assert mode[3] not in "sS" and mode[6] not in "sS", f"{path}: mode {mode} has setuid or setgid"
 
 
-def test_secrets_are_exactly_these(every: Remote, target: Target) -> None:
+def test_secrets_are_exactly_these(every: RemoteHost, target: Deployment) -> None:
     """Compare paths, modes and owners: each secret is readable only by its own service."""
     root = ("-rw-r-----", "root", "root")
     wanted = {
@@ -223,7 +223,7 @@ def _lines(files: dict) -> list[str]:
 
 
 @pytest.mark.own_kernel
-def test_sysctl_values_are_in_effect(every: Remote) -> None:
+def test_sysctl_values_are_in_effect(every: RemoteHost) -> None:
     own = every.host.check_output("cat /etc/sysctl.d/*classroom*.conf 2>/dev/null || true")
     wanted = dict(re.findall(r"^(\S+)\s*=\s*(.+?)\s*$", own, re.M))
     assert wanted or "media" not in every.machine.groups

@@ -2,10 +2,10 @@
 
 import pytest
 
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.port_scan import declared_tcp, declared_udp
 from classroom.verify.network.private_network_probe import ProbeAnswers
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 # The probe is reached over IPv6.
 pytestmark = [pytest.mark.rehearsal, pytest.mark.part("inside"), pytest.mark.part("ipv6")]
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.rehearsal, pytest.mark.part("inside"), pytest.mark.par
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_the_host_firewall_opens_only_declared_ports(
-    every: Remote, target: Target, probe_results: ProbeAnswers, family: int
+    every: RemoteHost, target: Deployment, probe_results: ProbeAnswers, family: int
 ) -> None:
     """Of all TCP ports, only the public ones and those for administrators answer the probe."""
     machine = every.machine
@@ -23,7 +23,9 @@ def test_the_host_firewall_opens_only_declared_ports(
     assert probe_results.answers[address] == dict.fromkeys(declared_tcp(target, machine, source), "open")
 
 
-def test_the_host_firewall_drops_all_other_packets(every: Remote, target: Target, probe_results: ProbeAnswers) -> None:
+def test_the_host_firewall_drops_all_other_packets(
+    every: RemoteHost, target: Deployment, probe_results: ProbeAnswers
+) -> None:
     """Packets to undeclared ports reached the host, and its own firewall dropped them."""
     name = every.machine.name
     grown = {

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from classroom.config.ports import port_number
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 
 FAMILIES = [4, pytest.param(6, marks=pytest.mark.part("ipv6"))]
 
@@ -20,12 +20,12 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
 
 
-def _front(target: Target, family: int) -> str:
+def _front(target: Deployment, family: int) -> str:
     machine = target.group("front")[0]
     return machine.public6 if family == 6 else machine.public4
 
 
-def test_dns_names_resolve_to_the_front(target: Target, with_ipv6: bool) -> None:
+def test_dns_names_resolve_to_the_front(target: Deployment, with_ipv6: bool) -> None:
     machine = target.group("front")[0]
     for name in target.names:
         found = {
@@ -36,7 +36,7 @@ def test_dns_names_resolve_to_the_front(target: Target, with_ipv6: bool) -> None
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_served_certificate_is_the_configured_one(target: Target, trust: ssl.SSLContext, family: int) -> None:
+def test_the_served_certificate_is_the_configured_one(target: Deployment, trust: ssl.SSLContext, family: int) -> None:
     """Connect for the page and for TURN, with all checks: authority, name, date."""
     given = x509.load_pem_x509_certificates(target.vars["classroom_certificate"].encode())[0]
     for name in target.names:
@@ -48,7 +48,7 @@ def test_the_served_certificate_is_the_configured_one(target: Target, trust: ssl
             assert secure.version() in {"TLSv1.2", "TLSv1.3"}
 
 
-def test_the_page_is_served_with_a_strict_policy(target: Target, trust: ssl.SSLContext) -> None:
+def test_the_page_is_served_with_a_strict_policy(target: Deployment, trust: ssl.SSLContext) -> None:
     answer = httpx.get(f"https://{target.domain}/", verify=trust, timeout=10)
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -59,7 +59,7 @@ def test_the_page_is_served_with_a_strict_policy(target: Target, trust: ssl.SSLC
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_plain_http_redirects_to_https(target: Target, family: int) -> None:
+def test_plain_http_redirects_to_https(target: Deployment, family: int) -> None:
     address = _front(target, family)
     host = f"[{address}]" if family == 6 else address
     answer = httpx.get(f"http://{host}/", headers={"host": target.domain}, timeout=10)
@@ -67,7 +67,7 @@ def test_plain_http_redirects_to_https(target: Target, family: int) -> None:
     assert answer.headers["location"] == f"https://{target.domain}/"
 
 
-def test_an_unknown_name_gets_no_certificate(target: Target, trust: ssl.SSLContext) -> None:
+def test_an_unknown_name_gets_no_certificate(target: Deployment, trust: ssl.SSLContext) -> None:
     with (
         socket.create_connection((_front(target, 4), port_number("https")), 10) as plain,
         pytest.raises((ssl.SSLError, OSError)),
@@ -75,17 +75,17 @@ def test_an_unknown_name_gets_no_certificate(target: Target, trust: ssl.SSLConte
         trust.wrap_socket(plain, server_hostname=f"other.{target.domain}")
 
 
-def test_the_portal_answers(target: Target, trust: ssl.SSLContext) -> None:
+def test_the_portal_answers(target: Deployment, trust: ssl.SSLContext) -> None:
     assert httpx.get(f"https://{target.domain}/api/health", verify=trust, timeout=10).status_code == 200
 
 
-def test_a_wrong_code_is_refused(target: Target, trust: ssl.SSLContext) -> None:
+def test_a_wrong_code_is_refused(target: Deployment, trust: ssl.SSLContext) -> None:
     answer = httpx.post(f"https://{target.domain}/api/join", json={"code": "NOSUCHCODE", "name": "x"}, verify=trust)
     assert answer.status_code == 403
     assert "token" not in answer.text
 
 
-def test_a_bad_name_is_refused(target: Target, trust: ssl.SSLContext, codes: dict[str, str]) -> None:
+def test_a_bad_name_is_refused(target: Deployment, trust: ssl.SSLContext, codes: dict[str, str]) -> None:
     for name in ("", "x" * 41, "a\u202eb", None):
         job = {"code": codes["pupil_code"], "name": name}
         answer = httpx.post(f"https://{target.domain}/api/join", json=job, verify=trust)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.port_scan import declared_tcp, declared_udp, own_address, send_datagrams
 from classroom.verify.network.stun import stun_binding
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 
 @pytest.mark.parametrize("family", [4, pytest.param(6, marks=pytest.mark.part("ipv6"))])
 def test_all_tcp_ports_answer_as_declared(
-    every: Remote, target: Target, scans: dict[str, dict[int, str]], family: int
+    every: RemoteHost, target: Deployment, scans: dict[str, dict[int, str]], family: int
 ) -> None:
     """Of 65,535 TCP ports, the declared ones are open and all others stay silent, without even a reset."""
     address = every.machine.public6 if family == 6 else every.machine.public4
@@ -25,7 +25,7 @@ def test_all_tcp_ports_answer_as_declared(
 
 
 @pytest.mark.parametrize("family", [4, pytest.param(6, marks=pytest.mark.part("ipv6"))])
-def test_stun_answers_by_udp(media: Remote, family: int) -> None:
+def test_stun_answers_by_udp(media: RemoteHost, family: int) -> None:
     address = media.machine.public6 if family == 6 else media.machine.public4
     mapped, port = stun_binding(address)
     assert (":" in mapped) == (family == 6)
@@ -33,7 +33,7 @@ def test_stun_answers_by_udp(media: Remote, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, pytest.param(6, marks=pytest.mark.part("ipv6"))])
-def test_declared_udp_ports_reach_the_host(media: Remote, target: Target, family: int) -> None:
+def test_declared_udp_ports_reach_the_host(media: RemoteHost, target: Deployment, family: int) -> None:
     """A datagram to each declared UDP port increments the host's counter of that port."""
     address = media.machine.public6 if family == 6 else media.machine.public4
     ports = declared_udp(target, media.machine)

@@ -6,7 +6,7 @@ import pytest
 
 from classroom.verify.browsers.background_class import BackgroundClass, Observed
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import Verification
 
 
@@ -32,6 +32,6 @@ def prove(verification: Verification) -> Callable[[Proof], None]:
 
 
 @pytest.fixture(scope="session")
-def own(target: Target) -> list[str]:
+def own(target: Deployment) -> list[str]:
     """Return every address of the stack's machines."""
     return [a for m in target.machines for a in (m.public4, m.public6, m.private4) if a]

@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 from classroom.verify.controls import addresses, collectors
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
-from classroom.verify.ssh import Remote
+from classroom.verify.deployment import Deployment
+from classroom.verify.ssh import RemoteHost
 
 
 def test_addresses(
-    target: Target, remotes: dict[str, Remote], with_ipv6: bool, evaluator: Evaluator, prove: Callable[[Proof], None]
+    target: Deployment,
+    remotes: dict[str, RemoteHost],
+    with_ipv6: bool,
+    evaluator: Evaluator,
+    prove: Callable[[Proof], None],
 ) -> None:
     """Judge the machines' own addresses, their floating IPs, and those in DNS."""
     machines = {

@@ -6,9 +6,9 @@ import pytest
 
 from classroom.verify.controls import cloud_region, collectors
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 
 
 @pytest.mark.part("cloud")
-def test_cloud_region(target: Target, evaluator: Evaluator, prove: Callable[[Proof], None]) -> None:
+def test_cloud_region(target: Deployment, evaluator: Evaluator, prove: Callable[[Proof], None]) -> None:
     prove(cloud_region.judge(collectors.cloud_view(target), evaluator))

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from classroom.verify.browsers.background_class import Observed
 from classroom.verify.controls import collectors, egress_drop
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import Verification
-from classroom.verify.ssh import Remote
+from classroom.verify.ssh import RemoteHost
 
 
 def test_egress_drop(
     observed: Observed,
     verification: Verification,
-    target: Target,
-    remotes: dict[str, Remote],
+    target: Deployment,
+    remotes: dict[str, RemoteHost],
     own: list[str],
     evaluator: Evaluator,
     prove: Callable[[Proof], None],

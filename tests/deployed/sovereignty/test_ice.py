@@ -5,14 +5,14 @@ from collections.abc import Callable
 from classroom.verify.browsers.background_class import Observed
 from classroom.verify.controls import collectors, ice
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
-from classroom.verify.ssh import Remote
+from classroom.verify.deployment import Deployment
+from classroom.verify.ssh import RemoteHost
 
 
 def test_ice(
     observed: Observed,
-    target: Target,
-    remotes: dict[str, Remote],
+    target: Deployment,
+    remotes: dict[str, RemoteHost],
     own: list[str],
     evaluator: Evaluator,
     prove: Callable[[Proof], None],

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from classroom.verify.controls import collectors, issuers
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 
 
-def test_issuers(target: Target, with_ipv6: bool, evaluator: Evaluator, prove: Callable[[Proof], None]) -> None:
+def test_issuers(target: Deployment, with_ipv6: bool, evaluator: Evaluator, prove: Callable[[Proof], None]) -> None:
     front = target.addresses(target.group("front")[0], ipv6=with_ipv6)
     served = collectors.served(target.names, front, os.environ.get("SSL_CERT_FILE"))
     prove(issuers.judge(served, dict.fromkeys(target.turn_names, "TURN"), evaluator))

@@ -6,13 +6,13 @@ import pytest
 
 from classroom.verify.controls import collectors, pulumi
 from classroom.verify.controls.evidence import Evaluator, Proof
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import Verification
 
 
 @pytest.mark.part("pulumi")
 def test_pulumi(
-    verification: Verification, target: Target, own: list[str], evaluator: Evaluator, prove: Callable[[Proof], None]
+    verification: Verification, target: Deployment, own: list[str], evaluator: Evaluator, prove: Callable[[Proof], None]
 ) -> None:
     captured = None if "up" in verification.without else collectors.captured_up(target.stack)
     engine = collectors.engine(target.stack)

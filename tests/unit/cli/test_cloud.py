@@ -50,7 +50,7 @@ def test_refused_is_status_3_and_a_wider_policy_admits() -> None:
 def test_unknown_is_status_4() -> None:
     status, answer = checked("--auth-url", OVH, "--region", "eu-west-nowhere")
     assert (status, answer["verdict"], answer["country"]) == (4, "unknown", None)
-    status, answer = checked("--auth-url", "https://nobody.example/v3", "--region", "one")
+    status, answer = checked("--auth-url", "https://unknown.example/v3", "--region", "one")
     assert (status, answer["verdict"], answer["cloud"]) == (4, "unknown", None)
     status, answer = checked("--auth-url", OVH, "--region", "GRA11", "--as-of", "2028-01-01")
     assert (status, answer["verdict"]) == (4, "unknown")

@@ -8,9 +8,11 @@ import importlib.metadata
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import typer
 
@@ -115,6 +117,21 @@ def test_commands_and_options() -> None:
     entry.load()
     classroom("settings")  # registers every command
     compare("commands", surface(typer.main.get_command(sys.modules[entry.module].app)))
+
+
+def test_every_command_and_every_option_is_explained() -> None:
+    def look(path: list[str], command: click.Command) -> Iterator[str]:
+        assert command.help, path
+        for parameter in command.params:
+            if parameter.name != "help" and not getattr(parameter, "help", ""):
+                yield f"{' '.join(path)} {parameter.opts[0]}"
+        for name, below in getattr(command, "commands", {}).items():
+            yield from look([*path, name], below)
+
+    purpose = " ".join(classroom("--help").stdout.split())
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="classroom")
+    assert list(look(["classroom"], typer.main.get_command(sys.modules[entry.module].app))) == []
+    assert "Deploy virtual classes on European clouds" in purpose, "the help begins with what the program is for"
 
 
 def test_help_of_every_command() -> None:

@@ -16,7 +16,7 @@ from classroom.common.errors import UnknownError, WrongUseError
 from classroom.common.paths import REPO
 from classroom.verify import requirements as module
 from classroom.verify.controls.collectors import captured_up
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.pytest_plugin import ReplaceReporter, Verification
 from classroom.verify.record import record_of
 from classroom.verify.requirements import PARTS, Requirement
@@ -56,7 +56,7 @@ def test_wrong_use(words: list[str], sentence: str) -> None:
 )
 def test_an_inventory_without_its_machines_is_refused(tmp_path: Path, change: dict, sentence: str) -> None:
     with pytest.raises(WrongUseError, match=sentence):
-        Target.read(given(tmp_path, change))
+        Deployment.read(given(tmp_path, change))
 
 
 def test_a_missing_requirement_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +64,7 @@ def test_a_missing_requirement_is_named(monkeypatch: pytest.MonkeyPatch, capsys:
         "a route to the class over IPv6", lambda _: False, "configure IPv6 on this machine", frozenset({"ipv6"})
     )
     monkeypatch.setattr(commands, "needs", lambda _: [need])
-    target = Target(inventory())
+    target = Deployment(inventory())
     with pytest.raises(UnknownError, match="--without ipv6") as caught:
         commands.check_needs(target, frozenset())
     assert caught.value.status == 4
@@ -75,9 +75,9 @@ def test_a_missing_requirement_is_named(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_a_rehearsal_is_recognised_by_its_addresses() -> None:
     found = inventory()
-    assert Target(found).rehearsal
+    assert Deployment(found).rehearsal
     found["_meta"]["hostvars"]["front"]["classroom_public4"] = "5.5.5.5"
-    assert not Target(found).rehearsal
+    assert not Deployment(found).rehearsal
 
 
 TESTS = """
@@ -102,7 +102,7 @@ def outcomes(tmp_path: Path, without: frozenset[str], text: str = TESTS) -> tupl
     (tmp_path / "every" / f"test_{uuid.uuid4().hex}.py").write_text(text)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = part(name)\n")
     lines: list[str] = []
-    done = Verification(Target(inventory()), tmp_path / "none", without, lines.append)
+    done = Verification(Deployment(inventory()), tmp_path / "none", without, lines.append)
     done._containers = {"front": "", "media1": ""}
     argv = [
         "-c",
@@ -124,12 +124,12 @@ import json, sys
 from pathlib import Path
 from classroom.verify.network import port_scan as outside
 from classroom.verify.run import run
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 
 folder = Path(sys.argv[1])
 outside.own_address = lambda address: "192.0.2.1"
 outside.scan = lambda address, declared: (folder / f"scanned-{address}").touch()
-target = Target(json.loads((folder / "inventory.json").read_text()))
+target = Deployment(json.loads((folder / "inventory.json").read_text()))
 _, status = run(target, folder, frozenset({"ipv6", "inside"}), ["outside/test_ports.py"])
 print(f"status {status}")
 """
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_the_record_says_what_is_not_proven(tmp_path: Path) -> None:
-    done = Verification(Target(inventory()), tmp_path / "none", frozenset(PARTS), print)
+    done = Verification(Deployment(inventory()), tmp_path / "none", frozenset(PARTS), print)
     done._containers = {"front": "lxc-libvirt", "media1": "lxc-libvirt"}
     record = record_of(done, 0.0, 0)
     assert record["date"] == "1970-01-01T00:00:00+00:00"
@@ -184,9 +184,9 @@ def test_parts_that_an_inventory_alone_cannot_prove_are_named(
     monkeypatch.setattr(module, "CACHE", tmp_path)
     for name in ("OS_AUTH_URL", "OS_CLOUD"):
         monkeypatch.delenv(name, raising=False)
-    need = next(need for need in module.needs(Target(inventory())) if what in need.what)
+    need = next(need for need in module.needs(Deployment(inventory())) if what in need.what)
     assert need.parts == {part}
-    assert not need.there(Target(inventory()))
+    assert not need.there(Deployment(inventory()))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"began": "2026-11-24T12:00:00+00:00", "places": []}'])

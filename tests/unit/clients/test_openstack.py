@@ -15,7 +15,7 @@ Asked = list[tuple[str, str]]
 
 
 @pytest.fixture
-def way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, Asked]]:
+def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, Asked]]:
     """Remove all credentials; provide the URL of a Keystone, and the list of requests to it."""
     for name in [name for name in os.environ if name.startswith("OS_")]:
         monkeypatch.delenv(name)
@@ -25,9 +25,9 @@ def way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, 
 
 
 @pytest.fixture
-def password(way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> str:
+def password(cloud: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in {
-        "AUTH_URL": way[0],
+        "AUTH_URL": cloud[0],
         "USERNAME": "ada",
         "PASSWORD": PASSWORD,
         "PROJECT_NAME": "classes",
@@ -35,7 +35,7 @@ def password(way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> str:
         "PROJECT_DOMAIN_ID": "default",
     }.items():
         monkeypatch.setenv(f"OS_{name}", value)
-    return way[0]
+    return cloud[0]
 
 
 def entry(tmp_path: Path, url: str, word: str = PASSWORD) -> None:
@@ -59,16 +59,16 @@ def refused(name: str | None = None, region: str = "north") -> str:
     return str(caught.value)
 
 
-def test_by_password(password: str, way: tuple[str, Asked]) -> None:
+def test_by_password(password: str, cloud: tuple[str, Asked]) -> None:
     found = openstack.connect(None, "north")
     assert found.project == "p1"
     assert found.get("network", "/networks", limit=5) == {"networks": [{"name": "public", "id": "n1"}]}
-    assert ("GET", "/network/v2.0/networks?limit=5") in way[1]
-    assert {path for method, path in way[1] if method == "POST"} == {"/identity/v3/auth/tokens"}
+    assert ("GET", "/network/v2.0/networks?limit=5") in cloud[1]
+    assert {path for method, path in cloud[1] if method == "POST"} == {"/identity/v3/auth/tokens"}
 
 
-def test_by_application_credential(way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OS_AUTH_URL", way[0])
+def test_by_application_credential(cloud: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_AUTH_URL", cloud[0])
     monkeypatch.setenv("OS_APPLICATION_CREDENTIAL_ID", "cred")
     monkeypatch.setenv("OS_APPLICATION_CREDENTIAL_SECRET", CREDENTIAL)
     assert openstack.connect(None, "north").project == "p1"
@@ -77,13 +77,13 @@ def test_by_application_credential(way: tuple[str, Asked], monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", ["school", "credential"])
-def test_by_an_entry_of_clouds_yaml(way: tuple[str, Asked], tmp_path: Path, name: str) -> None:
-    entry(tmp_path, way[0])
+def test_by_an_entry_of_clouds_yaml(cloud: tuple[str, Asked], tmp_path: Path, name: str) -> None:
+    entry(tmp_path, cloud[0])
     assert openstack.connect(name, "north").project == "p1"
 
 
-def test_by_os_cloud(way: tuple[str, Asked], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry(tmp_path, way[0])
+def test_by_os_cloud(cloud: tuple[str, Asked], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry(tmp_path, cloud[0])
     monkeypatch.setenv("OS_CLOUD", "school")
     assert openstack.connect(None, "north").project == "p1"
 
@@ -106,15 +106,15 @@ def test_an_unknown_region(password: str) -> None:
     assert refused(region="south") == "region: the cloud has no 'south'; choose one of: north"
 
 
-def test_missing_variables_are_named(way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_variables_are_named(cloud: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch) -> None:
     assert "OS_AUTH_URL, OS_USERNAME, OS_PASSWORD are not set" in refused()
-    monkeypatch.setenv("OS_AUTH_URL", way[0])
+    monkeypatch.setenv("OS_AUTH_URL", cloud[0])
     monkeypatch.setenv("OS_USERNAME", "ada")
     assert "OS_PASSWORD is not set" in refused()
 
 
-def test_an_unknown_entry_of_clouds_yaml(way: tuple[str, Asked], tmp_path: Path) -> None:
-    entry(tmp_path, way[0])
+def test_an_unknown_entry_of_clouds_yaml(cloud: tuple[str, Asked], tmp_path: Path) -> None:
+    entry(tmp_path, cloud[0])
     with pytest.raises(WrongUseError, match=r"cloud: 'academy' cannot be used \(.*clouds.yaml"):
         openstack.connect("academy", "north")
 
@@ -142,9 +142,13 @@ LOGIN, VERSION = ("POST", "/identity/v3/auth/tokens"), ("GET", "/identity/v3")
     [(None, LOGIN), (None, VERSION), ("school", LOGIN), ("school", VERSION), ("credential", LOGIN)],
 )
 def test_no_redirect_to_another_host_is_followed(
-    way: tuple[str, Asked], request: pytest.FixtureRequest, tmp_path: Path, name: str | None, request_: tuple[str, str]
+    cloud: tuple[str, Asked],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    name: str | None,
+    request_: tuple[str, str],
 ) -> None:
-    there, elsewhere = way
+    there, elsewhere = cloud
     other = there.replace("127.0.0.1", "localhost").removesuffix("/identity/v3") + request_[1]
     moved = {request_: f"{other}?word=hidden-7"}
     with serving(moved=moved) as (url, asked):
@@ -183,7 +187,7 @@ def test_a_redirect_on_the_same_host_is_followed(password: str, monkeypatch: pyt
 
 
 def test_no_redirect_of_another_service_is_followed(
-    password: str, way: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch
+    password: str, cloud: tuple[str, Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_for = ("GET", "/compute/v2.1/limits")
     moved = {asked_for: password.replace("127.0.0.1", "localhost")}
@@ -193,4 +197,4 @@ def test_no_redirect_of_another_service_is_followed(
         with pytest.raises(RefusedError, match="to the host 'localhost'"):
             found.get("compute", "/limits")
         assert asked[-1] == asked_for
-    assert way[1] == []
+    assert cloud[1] == []

@@ -13,7 +13,7 @@ from classroom.common import paths
 from classroom.common.paths import REPO
 from classroom.configure import artifacts
 from classroom.configure.provider import login
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from tests.unit.verify.network.test_firewall import inventory
 
 KEY = "/home/ada/.ssh/id_ed25519"
@@ -67,7 +67,7 @@ def test_by_hand(
 
 
 def test_verification(tmp_path: Path, key: str | None) -> None:
-    lines = Target(inventory()).write_ssh(tmp_path).read_text().rpartition("Host *\n")[2].splitlines()
+    lines = Deployment(inventory()).write_ssh(tmp_path).read_text().rpartition("Host *\n")[2].splitlines()
     assert wanted(tmp_path / "known_hosts", key) <= {(name, value) for name, value in map(str.split, lines)}
 
 

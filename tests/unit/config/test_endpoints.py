@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from classroom.config.endpoints import (
-    WAYS,
+    EGRESS_USES,
     Use,
     egress_for,
     egress_rows,
@@ -54,7 +54,7 @@ def test_uses_of_other_machines_open_no_egress() -> None:
             "addresses": ["192.0.2.1"],
             "url": "http://x.example",
         }
-        assert bool(egress_for(endpoints_of([row]))) == (use in WAYS), use
+        assert bool(egress_for(endpoints_of([row]))) == (use in EGRESS_USES), use
 
 
 def out(*, ipv6: bool = True) -> dict[Group, list[Rule]]:
@@ -100,7 +100,7 @@ def test_rows_of_the_inventory_are_read_back() -> None:
     [
         ({"use": "time"}, "Input should be 'dns', 'registry', 'ntp'"),
         ({"addresses": ["dns.example"]}, "'dns.example' is neither an address nor a network"),
-        ({"name": "DNS server"}, "'DNS server' is no host name"),
+        ({"name": "DNS server"}, "'DNS server' is not a host name"),
     ],
 )
 def test_an_invalid_row_is_named(change: dict[str, Any], sentence: str) -> None:

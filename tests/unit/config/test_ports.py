@@ -76,7 +76,7 @@ def counts(tree: ast.AST) -> set[ast.expr]:
 
 
 def in_python(source: str) -> Iterator[int]:
-    """Yield the lines of a program on which a port's number stands, docstrings, comments and counts left out."""
+    """Yield the lines of a program that contain a port's number, except docstrings, comments and counts."""
     tree = ast.parse(source)
     passed = counts(tree) | {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

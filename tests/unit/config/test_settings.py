@@ -56,7 +56,7 @@ def test_the_smallest_settings_are_accepted(values: dict[str, Any]) -> None:
         ({"shape": "both"}, ["shape", "both"]),
         ({"shape": "split"}, ["flavor_media", "split"]),
         ({"media_count": 2}, ["media_count", "2", "split"]),
-        ({"domain": "Class.Example"}, ["domain", "Class.Example"]),
+        ({"domain": "Class Example"}, ["domain", "'Class Example'", "' ' is not allowed", "class.academy.example"]),
         ({"classes": [{"name": "CM2", "size": 30}, {"name": "cm2", "size": 3}]}, ["classes", "CM2", "cm2", "rename"]),
         ({"classes": [{"name": "CM2", "size": "many"}]}, ["classes.0.size", "many"]),
         ({"admins": [{"name": "root", "public_key": "x"}]}, ["admins.0.name", "root"]),
@@ -127,7 +127,7 @@ def test_faults_of_a_chain(values: dict[str, Any], certificate: dict[str, str]) 
     other = issued("class.example")
     chain = certificate["certificate"] + other["certificate"]
     message = refused(values | certificate | {"certificate": chain})
-    assert "CN=class.example' is not issued by 'CN=class.example', which follows it" in message
+    assert "CN=authority' is not issued by 'CN=class.example', which follows it" in message
     nameless = unnamed()
     message = refused(values | nameless)
     assert "certificate: is issued for no name" in message and "not for class.example" in message

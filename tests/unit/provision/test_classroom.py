@@ -219,8 +219,8 @@ def _pair() -> tuple[str, str]:
 def test_a_server_in_error_is_reported_with_reason_and_fix(
     monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings]
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
+    messages: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", messages.append)
 
     class FakeCloud:
         def get(self, service: str, path: str) -> dict[str, Any]:
@@ -234,8 +234,10 @@ def test_a_server_in_error_is_reported_with_reason_and_fix(
     )
     failure = pulumi.ErrorHookArgs("urn", "", "machines-front", "t", failed_operation="create", errors=[words])
     assert explain(failure, settings()) is False
-    assert said and said[0].startswith("front: ")
-    assert [word for word in ("ERROR (No valid host was found.)", "run `pulumi up` again") if word not in said[0]] == []
+    assert messages and messages[0].startswith("front: ")
+    assert [
+        word for word in ("ERROR (No valid host was found.)", "run `pulumi up` again") if word not in messages[0]
+    ] == []
 
 
 def test_settings_are_read_from_the_stack_file(monkeypatch: pytest.MonkeyPatch) -> None:

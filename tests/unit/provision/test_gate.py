@@ -14,7 +14,7 @@ import requests
 from pydantic import ValidationError
 
 from classroom.clients import pulumi_backend
-from classroom.clients.openstack import CloudService, way_in
+from classroom.clients.openstack import CloudService, cloud_credentials
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.config.settings import Settings, load
 from classroom.provision import gate
@@ -116,13 +116,13 @@ def test_a_plan_within_the_policy_passes(plan: Callable[..., list[str]]) -> None
         (OVH, {"region": "nowhere", "policy": WIDEST}, ["OVHcloud has no region 'nowhere'"]),
         (CLEURA, {"region": "Kna1"}, ["ICG plc, United Kingdom", "{soil: eu, operator: eu, parent: adequate}"]),
         (INFOMANIAK, {"region": "dc3-a"}, ["Infomaniak SA", "{soil: adequate, operator: adequate, parent: adequate}"]),
-        ("https://auth.cloud.ovh.us/v3", {"region": "US-EAST-VA-1"}, ["third country", "no policy admits it"]),
+        ("https://auth.cloud.ovh.us/v3", {"region": "US-EAST-VA-1"}, ["third country", "no policy allows it"]),
         (
-            "https://cloud.nobody.example/v3",
+            "https://cloud.unknown.example/v3",
             {},
-            ["OS_AUTH_URL: 'https://cloud.nobody.example/v3' is no Keystone", "classroom:declared_cloud"],
+            ["OS_AUTH_URL: 'https://cloud.unknown.example/v3' is not a Keystone", "classroom:declared_cloud"],
         ),
-        ("https://cloud.nobody.example/v3", {"policy": WIDEST}, ["is no Keystone of the catalogue"]),
+        ("https://cloud.unknown.example/v3", {"policy": WIDEST}, ["is not a Keystone in the catalogue"]),
         (ACADEMY, {"region": "two", "declared_cloud": DECLARED}, ["has no region 'two'"]),
         (ACADEMY, {"region": "far", "declared_cloud": DECLARED}, ["Zurich, Switzerland", "contract 12 of 2026"]),
         (OVH, {"facts_max_age_months": 1, "declared_cloud": []}, []),
@@ -166,7 +166,7 @@ asked = []
 sys.addaudithook(lambda event, args: asked.append(event) if event.startswith("socket.") else None)
 folder = Path(sys.argv[1])
 for url, region in [("https://auth.cloud.ovh.net/v3", "GRA11"), ("https://auth.cloud.ovh.net/v3", "eu-west-eri"),
-                    ("https://nobody.example/v3", "one"), ("nonsense", "one")]:
+                    ("https://unknown.example/v3", "one"), ("nonsense", "one")]:
     os.environ["OS_AUTH_URL"] = url
     try:
         gate.check_plan(load(json.loads(sys.argv[2]) | {"region": region}), folder / "Pulumi.t.yaml", folder)
@@ -178,11 +178,11 @@ print(asked)
 
 
 def test_a_plan_is_checked_without_the_network(tmp_path: Path, smallest: dict[str, Any]) -> None:
-    way = {"OS_USERNAME": "ada", "OS_PASSWORD": "x", "OS_PROJECT_NAME": "p"}
+    credentials = {"OS_USERNAME": "ada", "OS_PASSWORD": "x", "OS_PROJECT_NAME": "p"}
     values = json.dumps(smallest | {"endpoints": []})
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path, values],
-        env=os.environ | way,
+        env=os.environ | credentials,
         capture_output=True,
         text=True,
         check=True,
@@ -207,14 +207,14 @@ NETWORK = {
     ("one", "words"),
     [
         (
-            endpoint(operator="Nobody"),
-            ["its operator 'Nobody' is neither in the catalogue nor declared", "Hetzner Online"],
+            endpoint(operator="Unknown Ltd"),
+            ["its operator 'Unknown Ltd' is neither in the catalogue nor declared", "Hetzner Online"],
         ),
         (
             endpoint(operator="Cloudflare, Inc."),
             ["ntp 'time.example' of 'Cloudflare, Inc.'", "third country", "source:"],
         ),
-        (endpoint(operator="Leafcloud"), ["its parent is not known, and unknown never passes"]),
+        (endpoint(operator="Leafcloud"), ["its parent is not known, and unknown is never allowed"]),
         (endpoint(operator="Cleura"), ["its parent is not allowed", "parent: adequate}"]),
         (
             endpoint(operator="OVHcloud", addresses=["51.89.200.1"]),
@@ -224,7 +224,10 @@ NETWORK = {
         (endpoint(operator="OVHcloud", addresses=["158.69.10.1"]), ["its soil is not allowed", "158.69.10.1", "CA"]),
         (endpoint(addresses=["10.0.0.53"]), ["its soil is not known", "10.0.0.53"]),
         (endpoint(addresses=["192.0.2.0/24"]), ["its soil is not known", "192.0.2.0"]),
-        (endpoint(url="https://other.example/debian"), ["leads to 'other.example'; name that host"]),
+        (
+            endpoint(url="https://other.example/debian"),
+            ["'https://other.example/debian' is 'other.example'", "correct name or url"],
+        ),
     ],
 )
 def test_endpoints_that_are_refused(plan: Callable[..., list[str]], one: dict[str, Any], words: list[str]) -> None:
@@ -248,8 +251,8 @@ def test_endpoints_that_pass(plan: Callable[..., list[str]]) -> None:
 
 def test_all_refusals_are_reported_at_once(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", "azblob://states")
-    message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Nobody"), endpoint(operator="amazon")])
-    for words in ("region: 'UK1'", "'Nobody' is neither", "of 'amazon'", "backend: 'azblob://states'"):
+    message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Unknown Ltd"), endpoint(operator="amazon")])
+    for words in ("region: 'UK1'", "'Unknown Ltd' is neither", "of 'amazon'", "backend: 'azblob://states'"):
         assert words in message
     assert message.count("allowed operators under this policy") == 1
 
@@ -258,11 +261,11 @@ def test_all_refusals_are_reported_at_once(plan: Callable[..., list[str]], monke
     ("changes", "error"),
     [
         ({"use": "web"}, "use"),
-        ({"name": "Time.Example"}, "no host name"),
-        ({"name": "https://time.example"}, "no host name"),
+        ({"name": "Time Example"}, "is not a host name"),
+        ({"name": "https://time.example"}, "is not a host name"),
         ({"addresses": ["time.example"]}, "neither an address nor a network"),
         ({"addresses": ["192.0.2.1/24"]}, "neither an address nor a network"),
-        ({"url": "time.example"}, "is no address"),
+        ({"url": "time.example"}, "is not a URL"),
         ({"operator": ""}, "operator"),
         ({"port": 123}, "port"),
     ],
@@ -285,7 +288,9 @@ OTHER = {
     "s3://states": ["Amazon.com, Inc., United States", "source:"],
     "s3://states?region=eu-west-3": ["Amazon.com, Inc."],
     "s3://states?endpoint=": ["Amazon.com, Inc."],
-    "s3://states?endpoint=https://s3.eu-west-3.amazonaws.com": ["who runs 's3.eu-west-3.amazonaws.com'"],
+    "s3://states?endpoint=https://s3.eu-west-3.amazonaws.com": [
+        "the operator and the location of 's3.eu-west-3.amazonaws.com'"
+    ],
     "s3://states?endpoint=https://s3.bhs.io.cloud.ovh.net": ["Beauharnois, Canada", "soil: adequate"],
     "s3://states?endpoint=https://s3.io.cloud.ovh.net": ["its soil is not allowed"],
     "s3://states?endpoint=https://s3.us-east-va.io.cloud.ovh.us": ["third country"],
@@ -293,13 +298,13 @@ OTHER = {
     "s3://states?endpoint=s3.gra.io.cloud.ovh.net&endpoint=s3.elsewhere.example": ["s3.elsewhere.example"],
     "s3://states?endpoint=https://s3.gra.io.cloud.ovh.net.elsewhere.example": ["not known"],
     "s3://states?endpoint=3.120.10.1": ["Amazon.com, Inc."],
-    "s3://states?endpoint=127.0.0.1:9000": ["loopback", "unknown never passes"],
-    "s3://states?endpoint=s3.refused.example": ["it is an endpoint that is refused", "Cloudflare"],
+    "s3://states?endpoint=127.0.0.1:9000": ["loopback", "unknown is never allowed"],
+    "s3://states?endpoint=s3.refused.example": ["it is a refused endpoint", "Cloudflare"],
     "azblob://states": ["Microsoft Corporation"],
     "gs://states": ["Google LLC"],
     "postgres://db.elsewhere.example/states": ["db.elsewhere.example"],
     "https://pulumi.academy.example.elsewhere.example": ["not known"],
-    "nonsense": ["operator is unknown", "unknown never passes"],
+    "nonsense": ["operator is unknown", "unknown is never allowed"],
 }
 NAMED = [
     endpoint(use="backups", name="s3.academy.example"),
@@ -369,7 +374,7 @@ def test_the_backend_is_the_one_that_pulumi_uses(tmp_path: Path) -> None:
         ("service", "", ["Pulumi Corporation"]),
         ("hashivault://key", "", ["VAULT_SERVER_URL is not set"]),
         ("hashivault://key", "https://vault.elsewhere.example", ["vault.elsewhere.example", "not known"]),
-        ("base64key://x", "", ["operator is unknown", "unknown never passes"]),
+        ("base64key://x", "", ["operator is unknown", "unknown is never allowed"]),
     ],
 )
 def test_secrets_providers(judge: outside.ServicePolicy, provider: str, vault: str, words: list[str] | None) -> None:
@@ -410,10 +415,13 @@ def test_a_declaration_cannot_contain_public_addresses_or_names(plan: Callable[.
             {"declared_cloud": DECLARED | {"prefixes": ["51.91.0.0/16"]}},
             "declared_cloud.prefixes: '51.91.0.0/16'",
         ),
-        ({"declared_cloud": DECLARED | {"keystone": [OVH]}}, "is OVHcloud's in the catalogue"),
-        ({"declared_cloud": DECLARED | {"name": "OVHcloud"}}, "declared_cloud: 'OVHcloud' is known already"),
-        ({"declared_operators": [NETWORK | {"name": "amazon"}]}, "declared_operators: 'amazon' is known already"),
-        ({"exceptions": [exception("Nobody")]}, "exceptions: 'Nobody' .*neither in the catalogue nor declared"),
+        ({"declared_cloud": DECLARED | {"keystone": [OVH]}}, "belongs to OVHcloud in the catalogue"),
+        ({"declared_cloud": DECLARED | {"name": "OVHcloud"}}, "declared_cloud: 'OVHcloud' is already known"),
+        ({"declared_operators": [NETWORK | {"name": "amazon"}]}, "declared_operators: 'amazon' is already known"),
+        (
+            {"exceptions": [exception("Unknown Ltd")]},
+            "exceptions: 'Unknown Ltd' .*neither in the catalogue nor declared",
+        ),
     ):
         with pytest.raises(WrongUseError, match=words):
             plan(**changes)
@@ -464,7 +472,7 @@ def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]
     assert "its soil is not allowed" in message
     assert "its operator" not in message
     assert plan(**labelled, exceptions=[exception("Example Inc."), exception("hetzner")])
-    with pytest.raises(WrongUseError, match="is no documentation network"):
+    with pytest.raises(WrongUseError, match="is not a documentation network"):
         make(overlay=label | {"prefixes": ["9.9.9.9/32"]}, rehearsal=True)
 
 
@@ -501,22 +509,30 @@ COMPUTE = "https://compute.gra11.cloud.ovh.net/v2.1"
         (OVH, "https://storage.gra.cloud.ovh.net/v1/AUTH_x", None),
         (OVH, "https://auth.cloud.ovh.net/v3", None),
         (OVH, "https://s3.rbx.io.cloud.ovh.net", None),
-        (OVH, "https://compute.bhs5.cloud.ovh.net/v2.1", ["which is another region", "Beauharnois, Canada", "source:"]),
+        (
+            OVH,
+            "https://compute.bhs5.cloud.ovh.net/v2.1",
+            ["which is in another region", "Beauharnois, Canada", "source:"],
+        ),
         (
             OVH,
             "https://compute.gra11.cloud.ovh.us/v2.1",
-            ["not OVHcloud's", "source:", "allowed: hosts in cloud.ovh.net"],
+            ["does not belong to OVHcloud", "source:", "allowed: hosts in cloud.ovh.net"],
         ),
-        (OVH, "https://compute.cloud.ovh.net.elsewhere.example/v2.1", ["not OVHcloud's"]),
-        (OVH, "https://xcloud.ovh.net/v2.1", ["not OVHcloud's"]),
-        (OVH, "https://51.91.10.1/v2.1", ["not OVHcloud's"]),
-        (OVH, "nonsense", ["not OVHcloud's"]),
+        (OVH, "https://compute.cloud.ovh.net.elsewhere.example/v2.1", ["does not belong to OVHcloud"]),
+        (OVH, "https://xcloud.ovh.net/v2.1", ["does not belong to OVHcloud"]),
+        (OVH, "https://51.91.10.1/v2.1", ["does not belong to OVHcloud"]),
+        (OVH, "nonsense", ["does not belong to OVHcloud"]),
         (ACADEMY, "https://compute.academy.example:8774/v2.1", None),
         (ACADEMY, "http://203.0.113.10:8774/v2.1", None),
         (ACADEMY, "http://[2001:db8:30::10]:8774/v2.1", None),
-        (ACADEMY, "http://203.0.114.10:8774/v2.1", ["not Cloud of the Academy's", "declared_cloud: prefixes"]),
-        (ACADEMY, "http://10.0.0.1:8774/v2.1", ["not Cloud of the Academy's"]),
-        (ACADEMY, "https://academy.example.org/v2.1", ["not Cloud of the Academy's"]),
+        (
+            ACADEMY,
+            "http://203.0.114.10:8774/v2.1",
+            ["does not belong to Cloud of the Academy", "declared_cloud: prefixes"],
+        ),
+        (ACADEMY, "http://10.0.0.1:8774/v2.1", ["does not belong to Cloud of the Academy"]),
+        (ACADEMY, "https://academy.example.org/v2.1", ["does not belong to Cloud of the Academy"]),
     ],
 )
 def test_endpoints_in_the_service_catalogue(make: Make, auth_url: str, url: str, words: list[str] | None) -> None:
@@ -526,7 +542,7 @@ def test_endpoints_in_the_service_catalogue(make: Make, auth_url: str, url: str,
         gate.check_catalogue(settings, auth_url, rows)
         return
     message = refusal(gate.check_catalogue, settings, auth_url, rows)
-    assert f"leads to '{url}' for compute (public)" in message
+    assert f"lists '{url}' for compute (public)" in message
     assert [word for word in words if word not in message] == [], message
 
 
@@ -574,12 +590,12 @@ def test_the_keystone_url_is_read_from_clouds_yaml(make: Make, tmp_path: Path) -
 
 def test_the_interfaces_in_use_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry(tmp_path, f"auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
-    assert way_in("school", "GRA11").interfaces == {"public"}
+    assert cloud_credentials("school", "GRA11").interfaces == {"public"}
     monkeypatch.setenv("OS_ENDPOINT_TYPE", "internalURL")
-    assert way_in("school", "GRA11").interfaces == {"public", "internal"}
+    assert cloud_credentials("school", "GRA11").interfaces == {"public", "internal"}
     monkeypatch.delenv("OS_ENDPOINT_TYPE")
     entry(tmp_path, f"interface: admin\n    auth: {{auth_url: '{OVH}', username: a, password: b, project_name: p}}")
-    assert way_in("school", "GRA11").interfaces == {"public", "admin"}
+    assert cloud_credentials("school", "GRA11").interfaces == {"public", "admin"}
 
 
 def test_the_rehearsal_passes(make: Make, monkeypatch: pytest.MonkeyPatch, plan: Callable[..., list[str]]) -> None:

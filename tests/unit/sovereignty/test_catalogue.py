@@ -40,7 +40,7 @@ def test_every_fact_of_an_entry_has_source_date_and_mark(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_source_of_a_file_is_used_and_stands_once(path: Path) -> None:
+def test_every_source_of_a_file_is_used_and_listed_once(path: Path) -> None:
     listed = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
     cloud = read_cloud(path)
     used = {source.address for _, fact in cloud.facts() for source in sources_of(fact)}
@@ -156,9 +156,9 @@ name: Example Cloud
 sources:
   page: {title: A page, address: "https://example.example/", kind: own, read: 2026-11-24, says_of: 2026-10-01}
 operator: {name: Example, country: FR, fact: a company with its seat in Paris, source: page}
-parent: {name: Example, country: FR, fact: listed in Paris and held by nobody, source: page}
+parent: {name: Example, country: FR, fact: listed in Paris without a majority owner, source: page}
 keystone: [{url: "https://keystone.example:5000/v3", fact: the address in its documentation, source: page}]
-regions: [{names: [one], city: Paris, country: FR, fact: the region stands in Paris, source: page}]
+regions: [{names: [one], city: Paris, country: FR, fact: the region is in Paris, source: page}]
 """
 
 
@@ -193,7 +193,7 @@ def test_a_whole_entry_is_read(tmp_path: Path) -> None:
         (
             "https://example.example/",
             "stored index of files, id 7",
-            "'stored index of files, id 7' is not a public address",
+            "'stored index of files, id 7' is not a public URL",
         ),
         ("https://example.example/", "https://docslib.org/doc/1", "is a copy or a proxy of another page"),
         (
@@ -204,9 +204,9 @@ def test_a_whole_entry_is_read(tmp_path: Path) -> None:
         (
             "https://example.example/",
             "https://github.com/a/b/blob/main/c.md",
-            "changes with its branch; name the commit",
+            "changes with its branch",
         ),
-        ("country: FR, fact: a company", "country: France, fact: a company", "'France' is no country code"),
+        ("country: FR, fact: a company", "country: France, fact: a company", "'France' is not a country code"),
         ("country: FR, fact: a company", "country: US, fact: a company", "dpf: write yes, no or unknown"),
         ("operator:", "oprator:", "example.yaml: oprator: Extra inputs are not permitted"),
         ("regions:", "missing: []\nnotes:", "example.yaml: "),
@@ -223,7 +223,7 @@ def test_an_entry_that_hides_what_is_missing_is_refused(tmp_path: Path) -> None:
     path = entry(tmp_path)
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("parent")]
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ClassroomError, match="missing: say what is not known of parent"):
+    with pytest.raises(ClassroomError, match=r"missing: .* parent is not known"):
         read_cloud(path)
 
 
@@ -241,7 +241,7 @@ def test_an_unreadable_or_empty_catalogue_is_one_clear_sentence(tmp_path: Path) 
 def test_one_keystone_in_two_entries_is_refused(tmp_path: Path) -> None:
     entry(tmp_path)
     (tmp_path / "twin.yaml").write_text(ENTRY.replace("Example Cloud", "Twin"), encoding="utf-8")
-    with pytest.raises(ClassroomError, match="a Keystone has one entry"):
+    with pytest.raises(ClassroomError, match="a Keystone belongs to one cloud"):
         load_catalogue(tmp_path)
 
 
@@ -285,20 +285,20 @@ def test_the_rule_for_marks(kind: str, mark: str, undated: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "day"),
+    ("described", "day"),
     [("2026", "2026-01-01"), (2026, "2026-01-01"), ("2026-07", "2026-07-01"), ("2026-07-31", "2026-07-31")],
 )
-def test_a_month_or_a_year_alone_counts_from_its_first_day(said: str | int, day: str) -> None:
+def test_a_month_or_a_year_alone_counts_from_its_first_day(described: str | int, day: str) -> None:
     source = Source.model_validate(
-        {"title": "A page", "address": "https://a.example/", "kind": "press", "read": READ, "says_of": said}
+        {"title": "A page", "address": "https://a.example/", "kind": "press", "read": READ, "says_of": described}
     )
     assert source.says_of == datetime.date.fromisoformat(day)
 
 
 def test_each_of_the_two_days_ages_on_its_own() -> None:
     fields = {"title": "A page", "address": "https://a.example/", "kind": "press"}
-    read, said = datetime.date(2026, 1, 10), datetime.date(2024, 1, 10)
-    source = Source.model_validate(fields | {"read": read, "says_of": said})
+    read, described = datetime.date(2026, 1, 10), datetime.date(2024, 1, 10)
+    source = Source.model_validate(fields | {"read": read, "says_of": described})
     assert outdated([source], datetime.date(2027, 1, 10), Ages(12, 36)) is None
     assert "was read on 2026-01-10, more than 12 months" in (
         outdated([source], datetime.date(2027, 1, 11), Ages(12, 37)) or ""
@@ -367,7 +367,7 @@ def test_a_code_is_read_in_any_case_and_by_the_unions_own_aliases() -> None:
     assert classify("EL", READ).verdict == "eu"
 
 
-def test_every_class_of_countries_has_source_date_and_mark_and_no_code_stands_twice() -> None:
+def test_every_class_of_countries_has_source_date_and_mark_and_no_code_is_listed_twice() -> None:
     data = load()
     codes = [code for group in data.groups for code in group.codes]
     assert len(codes) == len(set(codes))

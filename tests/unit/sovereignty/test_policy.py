@@ -69,7 +69,7 @@ def test_real_clouds_and_their_traps(auth_url: str, region: str, eu: str, eea: s
     assert ask(auth_url, region, "adequate").verdict == adequate
 
 
-def test_the_regions_of_one_keystone_are_told_apart() -> None:
+def test_the_regions_of_one_keystone_are_distinguished() -> None:
     assert ask(OVH, "GRA11").country == "FR"
     assert ask(OVH, "WAW1").country == "PL"
     assert ask(OVH, "UK1").country == "GB"
@@ -97,10 +97,10 @@ def test_a_british_owner_of_a_german_region() -> None:
     assert result.country == "DE"
 
 
-def test_a_chinese_operator_is_refused_wherever_it_stands() -> None:
+def test_a_chinese_operator_is_refused_in_every_location() -> None:
     result = ask(HUAWEI, "eu-west-101")
     assert verdicts(result) == {"soil": "unknown", "operator": "refused", "parent": "unknown"}
-    assert "no policy admits it" in result.message
+    assert "no policy and no exception can allow it" in result.message
     assert "classroom:policy:" not in result.message
 
 
@@ -110,7 +110,7 @@ def test_no_policy_admits_the_united_states(auth_url: str, region: str) -> None:
     assert result.verdict == "refused"
     assert "third country" in result.message
     assert "Data Privacy Framework: unknown" in result.message
-    assert "no policy admits it" in result.message
+    assert "no policy" in result.message and "to allow it" not in result.message
     assert "classroom:policy:" not in result.message
 
 
@@ -127,7 +127,7 @@ def test_an_unknown_cloud_never_passes() -> None:
     result = ask("https://keystone.unknown.example:5000/v3", "eu-de", "adequate")
     assert result.verdict == "unknown"
     assert result.cloud is None
-    assert "is no Keystone of the catalogue" in result.message
+    assert "is not a Keystone in the catalogue" in result.message
     assert {reason.verdict for reason in result.reasons} == {"unknown"}
 
 
@@ -143,7 +143,7 @@ def test_a_cloud_with_an_unknown_owner_never_passes() -> None:
 def test_the_region_of_the_address_must_be_the_region_of_the_setting() -> None:
     result = ask("https://iam.eu-nl.otc.t-systems.com/v3", "eu-de")
     assert result.verdict == "unknown"
-    assert "is region eu-nl's, not eu-de's" in result.message
+    assert "belongs to region eu-nl, not to eu-de" in result.message
     assert ask("https://iam.eu-ch2.otc.t-systems.com/v3", "eu-de").verdict != "allowed"
     assert ask("https://iam.mars.otc.t-systems.com/v3", "eu-de").verdict != "allowed"
 
@@ -161,10 +161,7 @@ def test_facts_past_their_limit_let_nothing_pass_and_say_so() -> None:
 def test_statements_past_their_limit_let_nothing_pass_however_recently_they_were_read() -> None:
     result = check(OTC, "eu-de", as_of=DAY, ages=Ages(12, 12))
     assert verdicts(result)["parent"] == "unknown"  # of the end of 2024
-    assert (
-        "describes 2024-12-31, more than 12 months before 2026-11-24: a newer statement has to be read"
-        in result.message
-    )
+    assert "describes 2024-12-31, more than 12 months before 2026-11-24" in result.message
     assert check(OTC, "eu-de", as_of=DAY, ages=Ages(12, 24)).verdict == "allowed"
 
 
@@ -178,8 +175,8 @@ def test_an_exception_admits_by_name_until_its_end() -> None:
     result = ask(OVH_US, "US-EAST-VA-1", exceptions=[exception])
     assert result.verdict == "allowed"
     assert result.exceptions == (exception,)
-    assert "admitted by the exception for OVHcloud US" in result.message
-    assert "holds until 2026-12-31: the migration runs" in result.message
+    assert "allowed by the exception for OVHcloud US" in result.message
+    assert "is valid until 2026-12-31: the migration runs" in result.message
     last = check(OVH_US, "US-EAST-VA-1", as_of=datetime.date(2026, 12, 31), exceptions=[exception])
     assert last.verdict == "allowed"
 
@@ -276,7 +273,7 @@ def test_a_declared_cloud_is_judged_like_any_other() -> None:
 
 def test_a_declared_cloud_cannot_take_a_cloud_of_the_catalogue() -> None:
     mine = declared(keystone=[OVH_US])
-    with pytest.raises(WrongUseError, match="is OVHcloud US's in the catalogue"):
+    with pytest.raises(WrongUseError, match="belongs to OVHcloud US in the catalogue"):
         check(OVH_US, "US-EAST-VA-1", as_of=DAY, declared_cloud=mine)
 
 
@@ -287,7 +284,7 @@ def test_a_declared_cloud_leaves_the_catalogue_alone() -> None:
 def test_addresses_of_the_public_tables_cannot_be_declared() -> None:
     tables = {"198.51.100.0/24": "Example Carrier"}
     declared().check(tables.get)
-    with pytest.raises(WrongUseError, match=r"declared_cloud.prefixes: '198.51.100.0/24' stands in the public"):
+    with pytest.raises(WrongUseError, match=r"declared_cloud.prefixes: '198.51.100.0/24' is in the public"):
         declared(prefixes=["203.0.113.0/24", "198.51.100.0/24"]).check(tables.get)
 
 

@@ -32,10 +32,10 @@ def test_a_row_with_a_preset_is_all_that_a_stack_file_needs() -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"preset": "no-such"}, "preset 'no-such': there is no such preset; presets for use: dns: ovhcloud-dns, "),
+        ({"preset": "no-such"}, "preset 'no-such': it does not exist; presets for use: dns: ovhcloud-dns, "),
         ({"use": "ntp"}, "preset 'ovhcloud-dns': it is for use: dns; presets for use: ntp: scaleway-"),
-        ({"operator": "Hetzner"}, "preset 'ovhcloud-dns' gives operator too; leave out operator, or preset"),
-        ({"addresses": ["192.0.2.1"]}, "preset 'ovhcloud-dns' gives addresses too"),
+        ({"operator": "Hetzner"}, "preset 'ovhcloud-dns' also sets operator; remove either operator or preset"),
+        ({"addresses": ["192.0.2.1"]}, "preset 'ovhcloud-dns' also sets addresses"),
     ],
 )
 def test_a_wrong_preset_is_one_sentence(fields: dict[str, object], sentence: str) -> None:
@@ -74,7 +74,7 @@ def test_the_command_lists_them_with_their_verdicts() -> None:
     listing = classroom("presets", "--as-of", "2026-11-29").stdout
     assert "csc-dns: dns, csc-pouta, 193.166.4.24, 193.166.4.25" in listing and "not found: ntp:" in listing
     wrong = classroom("presets", "--cloud", "nowhere")
-    assert wrong.returncode == 2 and "cloud: 'nowhere' is no cloud of the catalogue" in wrong.stderr
+    assert wrong.returncode == 2 and "cloud: 'nowhere' is not in the catalogue" in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Say whether a class is live here, and whether LiveKit runs older files than the ones on disk.
+"""Print whether a class is live on this host, and whether LiveKit's files changed after it started.
 
-Arguments: LiveKit's address, its key file, then the files that it was started from. Prints
+Arguments: LiveKit's URL, its key file, then the files that it was started from. Prints
 {"rooms": [{"name": text, "participants": number}…], "stale": true or false} (rooms with at least one participant), or
-{} where LiveKit does not run. Reads only.
+{} if LiveKit does not run. Changes nothing.
 """
 
 import base64
@@ -20,12 +20,12 @@ url, keys, *files = sys.argv[1:]
 
 
 def part(data: bytes) -> bytes:
-    """Return one part of a token."""
+    """Return one part of a JSON Web Token: URL-safe Base64 without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def ask(method: str, question: dict[str, str], **grant: object) -> dict[str, list[dict[str, str]]]:
-    """Ask LiveKit's room service, with a token that grants this question alone."""
+    """Send a request to LiveKit's room service, with a token that grants only this request."""
     name, _, secret = pathlib.Path(keys).read_text().strip().partition(": ")
     now = int(time.time())
     claims = {"iss": name, "nbf": now - 60, "exp": now + 60, "video": grant}
@@ -41,25 +41,25 @@ def ask(method: str, question: dict[str, str], **grant: object) -> dict[str, lis
 
 
 def live() -> list[dict[str, object]]:
-    """Return the rooms that somebody is in."""
+    """Return the rooms with at least one participant."""
     found = []
     try:
         for room in ask("ListRooms", {}, roomList=True).get("rooms", []):
-            # The room's own count lags some seconds behind.
+            # The number of participants in the list of rooms is some seconds old.
             inside = ask("ListParticipants", {"room": room["name"]}, roomAdmin=True, room=room["name"])
             found.append({"name": room["name"], "participants": len(inside.get("participants", []))})
     except urllib.error.HTTPError as error:
-        # It answers, but not to us (it was started with another key, or its Valkey is away): a class may be live.
-        return [{"name": f"classes that it does not tell (HTTP {error.code})", "participants": 0}]
+        # It refuses the request (it was started with another key, or Valkey is unavailable): a class may be live.
+        return [{"name": f"unknown rooms, as LiveKit does not list them (HTTP {error.code})", "participants": 0}]
     except OSError:
-        return []  # no answer at all: it has just been started, or it hangs
+        return []  # no answer: it has just started, or it hangs
     return [room for room in found if room["participants"]]
 
 
 command = ["systemctl", "show", "--value", "--property=MainPID", "livekit.service"]
 pid = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout or 0)
 if pid:
-    # Field 22 of stat, in ticks of 10 ms after the start of the machine; both clocks have run on since, so they compare.
+    # Field 22 of stat is the start of the process in ticks of 10 ms after boot.
     ticks = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     started = time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / 100)
     stale = any(path.exists() and path.stat().st_ctime > started + 0.02 for path in map(pathlib.Path, files))

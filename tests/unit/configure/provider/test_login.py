@@ -114,8 +114,8 @@ class Server:
 
     def __call__(self, account: str) -> "subprocess.CompletedProcess[str]":
         self.asked.append(account)
-        status, said = self.answers.get(account, (255, f"{account}@203.0.113.9: Permission denied (publickey)."))
-        return subprocess.CompletedProcess(["ssh"], status, "", said)
+        status, stderr = self.answers.get(account, (255, f"{account}@203.0.113.9: Permission denied (publickey)."))
+        return subprocess.CompletedProcess(["ssh"], status, "", stderr)
 
 
 def test_the_first_account_that_works_is_chosen() -> None:
@@ -150,8 +150,8 @@ def test_a_closed_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(login.time, "sleep", lambda _: None)
 
     def attempt(account: str) -> "subprocess.CompletedProcess[str]":
-        status, said = answers.pop(0)
-        return subprocess.CompletedProcess(["ssh"], status, "", said)
+        status, stderr = answers.pop(0)
+        return subprocess.CompletedProcess(["ssh"], status, "", stderr)
 
     assert choose("class", ["ada", "bob"], attempt, lambda: None) == "ada"
     assert answers == []

@@ -115,15 +115,15 @@ def test_another_host_key_of_the_same_server_ends_the_run_before_any_login(conso
     run = Run(job(region="r") | {"known": {"class": ["ssh-ed25519 BEFORE"]}}, out)
     with pytest.raises(Stopped):
         run.go()
-    (said,) = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert said["kind"] == "failed" and said["text"].startswith("class: ")
+    (event,) = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert event["kind"] == "failed" and event["text"].startswith("class: ")
     for words in (
         "host key",
         "ssh-ed25519 BEFORE",
         "do not log in",
         "`pulumi up --stack academy --replace 'urn:pulumi:",
     ):
-        assert words in said["text"], words
+        assert words in event["text"], words
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_a_machine_that_does_not_run_is_reported_with_the_command(server: Any, w
     out = io.StringIO()
     run = Run(job(), out)
     assert run._look(FakeCloud(server, CONSOLE), "class") == []  # type: ignore[arg-type]
-    said = json.loads(out.getvalue())
-    assert said["kind"] == "failed" and said["text"].startswith("class: ")
-    assert [word for word in words if word not in said["text"]] == [], said
+    event = json.loads(out.getvalue())
+    assert event["kind"] == "failed" and event["text"].startswith("class: ")
+    assert [word for word in words if word not in event["text"]] == [], event
 
 
 def test_the_run_waits_for_a_machine_that_is_booting() -> None:
@@ -189,10 +189,10 @@ def test_the_run_waits_for_a_machine_that_is_booting() -> None:
 def test_a_failed_task_is_reported_with_reason_and_fix(result: dict[str, Any], words: list[str]) -> None:
     out = io.StringIO()
     Run(job(), out)._event({"event": "runner_on_failed", "event_data": {"host": "class", "task": "T", "res": result}})
-    said = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [event["kind"] for event in said] == ["task", "failed"]
-    assert said[1]["text"].startswith("class: task 'T': ")
-    assert [word for word in words if word not in said[1]["text"]] == [], said
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [event["kind"] for event in events] == ["task", "failed"]
+    assert events[1]["text"].startswith("class: task 'T': ")
+    assert [word for word in words if word not in events[1]["text"]] == [], events
 
 
 def test_the_failed_item_of_a_loop_is_reported_once() -> None:
@@ -201,8 +201,8 @@ def test_the_failed_item_of_a_loop_is_reported_once() -> None:
     item = {"host": "class", "task": "T", "res": {"item": "b", "msg": "no such file"}}
     run._event({"event": "runner_item_on_failed", "event_data": item})
     run._event({"event": "runner_on_failed", "event_data": {**item, "res": {"msg": "One or more items failed"}}})
-    said = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [e["text"] for e in said if e["kind"] == "failed"] == ["class: task 'T', item b: no such file"]
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [e["text"] for e in events if e["kind"] == "failed"] == ["class: task 'T', item b: no such file"]
 
 
 def test_no_message_contains_a_secret() -> None:

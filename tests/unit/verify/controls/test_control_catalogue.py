@@ -14,7 +14,7 @@ from classroom.common.errors import ClassroomError
 from classroom.common.paths import REPO
 from classroom.sovereignty.facts import DATA
 from classroom.verify.controls.control_catalogue import DOCS, PROOFS, TESTS, load_clauses, load_controls, page
-from classroom.verify.report.phrases import phrases, said
+from classroom.verify.report.phrases import phrases, sentence
 
 
 def test_controls_are_numbered_without_gaps() -> None:
@@ -115,7 +115,7 @@ def test_phrases_are_exactly_those_used() -> None:
         key for key in phrases() if f'"{key}"' not in text and f"'{key}'" not in text and not key.startswith(dynamic)
     ]
     assert unused == []
-    assert set(re.findall(r'said\(\s*"([a-z0-9-]+)"', text)) <= set(phrases())
+    assert set(re.findall(r'sentence\(\s*"([a-z0-9-]+)"', text)) <= set(phrases())
 
 
 def test_no_phrase_claims_compliance() -> None:
@@ -124,9 +124,9 @@ def test_no_phrase_claims_compliance() -> None:
 
 
 def test_sentence_needs_exactly_its_placeholders() -> None:
-    assert said("forwards", server="192.0.2.1").text("fr").endswith("192.0.2.1")
+    assert sentence("forwards", server="192.0.2.1").text("fr").endswith("192.0.2.1")
     for values in ({}, {"server": "x", "more": "y"}):
         with pytest.raises(ValueError, match="forwards"):
-            said("forwards", **values)
+            sentence("forwards", **values)
     with pytest.raises(KeyError):
-        said("no-such-phrase")
+        sentence("no-such-phrase")

@@ -27,7 +27,7 @@ from classroom.verify.controls import (
 )
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.network.nftables import AcceptRule, Drop, read
-from classroom.verify.report.phrases import said
+from classroom.verify.report.phrases import sentence
 from rehearsal.authority import issue
 
 DAY = datetime.date(2026, 11, 24)
@@ -86,18 +86,18 @@ def wrong(proof: Proof) -> list[str]:
 
 def test_location_alone_does_not_pass() -> None:
     """A location in the EU with a US operator: the location passes, operator and parent do not."""
-    seen = evaluator().evaluate("class", said("own-address", address=CNED), CNED)
+    seen = evaluator().evaluate("class", sentence("own-address", address=CNED), CNED)
     assert (seen.outcome, seen.sides["soil"].verdict, seen.sides["operator"].verdict) == ("wrong", "eu", "third")
 
 
 def test_unlisted_destination_is_always_wrong() -> None:
     judging = evaluator()
-    assert judging.evaluate("class", said("no-ipv6"), "192.0.2.99", listed=False).outcome == "wrong"
-    assert judging.evaluate("class", said("no-ipv6"), "192.0.2.99").outcome == "good"
+    assert judging.evaluate("class", sentence("no-ipv6"), "192.0.2.99", listed=False).outcome == "wrong"
+    assert judging.evaluate("class", sentence("no-ipv6"), "192.0.2.99").outcome == "good"
 
 
 def test_unknown_never_passes() -> None:
-    assert Evaluator(Declarations(), DAY).evaluate("class", said("no-ipv6"), "192.0.2.1").outcome == "unknown"
+    assert Evaluator(Declarations(), DAY).evaluate("class", sentence("no-ipv6"), "192.0.2.1").outcome == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -110,20 +110,20 @@ def test_unknown_never_passes() -> None:
 )
 def test_exception_applies_by_name_until_its_date(name: str, until: str, outcome: str) -> None:
     judging = evaluator(exceptions=[{"name": name, "reason": "the contract runs on", "until": until}])
-    seen = judging.evaluate("class", said("no-ipv6"), US4)
+    seen = judging.evaluate("class", sentence("no-ipv6"), US4)
     assert seen.outcome == outcome
     assert bool(judging.used) == (outcome == "good") == (seen.exception is not None)
 
 
 def test_outdated_declarations_never_pass() -> None:
     late = Evaluator(Declarations.model_validate(VALUES), DAY + datetime.timedelta(days=500))
-    assert late.evaluate("class", said("no-ipv6"), "192.0.2.53").outcome == "unknown"
+    assert late.evaluate("class", sentence("no-ipv6"), "192.0.2.53").outcome == "unknown"
 
 
 def test_proof_without_observation_is_not_proven() -> None:
     assert Proof(id="time").state == "not proven"
-    assert Proof(id="time", seen=(Seen(where="x", outcome="residue", what=said("no-ipv6")),)).state == "not proven"
-    assert Proof(id="time", absent=(said("no-ipv6"),)).state == "passed"
+    assert Proof(id="time", seen=(Seen(where="x", outcome="residue", what=sentence("no-ipv6")),)).state == "not proven"
+    assert Proof(id="time", absent=(sentence("no-ipv6"),)).state == "passed"
 
 
 # Each control.
@@ -168,7 +168,7 @@ HOST = {
         ({"resolved": RESOLVED + f"[Resolve]\nDNS={US6}\n"}, ["resolved-names"]),
         ({"resolved_runs": True}, ["resolved-runs"]),
         ({"resolv_conf": "nameserver 127.0.0.1\nnameserver 192.0.2.53\n"}, ["asks-directly"]),
-        ({"resolv_conf": ""}, ["asks-nobody-known"]),
+        ({"resolv_conf": ""}, ["no-name-server"]),
         ({"unbound": UNBOUND + f"    forward-addr: {US4}@853#x\n"}, ["forwards"]),
         ({"unbound": UNBOUND + "    forward-addr: 192.0.2.123\n"}, ["forwards"]),
         ({"unbound_runs": False}, ["no-own-resolver"]),
@@ -264,7 +264,7 @@ def test_egress_drop() -> None:
         )
 
     assert judge().state == "passed", judge().faults()
-    assert judge(groups=None).not_proven == (said("groups-unasked"),)
+    assert judge(groups=None).not_proven == (sentence("groups-not-queried"),)
     # The table of endpoints has changed since the rules were generated.
     assert "rule-too-wide" in wrong(judge(endpoints=MORE[1:]))
     assert wrong(judge(tried=(TRIED[0], egress_drop.EgressAttempt("2001:db8:dead::213", 0, 0)))) == ["tried-and-lost"]
@@ -294,7 +294,7 @@ def window(**change: object) -> host_connections.Window:
         ({"dropped": (Drop(US4, "tcp", 443),) * 3, "grown": {"out_dropped": 3}}, ["drop"]),
         ({"dropped": (Drop(US6, "tcp", 443),), "grown": {"out_dropped": 1}}, ["drop"]),
         ({"dropped": (Drop("192.0.2.99", "udp", 53),), "grown": {"out_dropped": 1}}, ["drop"]),
-        ({"grown": {"out_dropped": 2}}, ["drops-untold"]),
+        ({"grown": {"out_dropped": 2}}, ["drops-not-logged"]),
         ({"dropped": (Drop("", "?", None),), "grown": {"out_dropped": 1}}, ["drop-unreadable"]),
         ({"dropped": (Drop("198.51.100.2", "udp", 5000),), "grown": {"out_dropped": 1}}, ["drop-participant"]),
         ({"dropped": (Drop("ff02::fb", "udp", 5353),), "grown": {"out_dropped": 1}}, []),
@@ -383,7 +383,7 @@ SERVERS = ["turn:203.0.113.10:3478?transport=udp", "turns:turn.class.example:443
         ([f"stun:[{US6}]:3478"], [PAIR], [], ["ice-server"]),
         ([], [PAIR], [], ["no-ice-server"]),
         (SERVERS, [], [], ["no-pair"]),
-        (SERVERS, [{**PAIR, "remote": "198.51.100.2"}], [], ["pair-stranger"]),
+        (SERVERS, [{**PAIR, "remote": "198.51.100.2"}], [], ["pair-elsewhere"]),
         (SERVERS, [{**PAIR, "remote": None}], [], ["pair"]),
         (SERVERS, [PAIR], [ice.Relay("turn.class.example", 4)], ["relayed"]),
         (SERVERS, [PAIR], [ice.Relay("turn.class.example", 0, dropped=4)], []),
@@ -455,14 +455,14 @@ KEYSTONE = "http://192.0.2.10:5000/v3"
     ("rows", "holders", "change", "reds"),
     [
         ([("RegionOne", "http://192.0.2.10:8774/v2.1")], ("RegionOne",), {}, []),
-        ([("RegionOne", "http://192.0.2.10:8774/v2.1")], ("RegionTwo",), {}, ["held-elsewhere"]),
-        ([("RegionOne", "http://192.0.2.10:8774/v2.1")], ("RegionOne", "RegionTwo"), {}, ["held-elsewhere"]),
-        ([("RegionOne", "http://192.0.2.10:8774/v2.1")], (), {}, ["held-nowhere"]),
+        ([("RegionOne", "http://192.0.2.10:8774/v2.1")], ("RegionTwo",), {}, ["region-differs"]),
+        ([("RegionOne", "http://192.0.2.10:8774/v2.1")], ("RegionOne", "RegionTwo"), {}, ["region-differs"]),
+        ([("RegionOne", "http://192.0.2.10:8774/v2.1")], (), {}, ["region-not-found"]),
         ([("RegionOne", "https://compute.vendor.example/v2.1")], ("RegionOne",), {}, ["cloud-service"]),
         ([("", "https://compute.vendor.example/v2.1")], ("RegionOne",), {}, ["cloud-service"]),
         ([("RegionTwo", "https://compute.vendor.example/v2.1")], ("RegionOne",), {}, []),
         # The stack file was changed after `up`: it declares another region than that of the server.
-        ([], ("RegionOne",), {"region": "RegionNine"}, ["declared-region", "held-elsewhere"]),
+        ([], ("RegionOne",), {"region": "RegionNine"}, ["declared-region", "region-differs"]),
     ],
 )
 def test_cloud_region(rows: list, holders: tuple, change: dict, reds: list[str]) -> None:
@@ -470,7 +470,7 @@ def test_cloud_region(rows: list, holders: tuple, change: dict, reds: list[str])
     view = cloud_region.CloudView(KEYSTONE, catalogue, {"class": holders})
     proof = cloud_region.judge(view, evaluator(**change))
     assert wrong(proof) == reds
-    assert proof.not_proven == (said("no-place"),)
+    assert proof.not_proven == (sentence("no-place"),)
     if not change:
         sides = proof.seen[0].sides
         assert [(s.name, s.country) for s in sides.values()] == [(None, "FR"), *[("The rehearsal", "FR")] * 2]
@@ -498,7 +498,7 @@ WHEN = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
         ({"fetches_plugins": True}, {("tcp", OWN[0], 22)}, ["fetches-plugins"]),
         ({}, {("tcp", US4, 443)}, ["up-asked"]),
         ({}, {("tcp", "192.0.2.99", 443)}, ["up-asked"]),
-        ({}, set(), ["up-asked-nobody"]),
+        ({}, set(), ["up-empty"]),
     ],
 )
 def test_pulumi(change: dict, places: set, reds: list[str]) -> None:
@@ -517,7 +517,7 @@ def test_capture_of_failed_up_is_unknown() -> None:
 
 def test_pulumi_without_capture_is_not_proven() -> None:
     proof = pulumi.judge(pulumi.Engine(**ENGINE), None, OWN, [], [], evaluator())
-    assert proof.not_proven == (said("up-not-captured"),)
+    assert proof.not_proven == (sentence("up-not-captured"),)
 
 
 # Declarations.
@@ -548,3 +548,16 @@ def test_declarations_are_read_from_the_stack_file(tmp_path: Path) -> None:
 def test_invalid_declarations_are_refused(change: dict, sentence: str) -> None:
     with pytest.raises(WrongUseError, match=sentence):
         declarations.of_inventory({declarations.VARIABLE: VALUES | change})
+
+
+@pytest.mark.parametrize(
+    ("backend", "outcome"),
+    [
+        ("nonsense://states", "unknown"),
+        ("s3://states?endpoint=s3.unknown.example", "unknown"),
+        ("s3://states?endpoint=https://storage.cloud.ovh.us", "wrong"),
+    ],
+)
+def test_an_unknown_backend_is_not_taken_for_a_refused_one(backend: str, outcome: str) -> None:
+    proof = pulumi.judge(pulumi.Engine(**{**ENGINE, "backend": backend}), None, OWN, [], [], evaluator())
+    assert [seen.outcome for seen in proof.seen if seen.what.key == "backend"] == [outcome]

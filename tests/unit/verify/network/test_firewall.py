@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from classroom.config import ports
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.firewall import effective, expected
 from classroom.verify.text_diff import assert_same_lines
 
@@ -50,7 +50,7 @@ def match(protocol: str, field: str, right: object) -> dict:
 
 
 def test_egress_rules_follow_the_tables() -> None:
-    target = Target(inventory())
+    target = Deployment(inventory())
     front, media = (
         [line.removeprefix("egress: ") for line in expected(target, m) if line.startswith("egress: ")]
         for m in (target.group("front")[0], target.group("media")[0])
@@ -70,7 +70,7 @@ def test_egress_rules_follow_the_tables() -> None:
 
 @pytest.mark.parametrize(("shape", "last"), [("single", 10), ("split", 11)])
 def test_relay_sockets_reach_only_the_media_port_of_their_host(shape: str, last: int) -> None:
-    target = Target(inventory(shape))
+    target = Deployment(inventory(shape))
     lines = expected(target, target.group("media")[0])
     of = "30000-30999 skuid livekit counter name media_dropped"
     to = "udp sport 30000-30999 udp dport 7882 skuid livekit counter name media_relay accept"
@@ -90,7 +90,7 @@ def test_relay_sockets_reach_only_the_media_port_of_their_host(shape: str, last:
 
 
 def test_a_host_without_media_has_no_rules_for_relays() -> None:
-    target = Target(inventory())
+    target = Deployment(inventory())
     lines = expected(target, target.group("front")[0])
     assert "egress: oif lo accept" in lines and "ingress: iif lo accept" in lines
     assert not any("30000" in line or "media_" in line for line in lines)
@@ -99,7 +99,7 @@ def test_a_host_without_media_has_no_rules_for_relays() -> None:
 def test_inner_port_range_is_open_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     table = tuple(replace(port, last=7889) if port.name == "signal" else port for port in ports.PORTS)
     monkeypatch.setattr(ports, "PORTS", table)
-    target = Target(inventory())
+    target = Deployment(inventory())
     front, media = (expected(target, target.group(group)[0]) for group in ("front", "media"))
     assert "egress: ip daddr 10.30.0.11 tcp dport 7880-7889 counter name to_signal accept" in front
     assert "ingress: ip saddr 10.30.0.10 tcp dport 7880-7889 counter name signal accept" in media
@@ -110,7 +110,7 @@ def rule(*expr: dict) -> dict:
 
 
 def test_inner_ports_are_open_only_to_the_front() -> None:
-    target = Target(inventory())
+    target = Deployment(inventory())
     lines = expected(target, target.group("media")[0])
     assert "ingress: ip saddr 10.30.0.10 tcp dport 7880 counter name signal accept" in lines
     assert "ingress: udp dport 3478 counter name turn_udp accept" in lines
@@ -118,7 +118,7 @@ def test_inner_ports_are_open_only_to_the_front() -> None:
 
 
 def test_ssh_is_open_only_to_ssh_from() -> None:
-    target = Target(inventory(ssh_from=("198.51.100.0/25", "198.51.100.128/25", "2001:db8:c::7/128")))
+    target = Deployment(inventory(ssh_from=("198.51.100.0/25", "198.51.100.128/25", "2001:db8:c::7/128")))
     lines = [line for line in expected(target, target.group("front")[0]) if "dport 22" in line]
     assert lines == [
         "ingress: ip saddr 198.51.100.0/24 tcp dport 22 counter name ssh accept",

@@ -16,12 +16,12 @@ from classroom.sovereignty.addresses import CREDITS
 from classroom.verify.controls import host_connections, page_requests, telemetry, time
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.controls.evidence import Proof
-from classroom.verify.deployment import Target
+from classroom.verify.deployment import Deployment
 from classroom.verify.network.nftables import Drop
 from classroom.verify.pytest_plugin import Result, Verification
 from classroom.verify.record import keep, record_of, without_people
 from classroom.verify.report import report
-from classroom.verify.report.phrases import said
+from classroom.verify.report.phrases import sentence
 from tests.unit.verify.controls.test_judges import (
     CHRONY,
     MORE,
@@ -56,7 +56,7 @@ def proofs(bad: bool) -> list[Proof]:
         time.judge({"class": time.Clock(CHRONY, True, SOURCES)}, judging),
     ]
     evaluated = {one.id for one in real}
-    others = [Proof(id=c.id, absent=(said("no-ipv6"),)) for c in load_controls() if c.id not in evaluated]
+    others = [Proof(id=c.id, absent=(sentence("no-ipv6"),)) for c in load_controls() if c.id not in evaluated]
     return [*real, *others]
 
 
@@ -66,7 +66,7 @@ def record(
     """Return the record of a verification."""
     given = inventory("single")
     given["all"]["vars"]["classroom_sovereignty"] = VALUES | {"exceptions": EXCEPTIONS}
-    done = Verification(Target(given), tmp_path / "none", without, print, DAY)
+    done = Verification(Deployment(given), tmp_path / "none", without, print, DAY)
     done._containers = {"class": "lxc"}
     done.class_seconds = 61.4
     for proof in proofs(bad):
@@ -148,7 +148,7 @@ def test_failed_test_fails_its_control(tmp_path: Path) -> None:
     kept = record(tmp_path)
     assert all(one["state"] == "passed" for one in kept["controls"])
     given = inventory("single")
-    done = Verification(Target(given), tmp_path / "none", frozenset(), print, DAY)
+    done = Verification(Deployment(given), tmp_path / "none", frozenset(), print, DAY)
     done._containers = {"class": ""}
     done.results.append(Result("sovereignty", "test_ice", "failed", "E   boom at 198.51.100.2 by verif-0a1b2c-1", 0.1))
     broken = {one["id"]: one for one in record_of(done, 0.0, 1)["controls"]}
