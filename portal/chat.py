@@ -7,7 +7,10 @@ import time
 import unicodedata
 from typing import Any
 
+from portal.live_class import Person
+
 TOPIC = "chat"
+MESSAGE_ID = re.compile(r"[0-9a-f]{16}")
 TEXT_LENGTH = 1000
 DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Bidirectional formatting characters, which could affect the text after the message."""
@@ -26,19 +29,24 @@ def clean_text(value: Any) -> str | None:
     return text if visible and len(text) <= TEXT_LENGTH else None
 
 
-def message(person: Any, text: str) -> bytes:
-    """Return the chat message as JSON; identity, name and role of the sender come from the media server."""
+def message(person: Person, text: str) -> bytes:
+    """Return the chat message as JSON; identity, name and role of the sender are those of the class."""
     return json.dumps(
         {
             "id": secrets.token_hex(8),
             "identity": person.identity,
             "name": person.name,
-            "role": "teacher" if person.attributes.get("role") == "teacher" else "pupil",
+            "role": person.role,
             "at": int(time.time() * 1000),
             "text": text,
         },
         ensure_ascii=False,
     ).encode()
+
+
+def deletion(message: str) -> bytes:
+    """Return the order to delete a message on every page, as JSON."""
+    return json.dumps({"delete": message}).encode()
 
 
 def _is_text(character: str) -> bool:

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from portal.codes import CodeEntry
+from portal.plans import ClassEntry
+
+CLASS_KEYS = {"room": str, "name": str, "size": int, "waiting_room": bool}
 
 
 class ConfigError(Exception):
@@ -23,6 +26,7 @@ class Config:
     key: str
     secret: str
     codes: list[CodeEntry]
+    classes: list[ClassEntry]
 
 
 def load() -> Config:
@@ -31,7 +35,9 @@ def load() -> Config:
     Raises ConfigError, whose message contains no secret value.
     """
     folder = Path(os.environ.get("PORTAL_CONFIG", "/etc/classroom"))
-    settings = _read(folder / "portal.json", {"domain": str, "url": str, "livekit": list, "livekit_key": str})
+    settings = _read(
+        folder / "portal.json", {"domain": str, "url": str, "livekit": list, "livekit_key": str, "classes": list}
+    )
     hidden = _read(folder / "secrets" / "portal.json", {"livekit_secret": str, "codes": list})
     for code in hidden["codes"]:
         if not isinstance(code, dict) or not {"room", "role", "sha256"} <= code.keys():
@@ -42,6 +48,11 @@ def load() -> Config:
             raise ConfigError(
                 f"{folder}/secrets/portal.json: the role of a code must be teacher or pupil; run `classroom configure`"
             )
+    for entry in settings["classes"]:
+        if not isinstance(entry, dict) or {key: type(entry.get(key)) for key in CLASS_KEYS} != CLASS_KEYS:
+            raise ConfigError(
+                f"{folder}/portal.json: each entry of `classes` needs room, name, size and waiting_room; run `classroom configure`"
+            )
     return Config(
         domain=settings["domain"],
         url=settings["url"],
@@ -49,6 +60,7 @@ def load() -> Config:
         key=settings["livekit_key"],
         secret=hidden["livekit_secret"],
         codes=hidden["codes"],
+        classes=settings["classes"],
     )
 
 

@@ -1,4 +1,4 @@
-"""Keep the join service's state in memory: wrong codes, messages, locked rooms, removed participants."""
+"""Limit wrong codes by address, and messages and raised hands by person; all of it in memory."""
 
 import ipaddress
 import time
@@ -12,8 +12,6 @@ KNOWN_SECONDS = 3600.0
 HANDS, HANDS_SECONDS = 30, 60.0
 CHAT = ((10, 1.0), (60, 60.0))
 """Limits of chat messages for each participant, as (number, seconds); all of them apply."""
-BANNED_SECONDS = 15 * 60.0
-"""Seconds of a ban: longer than the validity of any token that a removed participant has (LiveKit renews it for 10 minutes)."""
 MOST_ADDRESSES = 20_000
 
 
@@ -45,14 +43,12 @@ class Limit:
 
 @dataclass
 class RoomAccess:
-    """Wrong codes by address, addresses with a correct code, message limits, locked rooms, and banned identities."""
+    """Wrong codes by address, addresses with a correct code, and limits of messages and hands."""
 
     wrong: Limit = field(default_factory=lambda: Limit(WRONG_CODES, WRONG_SECONDS))
     hands: Limit = field(default_factory=lambda: Limit(HANDS, HANDS_SECONDS))
     chat: tuple[Limit, ...] = field(default_factory=lambda: tuple(Limit(*limit) for limit in CHAT))
-    locked: dict[str, bool] = field(default_factory=dict)
     _known: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict)
-    _banned: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def opened(self, address: str, room: str) -> None:
         """Record that this address sent a correct code for the room."""
@@ -72,22 +68,6 @@ class RoomAccess:
         for limit in self.chat:
             limit.note(identity)
         return True
-
-    def ban(self, room: str, identity: str) -> None:
-        """Ban an identity from a room for BANNED_SECONDS."""
-        self._banned[room, identity] = time.monotonic() + BANNED_SECONDS
-
-    def banned(self) -> dict[str, set[str]]:
-        """Return the banned identities by room."""
-        now, found = time.monotonic(), dict[str, set[str]]()
-        self._banned = {key: end for key, end in self._banned.items() if end > now}
-        for room, identity in self._banned:
-            found.setdefault(room, set()).add(identity)
-        return found
-
-    def is_banned(self, room: str, identity: str) -> bool:
-        """Return whether the identity is banned from the room."""
-        return self._banned.get((room, identity), 0.0) > time.monotonic()
 
 
 def network(address: str) -> str:

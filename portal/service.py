@@ -1,76 +1,40 @@
 """Serve the join service's HTTP API."""
 
-import asyncio
-import contextlib
-import datetime
 import json
-import secrets
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from livekit import api
 
-from portal import chat
-from portal.codes import Admission, Codes
+from portal.classes import Classes
+from portal.codes import Codes
+from portal.command_handlers import Commands
 from portal.config import Config
 from portal.journal import fault
-from portal.media import Media, Unreachable
+from portal.media import Media
 from portal.names import clean_name
 from portal.openapi import OPENAPI
 from portal.rate_limit import RoomAccess, network
+from portal.session import RESTART, Session
+from portal.tickets import Tickets
+from portal.times import Times
 
-TOKEN_SECONDS = 120
-"""Validity of a token for joining; afterwards the media server renews it for those in the room."""
-LESSON = datetime.timedelta(hours=12)
-"""Time after its expiry for which a token still authenticates requests, if its participant is in the room."""
 BODY_BYTES = 4096
-WATCH_SECONDS = 2.0
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def token_for(config: Config, admission: Admission, name: str) -> str:
-    """Return a LiveKit token (JWT) for the room with a random identity and only the grants of the role."""
-    teacher = admission.role == "teacher"
-    sources = ["camera", "microphone", *(["screen_share", "screen_share_audio"] if teacher else [])]
-    grants = api.VideoGrants(
-        room_join=True,
-        room=admission.room,
-        room_admin=teacher,
-        can_publish=True,
-        can_subscribe=True,
-        # Audio and video only: everything else goes through this service, which checks and limits it.
-        can_publish_data=False,
-        can_publish_sources=sources,
-        # Participants cannot change their name or role; hands are raised through this service.
-        can_update_own_metadata=False,
-    )
-    identity = ("t-" if teacher else "p-") + secrets.token_hex(8)
-    token = api.AccessToken(config.key, config.secret).with_identity(identity).with_name(name).with_grants(grants)
-    token = token.with_attributes({"role": admission.role}).with_ttl(datetime.timedelta(seconds=TOKEN_SECONDS))
-    return str(token.to_jwt())
-
-
-def is_locked(metadata: str) -> bool:
-    """Return whether a room's metadata (JSON) has `locked: true`."""
-    try:
-        found = json.loads(metadata or "{}")
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("locked") is True
 
 
 class Portal:
     """The request handlers."""
 
-    def __init__(self, config: Config) -> None:
-        self._config, self._door, self._media = config, RoomAccess(), Media(config)
-        self._codes = Codes(config.codes, config.secret)
-        self._strict = api.TokenVerifier(config.key, config.secret)
-        self._lenient = api.TokenVerifier(config.key, config.secret, leeway=LESSON)
+    def __init__(self, config: Config, times: Times) -> None:
+        self._door, self._media, self._times = RoomAccess(), Media(config), times
+        self._codes, self._tickets = Codes(config.codes, config.secret), Tickets(config.secret)
+        self._classes = Classes(config, self._media, times)
+        self._commands = Commands(self._classes, self._media, self._door)
+        self._origin = f"https://{config.domain}"
+        self._sessions: set[Session] = set()
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -80,14 +44,11 @@ class Portal:
                 web.get("/api/health", self.health),
                 web.get("/api/openapi.json", self.openapi),
                 web.post("/api/join", self.join),
-                web.post("/api/hand", self.hand),
-                web.post("/api/chat", self.chat),
-                web.post("/api/mute-all", self.mute_all),
-                web.post("/api/remove", self.remove),
-                web.post("/api/lock", self.lock),
+                web.get("/api/class", self.of_class),
             ]
         )
-        app.cleanup_ctx.append(self._running)
+        app.cleanup_ctx.extend([self._connected, self._classes.running])
+        app.on_shutdown.append(self._end_sessions)
         return app
 
     async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
@@ -99,190 +60,63 @@ class Portal:
         return web.json_response(OPENAPI)
 
     async def join(self, request: web.Request) -> web.Response:
-        """Issue a token for a class code and a pseudonym: 403 wrong code, 422 bad name, 423 locked, 429 too many requests."""
+        """Issue a ticket for a class code and a pseudonym.
+
+        403 other site or wrong code, 415 not JSON, 422 bad name, 423 locked, 429 too many wrong codes, 503 full.
+        """
+        if self._is_from_elsewhere(request):
+            return _problem(403, "other_site")
+        if request.content_type != "application/json":
+            return _problem(415, "not_json")
         address = network(request.headers.get("X-Real-IP", request.remote or ""))
         body = await _body(request)
         code, name = body.get("code"), clean_name(body.get("name"))
         admission = self._codes.admit(code) if isinstance(code, str) else None
+        plan = self._classes.plans.of_code(admission, code) if admission and isinstance(code, str) else None
         # Over the limit, answer 429 even to a correct code, so that guessing is useless, except from addresses that have
         # sent a correct code for the room before: their class can still join.
         if self._door.wrong.full(address) and not (admission and self._door.knows(address, admission.room)):
             return _problem(429, "too_many")
-        if admission is None:
+        if admission is None or plan is None:
             self._door.wrong.note(address)
             return _problem(403, "wrong_code")
         self._door.opened(address, admission.room)
         if name is None:
             return _problem(422, "bad_name")
-        if admission.role != "teacher" and await self._is_locked(admission.room):
-            return _problem(423, "locked")
-        answer = {"token": token_for(self._config, admission, name), "url": self._config.url, "role": admission.role}
-        return web.json_response(answer)
+        if error := self._classes.refusal(plan, admission.role == "teacher"):
+            return _problem({"locked": 423, "full": 503}[error], error)
+        ticket = self._tickets.issue(plan.room, name, admission.role, plan.ends)
+        return web.json_response({"ticket": ticket, "role": admission.role})
 
-    async def hand(self, request: web.Request) -> web.Response:
-        """Raise or lower one's own hand; a teacher can lower any hand."""
-        claims = await self._claims(request)
-        body = await _body(request)
-        raised, identity = body.get("raised"), body.get("identity", claims.identity)
-        if not isinstance(raised, bool) or not isinstance(identity, str) or not identity:
-            return _problem(422, "bad_hand")
-        if identity != claims.identity and (raised or not claims.video.room_admin):
-            return _problem(403, "not_a_teacher")
-        if self._door.hands.full(claims.identity):
-            return _problem(429, "too_many")
-        self._door.hands.note(claims.identity)
-        attributes = {"hand": str(int(time.time() * 1000)) if raised else ""}
-        change = api.UpdateParticipantRequest(room=claims.video.room, identity=identity, attributes=attributes)
-        await self._media.ask(lambda rooms: rooms.update_participant(change))
-        return web.json_response({"raised": raised})
-
-    async def chat(self, request: web.Request) -> web.Response:
-        """Send a text to the room, with name and role of the sender, who has to be in the room."""
-        claims, _ = self._bearer(request)
-        text = chat.clean_text((await _body(request)).get("text"))
-        if not self._door.may_write(claims.identity):
-            return _problem(429, "too_many")
-        if text is None:
-            return _problem(422, "bad_text")
-        person = await self._person(claims)
-        if person is None:
-            raise _refusal(web.HTTPUnauthorized, "no_token")
-        data = api.SendDataRequest(
-            room=claims.video.room,
-            data=chat.message(person, text),
-            kind=api.DataPacket.Kind.RELIABLE,
-            topic=chat.TOPIC,
-        )
-        await self._media.ask(lambda rooms: rooms.send_data(data))
-        return web.json_response({})
-
-    async def mute_all(self, request: web.Request) -> web.Response:
-        """Mute all microphones except the teacher's own; answer with their number in `muted`."""
-        claims = await self._claims(request, teacher=True)
-        room = claims.video.room
-        wanted = [
-            api.MuteRoomTrackRequest(room=room, identity=person.identity, track_sid=track.sid, muted=True)
-            for person in await self._people(room)
-            for track in person.tracks
-            if person.identity != claims.identity and track.source == api.TrackSource.MICROPHONE and not track.muted
-        ]
-
-        async def mute(track: Any) -> bool:
-            try:
-                await self._media.ask(lambda rooms: rooms.mute_published_track(track))
-            except api.TwirpError:  # gone in the meantime
-                return False
-            return True
-
-        return web.json_response({"muted": sum(await asyncio.gather(*map(mute, wanted)))})
-
-    async def remove(self, request: web.Request) -> web.Response:
-        """Remove a participant from the room and ban their token."""
-        claims = await self._claims(request, teacher=True)
-        identity = (await _body(request)).get("identity")
-        if not isinstance(identity, str) or not identity or identity == claims.identity:
-            return _problem(422, "bad_identity")
-        await self._show_out(claims.video.room, identity)
-        self._door.ban(claims.video.room, identity)
-        return web.json_response({})
-
-    async def lock(self, request: web.Request) -> web.Response:
-        """Lock the room for new pupils, or unlock it; stored in the room's metadata until the room is empty."""
-        claims = await self._claims(request, teacher=True)
-        room, locked = claims.video.room, (await _body(request)).get("locked")
-        if not isinstance(locked, bool):
-            return _problem(422, "bad_lock")
-        metadata = json.dumps({"locked": locked})
-        change = api.UpdateRoomMetadataRequest(room=room, metadata=metadata)
+    async def of_class(self, request: web.Request) -> web.StreamResponse:
+        """Serve the WebSocket of a person."""
+        if self._is_from_elsewhere(request):
+            return _problem(403, "other_site")
+        if not web.WebSocketResponse().can_prepare(request):
+            return _problem(426, "no_websocket")
+        session = Session()
+        self._sessions.add(session)
         try:
-            await self._media.ask(lambda rooms: rooms.update_room_metadata(change))
-        except api.TwirpError:  # the room does not exist yet
-            new = api.CreateRoomRequest(name=room, metadata=metadata)
-            await self._media.ask(lambda rooms: rooms.create_room(new))
-        self._door.locked[room] = locked
-        return web.json_response({"locked": locked})
+            return await session.serve(request, self._tickets, self._classes, self._commands, self._times)
+        finally:
+            self._sessions.discard(session)
 
-    async def _running(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002
+    def _is_from_elsewhere(self, request: web.Request) -> bool:
+        """Return whether a browser sent this for a page of another site."""
+        return request.headers.get("Origin", self._origin) != self._origin
+
+    async def _connected(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002
         await self._media.open()
-        watch = asyncio.create_task(self._keep_out())
         yield
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
         await self._media.close()
 
-    async def _keep_out(self) -> None:
-        """Remove banned participants again if they rejoin with a token that is still valid.
-
-        The media server accepts a token until it expires, and sends this service no events, so rooms are polled.
-        """
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            for room, banned in self._door.banned().items():
-                with contextlib.suppress(api.TwirpError, Unreachable):
-                    for person in await self._people(room):
-                        if person.identity in banned:
-                            await self._show_out(room, person.identity)
-
-    async def _show_out(self, room: str, identity: str) -> None:
-        who = api.RoomParticipantIdentity(room=room, identity=identity)
-        await self._media.ask(lambda rooms: rooms.remove_participant(who))
-
-    async def _people(self, room: str) -> list[Any]:
-        found = await self._media.ask(lambda rooms: rooms.list_participants(api.ListParticipantsRequest(room=room)))
-        return list(found.participants)
-
-    async def _is_locked(self, room: str) -> bool:
-        """Return whether a room is locked, by its metadata, or by its last known state if no media server answers."""
-        try:
-            found = await self._media.ask(lambda rooms: rooms.list_rooms(api.ListRoomsRequest(names=[room])))
-        except (api.TwirpError, Unreachable):
-            return self._door.locked.get(room, False)
-        self._door.locked[room] = any(is_locked(r.metadata) for r in found.rooms)
-        return self._door.locked[room]
-
-    async def _claims(self, request: web.Request, *, teacher: bool = False) -> Any:
-        """Return the claims of a token that is fresh or whose participant is in the room; else 401, or 403 for a pupil."""
-        claims, fresh = self._bearer(request)
-        if not fresh and await self._person(claims) is None:
-            raise _refusal(web.HTTPUnauthorized, "no_token")
-        if teacher and not claims.video.room_admin:
-            raise _refusal(web.HTTPForbidden, "not_a_teacher")
-        return claims
-
-    def _bearer(self, request: web.Request) -> tuple[Any, bool]:
-        """Return the claims of the request's token, and whether it is unexpired; 401 without one, or if banned."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        fresh = _verified(self._strict, token)
-        claims = fresh or _verified(self._lenient, token)
-        if scheme.lower() != "bearer" or claims is None or self._door.is_banned(claims.video.room, claims.identity):
-            raise _refusal(web.HTTPUnauthorized, "no_token")
-        return claims, fresh is not None
-
-    async def _person(self, claims: Any) -> Any:
-        """Return the token's participant from the media server, or None if they are not in the room."""
-        who = api.RoomParticipantIdentity(room=claims.video.room, identity=claims.identity)
-        try:
-            return await self._media.ask(lambda rooms: rooms.get_participant(who))
-        except api.TwirpError:
-            return None
-
-
-def _verified(verifier: Any, token: str) -> Any:
-    try:
-        claims = verifier.verify(token)
-    except Exception:  # any fault makes the token invalid
-        return None
-    names = (claims.video.room, claims.identity)
-    return claims if all(isinstance(name, str) and name and _is_unicode(name) for name in names) else None
+    async def _end_sessions(self, app: web.Application) -> None:  # noqa: ARG002
+        for session in self._sessions:
+            session.end(RESTART)
 
 
 def _problem(status: int, error: str) -> web.Response:
     return web.json_response({"error": error}, status=status)
-
-
-def _refusal(kind: type[web.HTTPException], error: str) -> web.HTTPException:
-    return kind(text=json.dumps({"error": error}), content_type="application/json")
 
 
 @web.middleware
@@ -290,19 +124,11 @@ async def _plain_problems(request: web.Request, handler: RequestHandler) -> web.
     """Answer every failure as JSON, and log nothing about the sender or the content."""
     try:
         return await handler(request)
-    except Unreachable:
-        return _problem(503, "unreachable")
-    except api.TwirpError as error:
-        return _problem(404, "not_there") if error.status < 500 else _problem(503, "unreachable")
     except web.HTTPException as error:
-        if error.content_type == "application/json":
-            raise
         problem = _problem(error.status, error.reason.lower().replace(" ", "_"))
         if "Allow" in error.headers:
             problem.headers["Allow"] = error.headers["Allow"]
         return problem
-    except asyncio.CancelledError:
-        raise
     except Exception as error:
         print(f"error: {fault(error)}", file=sys.stderr)
         return _problem(500, "fault")

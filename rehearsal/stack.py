@@ -195,19 +195,19 @@ def open_class(shape: str) -> None:
 
 
 def view(out: Path) -> None:
-    """Join the first class as a pupil, in a browser of the outside network, and save a picture to `out` (PNG)."""
+    """Join the first class as its teacher, in a browser of the outside network, and save a picture to `out` (PNG)."""
     classes = output("classes")
     assert isinstance(classes, list)
     target = out.expanduser().absolute()
     code = "import json, sys; from classroom.verify.browsers.browser import save_screenshot; save_screenshot(*json.load(sys.stdin))"
-    job = [classes[0]["url"], classes[0]["pupil_code"], str(target)]
+    job = [classes[0]["url"], classes[0]["teacher_code"], str(target)]
     with tempfile.TemporaryFile("w+", dir=STACK) as arguments:
         json.dump(job, arguments)
         arguments.seek(0)
         status = outside_network.run_as_client(["python", "-c", code], environment(), stdin=arguments)
     if status or not target.exists():
         raise ClassroomError(f"the browser could not join the class (status {status}): read its message above")
-    say(f"{target} shows the class '{classes[0]['name']}' as a pupil sees it")
+    say(f"{target} shows the class '{classes[0]['name']}' as its teacher sees it")
 
 
 def destroy() -> None:

@@ -125,6 +125,10 @@ class Settings(_Section):
         min_length=1, description="Networks from which SSH is allowed."
     )
     classes: list[Class] = Field(min_length=1, description="The classes.")
+    waiting_room: bool = Field(
+        default=False,
+        description="Whether pupils wait until the teacher admits them; the teacher can switch it during a class.",
+    )
     policy: Policy = Field(
         default=Policy(), description="Where soil, operator and parent may be located: each eu, eea or adequate."
     )

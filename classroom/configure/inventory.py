@@ -48,7 +48,10 @@ def inventory(
         "classroom_ssh_from": settings.ssh_from,
         "classroom_image_account": IMAGE_ACCOUNT,
         "classroom_admins": [a.model_dump() for a in settings.admins],
-        "classroom_classes": [{"name": c.name, "size": c.size, "room": c.room} for c in settings.classes],
+        "classroom_classes": [
+            {"room": c.room, "name": c.name, "size": c.size, "waiting_room": settings.waiting_room}
+            for c in settings.classes
+        ],
         "classroom_certificate": settings.certificate,
         "classroom_network_cidr": settings.network_cidr,
         "classroom_ports": ports,

@@ -9,7 +9,7 @@ from livekit import api
 from playwright.sync_api import Browser
 
 from classroom.common.paths import REPO
-from tests.page.server import ROOM, Settings
+from tests.page.server import Settings
 from tests.page.site import Site
 
 LIBRARY = REPO / "web" / "node_modules" / "livekit-client" / "dist" / "livekit-client.umd.js"
@@ -68,13 +68,17 @@ class OwnClient:
         self.context.close()
 
 
-def deliver(at: Settings, data: bytes, topic: str = "chat") -> None:
+def deliver(at: Settings, room: str, data: bytes, topic: str = "chat") -> None:
     """Let the media server deliver data to all participants of the room, as the join service does."""
-    grants = api.VideoGrants(room=ROOM, room_admin=True)
+    administer(at, "SendData", room=room, data=base64.b64encode(data).decode(), kind="RELIABLE", topic=topic)
+
+
+def administer(at: Settings, call: str, **body: Any) -> None:
+    """Call the media server's room service."""
+    grants = api.VideoGrants(room=body.get("room", ""), room_admin=True, room_create=True)
     token = api.AccessToken("classroom", at.secret).with_grants(grants).to_jwt()
-    body = {"room": ROOM, "data": base64.b64encode(data).decode(), "kind": "RELIABLE", "topic": topic}
     request = urllib.request.Request(
-        f"http://127.0.0.1:{at.livekit}/twirp/livekit.RoomService/SendData",
+        f"http://127.0.0.1:{at.livekit}/twirp/livekit.RoomService/{call}",
         json.dumps(body).encode(),
         {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
     )

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from classroom.common.paths import REPO
-from tests.page.server import CODES
+from tests.page.server import ROOM, codes_of
 from tests.page.site import Site
 
 FLAGS = [
@@ -45,13 +45,26 @@ async ({name, seconds}) => {
 """
 
 
+def isolated(name: str) -> str:
+    """Return a name as it is in labels of the page: between FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE."""
+    return f"\u2068{name}\u2069"
+
+
 class PageUser:
     """One browser, with the hosts that it requested and the errors on its console."""
 
     def __init__(
-        self, browser: Browser, site: Site, name: str, *, locale: str = "fr-FR", allowed: bool = True, **options: Any
+        self,
+        browser: Browser,
+        site: Site,
+        name: str,
+        *,
+        room: str = ROOM,
+        locale: str = "fr-FR",
+        allowed: bool = True,
+        **options: Any,
     ) -> None:
-        self.site, self.name = site, name
+        self.site, self.name, self.codes = site, name, codes_of(room)
         self.context: BrowserContext = browser.new_context(
             locale=locale,
             permissions=["camera", "microphone"] if allowed else [],
@@ -72,13 +85,27 @@ class PageUser:
         self.page.wait_for_selector("#join")
         return self
 
-    def enter(self, role: str) -> "PageUser":
-        """Open the class's link, enter a name and join."""
-        self.open(CODES[role])
+    def knock(self, role: str, *, camera: bool = True) -> "PageUser":
+        """Open the class's link, enter a name and join, whether it is the class or the waiting room that follows."""
+        self.open(self.codes[role])
+        if not camera:
+            self.page.uncheck("[data-testid=with-camera]")
         self.page.fill("#name", self.name)
         self.page.click("#join")
+        return self
+
+    def enter(self, role: str, *, camera: bool = True) -> "PageUser":
+        """Join, and wait until the class is shown; without a camera a browser needs far less of the processor."""
+        return self.knock(role, camera=camera).inside()
+
+    def inside(self) -> "PageUser":
+        """Wait until the class is shown."""
         self.page.wait_for_selector("[data-testid=leave]")
         return self
+
+    def waits(self, why: str) -> bool:
+        """Wait until the waiting view with this reason is shown; return whether it is."""
+        return wait(lambda: self.page.locator(f"[data-testid=waiting][data-why={why}]").count() == 1)
 
     def click(self, test_id: str) -> None:
         self.page.click(f"[data-testid={test_id}]")
@@ -87,7 +114,9 @@ class PageUser:
         return self.page.locator(f"[data-testid={test_id}]").count() > 0
 
     def text(self, test_id: str) -> str:
-        return self.page.locator(f"[data-testid={test_id}]").first.inner_text()
+        """Return the visible text of an element, without the isolation of names."""
+        text = self.page.locator(f"[data-testid={test_id}]").first.inner_text()
+        return text.replace("\u2068", "").replace("\u2069", "")
 
     def pressed(self, test_id: str) -> bool:
         return self.page.locator(f"[data-testid={test_id}]").get_attribute("aria-pressed") == "true"
@@ -130,9 +159,13 @@ class PageUser:
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
     def leave(self) -> None:
-        if self.is_shown("leave"):
-            self.click("leave")
-            self.page.wait_for_selector("[data-testid=goodbye]")
+        """Leave the class and close the browser, if it is not closed yet."""
+        if self.page.is_closed():
+            return
+        for button in ("leave", "stop-waiting"):
+            if self.is_shown(button):
+                self.click(button)
+                self.page.wait_for_selector("[data-testid=goodbye]")
         self.context.close()
 
 

@@ -18,8 +18,23 @@ from pathlib import Path
 from classroom.common.paths import REPO
 from classroom.configure import artifacts
 
-CODES = {"teacher": "TEACHERC0DE17", "pupil": "PVP11C0D"}
+DOMAIN = "class.example"
 ROOM = "cm2"
+ROOMS = (ROOM, *(f"room-{number}" for number in range(90)))
+"""The classes of a test run; tests that need one of their own take one after the other."""
+SIZE = 60
+SMALL = tuple(f"room-{number}" for number in range(90, 95))
+GUARDED = tuple(f"room-{number}" for number in range(95, 100))
+"""Classes of three people, and classes whose pupils wait for admission."""
+
+
+def codes_of(room: str) -> dict[str, str]:
+    """Return the codes of a class by role."""
+    end = "" if room == ROOM else room.rpartition("-")[2].zfill(2)
+    return {"teacher": f"TEACHERC0DE17{end}", "pupil": f"PVP11C0D{end}"}
+
+
+CODES = codes_of(ROOM)
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -45,10 +60,18 @@ def settings(folder: Path) -> Settings:
     return Settings(free_port(), free_port(), secrets.token_hex(24), folder)
 
 
-def codes(room: str = ROOM) -> list[dict[str, str]]:
+def codes(*rooms: str) -> list[dict[str, str]]:
     return [
-        {"room": room, "class": "CM2", "role": role, "sha256": hashlib.sha256(code.encode()).hexdigest()}
-        for role, code in CODES.items()
+        {"room": room, "class": room, "role": role, "sha256": hashlib.sha256(code.encode()).hexdigest()}
+        for room in rooms or (*ROOMS, *SMALL, *GUARDED)
+        for role, code in codes_of(room).items()
+    ]
+
+
+def classes() -> list[dict[str, object]]:
+    return [
+        {"room": room, "name": room, "size": 3 if room in SMALL else SIZE, "waiting_room": room in GUARDED}
+        for room in (*ROOMS, *SMALL, *GUARDED)
     ]
 
 
@@ -69,6 +92,7 @@ def livekit(at: Settings) -> Iterator[subprocess.Popen]:
             # Without this setting LiveKit would give browsers its vendor's STUN servers.
             "stun_servers": [f"127.0.0.1:{stun}"],
         },
+        "room": {"auto_create": False},
         "logging": {"level": "warn", "pion_level": "error"},
     }
     path = at.folder / "livekit.json"
@@ -78,19 +102,26 @@ def livekit(at: Settings) -> Iterator[subprocess.Popen]:
 
 
 @contextlib.contextmanager
-def portal(at: Settings, url: str = "") -> Iterator[subprocess.Popen]:
+def portal(at: Settings, url: str = "", times: str = "") -> Iterator[subprocess.Popen]:
+    """Run the join service; `times` are other durations of a class, as tests/unit/portal/run_portal.py takes them."""
+    configure_portal(at, url)
+    command = [sys.executable, "-m", *(["tests.unit.portal.run_portal", times] if times else ["portal"])]
+    with running(command, at.folder / "portal.log", at.portal, **environment(at)) as p:
+        yield p
+
+
+def configure_portal(at: Settings, url: str = "") -> None:
     (at.folder / "secrets").mkdir(exist_ok=True)
     public_settings = {
-        "domain": "class.example",
+        "domain": DOMAIN,
         "url": url or f"ws://127.0.0.1:{at.livekit}",
         "livekit_key": "classroom",
+        "livekit": [f"http://127.0.0.1:{at.livekit}"],
+        "classes": classes(),
     }
-    public_settings["livekit"] = [f"http://127.0.0.1:{at.livekit}"]
     (at.folder / "portal.json").write_text(json.dumps(public_settings))
     secret_settings = {"livekit_secret": at.secret, "codes": codes()}
     (at.folder / "secrets" / "portal.json").write_text(json.dumps(secret_settings))
-    with running([sys.executable, "-m", "portal"], at.folder / "portal.log", at.portal, **environment(at)) as p:
-        yield p
 
 
 def environment(at: Settings) -> dict[str, str]:
@@ -119,13 +150,11 @@ def running(argv: list[str], log: Path, port: int, **extra: str) -> Iterator[sub
             process.wait()
 
 
-def post(at: Settings, path: str, body: object, token: str = "", address: str = "198.51.100.7") -> tuple[int, dict]:
+def post(at: Settings, path: str, body: object, address: str = "198.51.100.7", **headers: str) -> tuple[int, dict]:
     """POST JSON to the join service as if from `address`; return status and parsed body."""
-    headers = {"Content-Type": "application/json", "X-Real-IP": address}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
+    sent = {"Content-Type": "application/json", "X-Real-IP": address} | headers
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{at.portal}/api/{path}", data, headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{at.portal}/api/{path}", data, sent)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, json.load(answer)

@@ -11,8 +11,9 @@ import aiohttp
 from aiohttp import web
 
 from classroom.common.paths import REPO
-from tests.page.server import Settings
+from tests.page.server import DOMAIN, Settings
 
+WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 NGINX = REPO / "ansible" / "roles" / "web" / "templates" / "nginx.conf.j2"
 
 
@@ -49,11 +50,17 @@ class Site:
             raise web.HTTPNotFound
         return web.FileResponse(path, headers={"Content-Security-Policy": policy(self.port)})
 
-    async def _api(self, request: web.Request) -> web.Response:
+    def _headers(self, request: web.Request) -> dict[str, str]:
+        """Return the headers for the join service, with the origin under which it knows this site."""
+        headers = {k: v for k, v in request.headers.items() if k in {"Content-Type", "Origin"}}
+        return headers | ({"Origin": f"https://{DOMAIN}"} if headers.get("Origin") == self.base else {})
+
+    async def _api(self, request: web.Request) -> web.StreamResponse:
         if not self.reachable:
             raise web.HTTPBadGateway
-        headers = {k: v for k, v in request.headers.items() if k in {"Authorization", "Content-Type"}}
-        url = f"http://127.0.0.1:{self.at.portal}{request.path}"
+        url, headers = f"http://127.0.0.1:{self.at.portal}{request.path}", self._headers(request)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._forward(request, url, headers)
         sent = self._session.request(request.method, url, data=await request.read(), headers=headers)
         async with sent as answer:
             return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
@@ -62,27 +69,29 @@ class Site:
         url = f"http://127.0.0.1:{self.at.livekit}{request.path_qs}"
         if not self.reachable:
             raise web.HTTPBadGateway
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            async with self._session.get(url) as answer:
-                return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._forward(request, url, {})
+        async with self._session.get(url) as answer:
+            return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
+
+    async def _forward(self, request: web.Request, url: str, headers: dict[str, str]) -> web.StreamResponse:
+        """Forward the messages of a WebSocket in both directions, and the code with which the server closes it."""
         inside = web.WebSocketResponse()
-        async with self._session.ws_connect(url) as outside:
+        async with self._session.ws_connect(url, headers=headers) as outside:
             await inside.prepare(request)
-
-            async def forward(source: object, target: object) -> None:
-                async for message in source:
-                    if not self.reachable:
-                        return
-                    await (target.send_bytes if message.type == aiohttp.WSMsgType.BINARY else target.send_str)(
-                        message.data
-                    )
-
-            directions = [asyncio.ensure_future(forward(a, b)) for a, b in ((inside, outside), (outside, inside))]
+            directions = [asyncio.ensure_future(self._pump(a, b)) for a, b in ((inside, outside), (outside, inside))]
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             for direction in directions:
                 direction.cancel()
-            await inside.close()
+            await inside.close(code=outside.close_code or aiohttp.WSCloseCode.GOING_AWAY)
         return inside
+
+    async def _pump(self, source: WebSocket, target: WebSocket) -> None:
+        async for message in source:
+            if not self.reachable:
+                return
+            binary = message.type == aiohttp.WSMsgType.BINARY
+            await (target.send_bytes if binary else target.send_str)(message.data)
 
 
 @contextlib.contextmanager

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from livekit import api
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, WebSocketRoute
 
 from tests.page.client import OwnClient, deliver
 from tests.page.people import PageUser, wait
-from tests.page.server import CODES, ROOM, Settings, post
+from tests.page.server import Settings
 from tests.page.site import Site
+from tests.page.visitors import Visitor, Visitors
 
 Pair = tuple[PageUser, PageUser]
 FORGED = "forged"
@@ -83,11 +83,16 @@ def opened(pair: Pair) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def own_client(browser: Browser, site: Site, at: Settings, pair: Pair) -> Iterator[OwnClient]:
-    """Join the class as a second pupil, with a client that is not the page."""
-    status, ticket = post(at, "join", {"code": CODES["pupil"], "name": "Max"})
-    assert status == 200
-    client = OwnClient(browser, site, ticket["token"])
+def max_(at: Settings, pair: Pair, room: str) -> Iterator[Visitor]:
+    """A second pupil with a session of the join service and no page."""
+    with Visitors(at) as visitors:
+        yield visitors.join(room, "pupil", "Max")[0].admitted()
+
+
+@pytest.fixture(scope="module")
+def own_client(browser: Browser, site: Site, max_: Visitor) -> Iterator[OwnClient]:
+    """The second pupil's client of the media server, which is not the page."""
+    client = OwnClient(browser, site, max_.token)
     yield client
     client.leave()
 
@@ -118,38 +123,14 @@ def test_data_that_bypasses_the_service_reaches_no_participant(opened: Pair, own
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_odd_data_is_not_shown_even_if_it_is_delivered(opened: Pair, at: Settings, what: str) -> None:
-    deliver(at, ODD[what])
+def test_odd_data_is_not_shown_even_if_it_is_delivered(opened: Pair, at: Settings, room: str, what: str) -> None:
+    deliver(at, room, ODD[what])
     chat_works(opened)
 
 
-def test_data_of_a_participant_is_not_shown_even_if_it_is_delivered(
-    opened: Pair, own_client: OwnClient, browser: Browser, site: Site, at: Settings
+def test_a_teachers_message_is_not_replaced(
+    opened: Pair, own_client: OwnClient, max_: Visitor, at: Settings, room: str
 ) -> None:
-    """A token with a right that the service never grants: data of a participant that pages know arrive, and are ignored.
-
-    Data that arrive before a page knows their sender look like the server's: it is the missing right that keeps them out.
-    """
-    grants = api.VideoGrants(room_join=True, room=ROOM, can_publish_data=True)
-    token = (
-        api.AccessToken("classroom", at.secret).with_identity("p-forger").with_name("Mme Martin").with_grants(grants)
-    )
-    tiles = {person.name: person.page.locator("[data-testid=tile]").count() for person in opened}
-    forger = OwnClient(browser, site, token.to_jwt())
-    try:
-        assert wait(lambda: own_client.knows("p-forger"))
-        for person in opened:
-            known = tiles[person.name]
-            assert wait(lambda p=person, n=known: p.page.locator("[data-testid=tile]").count() > n)
-        for topic in TOPICS:
-            assert forger.send(message(), topic) == []
-        assert wait(lambda: [m for m in own_client.received() if m["sender"] == "p-forger" and m["topic"] == "chat"])
-        chat_works(opened)
-    finally:
-        forger.leave()
-
-
-def test_a_teachers_message_is_not_replaced(opened: Pair, own_client: OwnClient, at: Settings) -> None:
     teacher, pupil = opened
     text = f"Page {secrets.token_hex(4)}"
     write(teacher, text)
@@ -157,9 +138,8 @@ def test_a_teachers_message_is_not_replaced(opened: Pair, own_client: OwnClient,
     taken = next(json.loads(m["text"]) for m in own_client.received() if text in m["text"])
     for topic in TOPICS:
         own_client.send(message(**taken | {"text": FORGED, "message": FORGED}), topic)
-    deliver(at, message(**taken | {"text": FORGED}))
-    as_teacher = taken | {"text": "I am Max", "at": 1}
-    assert post(at, "chat", as_teacher, own_client.token)[0] == 200
+    deliver(at, room, message(**taken | {"text": FORGED}))
+    assert max_.ask("chat", **taken | {"text": "I am Max", "at": 1}) == {"ok": True}
     row = pupil.page.locator("[data-testid=chat-message]").last
     assert wait(lambda: "I am Max" in row.inner_text())
     assert "Max" in row.locator("b").inner_text() and "teacher" not in row.inner_text()
@@ -168,39 +148,51 @@ def test_a_teachers_message_is_not_replaced(opened: Pair, own_client: OwnClient,
 
 
 def test_two_hundred_messages_a_second_are_refused_and_the_chat_works(
-    opened: Pair, own_client: OwnClient, at: Settings
+    opened: Pair, visitors: Visitors, room: str
 ) -> None:
-    def post_one(number: int) -> int:
-        return post(at, "chat", {"text": f"flood {number}"}, own_client.token)[0]
-
-    time.sleep(1)
-    start = time.monotonic()
-    with ThreadPoolExecutor(8) as several:
-        statuses = list(several.map(post_one, range(200)))
-    seconds = time.monotonic() - start
-    assert set(statuses) == {200, 429}
-    assert statuses.count(200) <= 10 * (seconds + 1)
+    flooder = visitors.join(room, "pupil", "Tom")[0].enters()
+    answers = flooder.floods(200, "chat", text="flood")
+    accepted = sum(answer.get("ok", False) for answer in answers)
+    assert 1 <= accepted <= 10
+    assert {answer.get("error") for answer in answers} - {None} == {"too_many"}
     chat_works(opened)
     for person in opened:
-        assert len([text for text in texts(person) if "flood" in text]) == statuses.count(200)
+        assert len([text for text in texts(person) if "flood" in text]) == accepted
 
 
-def test_a_user_who_writes_too_fast_sees_a_notice_and_keeps_the_text(opened: Pair, site: Site, at: Settings) -> None:
-    pupil = opened[1]
-    pupil.page.route("**/api/chat", lambda route: route.fulfill(status=429, json={"error": "too_many"}))
-    write(pupil, "Too fast")
-    assert wait(lambda: "writing too fast" in pupil.text("chat-problem"))
-    assert pupil.accessibility_faults() == []
-    assert pupil.page.input_value("[data-testid=chat-input]") == "Too fast"
-    pupil.page.unroute("**/api/chat")
-    pupil.click("chat-send")
-    assert wait(lambda: "Too fast" in texts(opened[0]))
-    assert wait(lambda: pupil.text("chat-problem") == "" and pupil.page.input_value("[data-testid=chat-input]") == "")
+def test_a_user_who_writes_too_fast_sees_a_notice_and_keeps_the_text(opened: Pair, new_user) -> None:
+    """The service's answer to one message is replaced, as a test does not write ten messages a second."""
+    teacher = opened[0]
+    user = new_user("Zoé", locale="en-GB")
+    refused = [True]
+
+    def connect(page_side: WebSocketRoute) -> None:
+        service_side = page_side.connect_to_server()
+
+        def forward(text: str) -> None:
+            frame = json.loads(text)
+            if frame["type"] == "chat" and refused:
+                refused.pop()
+                page_side.send(json.dumps({"type": "answer", "re": frame["re"], "error": "too_many"}))
+            else:
+                service_side.send(text)
+
+        page_side.on_message(forward)
+
+    user.page.route_web_socket("**/api/class", connect)
+    user.enter("pupil").click("chat-toggle")
+    write(user, "Too fast")
+    assert wait(lambda: "writing too fast" in user.text("chat-problem"))
+    assert user.accessibility_faults() == []
+    assert user.page.input_value("[data-testid=chat-input]") == "Too fast"
+    user.click("chat-send")
+    assert wait(lambda: "Too fast" in texts(teacher))
+    assert wait(lambda: user.text("chat-problem") == "" and user.page.input_value("[data-testid=chat-input]") == "")
 
 
-def test_the_list_is_limited(opened: Pair, at: Settings) -> None:
+def test_the_list_is_limited(opened: Pair, at: Settings, room: str) -> None:
     def deliver_one(number: int) -> None:
-        deliver(at, message(text=f"number {number}"))
+        deliver(at, room, message(text=f"number {number}"))
 
     with ThreadPoolExecutor(4) as several:
         list(several.map(deliver_one, range(MAX_SHOWN + 50)))

@@ -5,8 +5,8 @@ import urllib.request
 
 import pytest
 
-from tests.page.people import PageUser, wait
-from tests.page.server import CODES
+from tests.page.people import PageUser, isolated, wait
+from tests.page.server import codes_of
 
 Pair = tuple[PageUser, PageUser]
 
@@ -32,7 +32,7 @@ def test_camera_and_microphone_turn_off_and_on(pair: Pair) -> None:
     pupil.click("mic")
     assert wait(lambda: not pupil.pressed("camera") and not pupil.pressed("mic"))
     assert wait(lambda: not teacher.sees("Léa"))
-    assert wait(lambda: teacher.page.get_by_role("img", name="Léa, caméra éteinte").count() == 1)
+    assert wait(lambda: teacher.page.get_by_role("img", name=f"{isolated('Léa')}, caméra éteinte").count() == 1)
     assert wait(lambda: not teacher.hears("Léa", 1))
     pupil.click("camera")
     pupil.click("mic")
@@ -125,9 +125,7 @@ def test_a_locked_class_admits_no_one(pair: Pair, new_user) -> None:
     teacher, pupil = pair
     teacher.click("lock")
     assert wait(lambda: teacher.is_shown("locked") and pupil.is_shown("locked"))
-    late = new_user("Tom").open(CODES["pupil"])
-    late.page.fill("#name", "Tom")
-    late.page.click("#join")
+    late = new_user("Tom").knock("pupil")
     assert wait(lambda: "La classe est fermée" in late.text("problem"))
     teacher.click("lock")
     assert wait(lambda: not pupil.is_shown("locked"))
@@ -147,21 +145,28 @@ def test_a_lost_connection_is_announced_and_restored(pair: Pair, site) -> None:
     assert wait(lambda: teacher.sees("Léa") and pupil.sees("Mme Martin"), 20)
 
 
-def test_a_removed_pupil_is_informed_and_cannot_rejoin_a_locked_class(pair: Pair) -> None:
+def test_a_removed_pupil_is_informed_and_comes_back_to_the_waiting_room_only(pair: Pair) -> None:
     teacher, pupil = pair
     teacher.click("people-toggle")
-    teacher.page.get_by_role("button", name="Exclure Léa").click()
+    assert not teacher.page.is_checked("[data-testid=waiting-switch]")
+    teacher.page.get_by_role("button", name=f"Exclure {isolated('Léa')}").click()
     pupil.page.wait_for_selector("[data-testid=goodbye][data-why=removed]")
     assert wait(lambda: teacher.text("count") == "1 personne")
     assert pupil.accessibility_faults() == []
-    teacher.click("notice-action")  # "close the class as well"
-    assert wait(lambda: teacher.is_shown("locked"))
-    pupil.page.get_by_role("button").last.click()
+    assert "passent par la salle d\u2019attente" in teacher.text("notice")
+    assert wait(lambda: teacher.page.is_checked("[data-testid=waiting-switch]"))
+    assert wait(lambda: teacher.focused() == "panel-close")
+    pupil.click("again")
     assert wait(lambda: pupil.page.locator("#name").input_value() == "Léa")
     pupil.page.click("#join")
-    assert wait(lambda: "closed" in pupil.text("problem"))
-    teacher.click("lock")
-    assert wait(lambda: not teacher.is_shown("locked"))
+    assert pupil.waits("admission")
+    assert wait(lambda: teacher.page.locator("[data-testid=guest]").count() == 1)
+    teacher.click("refuse")
+    pupil.page.wait_for_selector("[data-testid=goodbye][data-why=refused]")
+    assert pupil.accessibility_faults() == []
+    teacher.page.uncheck("[data-testid=waiting-switch]")
+    assert wait(lambda: not teacher.page.is_checked("[data-testid=waiting-switch]"))
+    close_panel(teacher)
 
 
 def test_the_page_requests_only_its_own_host(pair: Pair, site) -> None:
@@ -172,12 +177,17 @@ def test_the_page_requests_only_its_own_host(pair: Pair, site) -> None:
         assert not [error for error in person.errors if "Content Security Policy" in error], person.errors
 
 
-def test_the_browser_stores_no_personal_data(pair: Pair) -> None:
-    for person in pair:
-        sizes = person.page.evaluate("[localStorage.length, sessionStorage.length, document.cookie.length]")
-        assert sizes[1:] == [0, 0], sizes
-        stored = person.page.evaluate("JSON.stringify(localStorage)")
-        assert person.name not in stored and CODES["teacher"] not in stored and CODES["pupil"] not in stored
+def test_the_browser_stores_only_the_place_in_the_class_and_only_in_its_tab(pair: Pair, room: str) -> None:
+    teacher, pupil = pair
+    stored = json.loads(
+        teacher.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    )
+    assert set(stored[1]) == {"place"} and stored[2] == ""
+    for text in (teacher.name, *codes_of(room).values()):
+        assert text not in json.dumps(stored[0], ensure_ascii=False)
+    # The place is given up with the class.
+    assert pupil.page.evaluate("[sessionStorage.length, document.cookie.length]") == [0, 0]
+    assert pupil.name not in pupil.page.evaluate("JSON.stringify(localStorage)")
 
 
 @pytest.mark.parametrize("path", ["/", "/icon.svg"])

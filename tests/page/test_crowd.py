@@ -1,44 +1,19 @@
 """A class of twelve, ten of them with signalling only, so that one machine can run them all."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-
 import pytest
 
 from tests.page.people import wait
-from tests.page.server import CODES, Settings, post
-from tests.unit.portal.person import Person
+from tests.page.visitors import Visitors
 
 NAMES = ["Tom", "Inès", "Mohamed", "Zoé", "Anaïs-Marie de la Très Longue Rivière", "Paul", "Lou", "Noé", "Ada", "山田"]
 
 
-@pytest.fixture
-def crowd(at: Settings, site) -> Iterator[list[str]]:
-    """Connect ten pupils to the room; yield their tokens."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def run(work):
-        return asyncio.run_coroutine_threadsafe(work, loop).result(20)
-
-    tokens = [post(at, "join", {"code": CODES["pupil"], "name": name})[1]["token"] for name in NAMES]
-    people = [Person(at.livekit, token) for token in tokens]
-    for person in people:
-        run(person.__aenter__())
-    yield tokens
-    for person in people:
-        run(person.__aexit__(None, None, None))
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-
-
 @pytest.mark.parametrize("size", [(1280, 800), (360, 640)])
-def test_all_twelve_participants_are_shown(crowd, new_user, at: Settings, size: tuple[int, int]) -> None:
-    teacher = new_user("Mme Martin", viewport={"width": size[0], "height": size[1]}).enter("teacher")
+def test_all_twelve_participants_are_shown(visitors: Visitors, own_room: str, new_user, size: tuple[int, int]) -> None:
+    teacher = new_user("Mme Martin", room=own_room, viewport={"width": size[0], "height": size[1]}).enter("teacher")
+    crowd = [visitor.enters() for visitor in visitors.join(own_room, "pupil", *NAMES)]
     assert wait(lambda: teacher.page.locator("[data-testid=tile]").count() == len(NAMES) + 1)
-    post(at, "hand", {"raised": True}, crowd[1])
+    assert crowd[1].ask("hand", raised=True) == {"ok": True}
     assert wait(lambda: "Inès lève la main" in teacher.text("notice"))
     assert teacher.overflow() <= 0
     assert teacher.accessibility_faults() == []

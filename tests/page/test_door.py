@@ -1,9 +1,20 @@
 """The join form: languages, devices, refusals, and use by keyboard."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.page.people import wait
-from tests.page.server import CODES
+from tests.page.server import CODES, ROOM, Settings
+from tests.page.visitors import Visitors
+
+
+@pytest.fixture(scope="module")
+def room(at: Settings, site) -> Iterator[str]:
+    """The class of these tests, in which a teacher is present."""
+    with Visitors(at) as visitors:
+        visitors.join(ROOM, "teacher", "Mme Martin")[0].enters()
+        yield ROOM
 
 
 @pytest.mark.parametrize(
@@ -134,6 +145,12 @@ def test_the_page_is_usable_by_keyboard(new_user) -> None:
     assert wait(lambda: person.is_shown("locked"))
     keys.press("Space")
     assert wait(lambda: not person.is_shown("locked"))
+    reach("raid")
+    keys.press("Enter")
+    assert wait(lambda: person.is_shown("raid-dialog"))
+    reach("raid-cancel")
+    keys.press("Escape")
+    assert wait(lambda: focus() == "raid" and not person.is_shown("raid-dialog"))
     reach("leave")
     keys.press("Enter")
     page.wait_for_selector("[data-testid=goodbye][data-why=bye]")

@@ -130,7 +130,7 @@ class Play:
             "classroom_image_account": IMAGE_ACCOUNT,
             "classroom_ssh_from": ["0.0.0.0/0", "::/0"],
             "classroom_admins": [{"name": ADMINISTRATOR, "public_key": key}],
-            "classroom_classes": [{"name": "CM2", "size": 30, "room": "cm2"}],
+            "classroom_classes": [{"name": "CM2", "size": 30, "room": "cm2", "waiting_room": False}],
             "classroom_certificate": given["chain"],
             "classroom_network_cidr": "203.0.113.0/24",
             "classroom_ports": [asdict(p) for p in ports_for(["front", "media"], shape, len(self.media))],

@@ -13,9 +13,9 @@ import pytest
 from classroom.config.ports import RELAY, local_tls, port_number
 from classroom.verify.network.turn import WORD, Turn
 from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
+from tests.roles.participant import participant
 from tests.roles.play import ANSIBLE, DOMAIN, Authority, Play
 from tests.roles.probes import counted, listening, mapped_address, served, stun
-from tests.roles.pupil import pupil
 from tests.roles.tcp_relay import TcpRelay
 
 TURN = f"turn.{DOMAIN}"
@@ -96,8 +96,11 @@ def test_turn_shares_port_443_by_name(play: Play) -> None:
 
 
 def test_a_class_meets(play: Play) -> None:
-    with pupil(play.fleet, "class", "Zebulon") as first, pupil(play.fleet, "class", "Xanthippe", "teacher") as second:
-        assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
+    with (
+        participant(play.fleet, "class", "Xanthippe") as first,
+        participant(play.fleet, "class", "Zebulon", "pupil") as second,
+    ):
+        assert (first["room"], second["others"]) == ("cm2", ["Xanthippe"])
     assert (first["lost"], second["lost"]) == ([], [])
     address4, address6 = play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6
     own = {f"turn:{a}:{port_number('turn-udp')}?transport=udp" for a in (address4, f"[{address6}]")}
@@ -107,7 +110,7 @@ def test_a_class_meets(play: Play) -> None:
 @pytest.mark.parametrize("family", ["address4", "address6"])
 def test_a_pupils_relay_reaches_only_the_media_port(play: Play, host: Any, family: str) -> None:
     own = getattr(play.fleet.hosts["class"], family)
-    with pupil(play.fleet, "class") as attending:
+    with participant(play.fleet, "class") as attending:
         tcp, udp = (turn(own, port_number("turn-udp"), attending["turn"]) for turn in (TcpRelay, Turn))
         try:
             before = counted(host, "media_dropped")
@@ -135,7 +138,7 @@ def test_a_repeated_connect_request_blocks_no_other_client(play: Play, host: Any
     for chain in ("ingress", "egress"):
         host.check_output(f"nft insert rule inet classroom {chain} tcp sport {RELAY[0]}-{RELAY[1]} accept")
     try:
-        with pupil(play.fleet, "class") as attending:
+        with participant(play.fleet, "class") as attending:
             tcp, udp = (turn(own, port_number("turn-udp"), attending["turn"]) for turn in (TcpRelay, Turn))
             tcp.allocate()
             udp.allocate()
@@ -196,7 +199,7 @@ def test_a_live_class_is_not_interrupted(play: Play, host: Any) -> None:
         )
 
     before = state()
-    with pupil(play.fleet, "class") as attending:
+    with participant(play.fleet, "class") as attending:
         assert play.run("media").good().changed == 0
         refused = play.run("media", media_relay_last=31000)
         assert refused.status == 2
@@ -204,7 +207,7 @@ def test_a_live_class_is_not_interrupted(play: Play, host: Any) -> None:
         assert re.search(r"wait .*force", refused.output), refused.output
         assert state() == before
     assert attending["lost"] == []
-    with pupil(play.fleet, "class") as attending:
+    with participant(play.fleet, "class") as attending:
         play.run("media", media_relay_last=31000, classroom_force="true").good()
         assert state()[0] != before[0]
     assert attending["lost"]
@@ -224,7 +227,7 @@ def test_a_new_certificate_disconnects_no_participant(play: Play, host: Any) -> 
     chain, key = authority.issue([DOMAIN, TURN], days=20)
     old = play.vars["classroom_certificate"]
     old_key = play.extra["classroom_secret_certificate_key"]
-    with pupil(play.fleet, "class") as attending, served(play, TURN) as relayed:
+    with participant(play.fleet, "class") as attending, served(play, TURN) as relayed:
         play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = chain, key
         changed = play.run("tls").good()
         assert re.search(r"TASK \[tls : Certificate WARNING: .*\d{4}-\d\d-\d\d.*\b20 days", changed.output)

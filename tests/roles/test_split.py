@@ -8,9 +8,9 @@ import pytest
 
 from classroom.config.ports import local_tls, port_number
 from tests.roles.fleet import CLIENT4, Fleet
+from tests.roles.participant import participant
 from tests.roles.play import DOMAIN, Play
 from tests.roles.probes import counted, listening, mapped_address, served, stun
-from tests.roles.pupil import pupil
 
 MEDIA = ("media1", "media2")
 
@@ -92,8 +92,11 @@ def test_valkey_answers_only_media_hosts(play: Play, hosts: dict[str, Any]) -> N
 
 
 def test_a_class_meets_and_its_host_refuses_an_interruption(play: Play) -> None:
-    with pupil(play.fleet, "front", "Zebulon") as first, pupil(play.fleet, "front", "Xanthippe", "teacher") as second:
-        assert (first["room"], second["others"]) == ("cm2", ["Zebulon"])
+    with (
+        participant(play.fleet, "front", "Xanthippe") as first,
+        participant(play.fleet, "front", "Zebulon", "pupil") as second,
+    ):
+        assert (first["room"], second["others"]) == ("cm2", ["Xanthippe"])
         https = port_number("https")
         which = next(n for n in (1, 2) if f"turns:turn{n}.{DOMAIN}:{https}?transport=tcp" in first["servers"])
         host = play.fleet.hosts[f"media{which}"]

@@ -1,17 +1,26 @@
-import { lazy, Suspense, useEffect, useState } from "react";
+import { useEffect, useState } from "react";
+import { Attendance, loadRoom } from "./Attendance";
 import { Brand } from "./Brand";
 import { firstWishes } from "./devices";
 import { type Entry, Join } from "./Join";
-import type { Ticket } from "./portal";
+import { dropPlace, keepPlace, keptPlace, type Place } from "./place";
+import type { OverReason } from "./session";
 import { type Language, preferred, type Texts, texts } from "./texts";
 
-// The media client is large: it is fetched while people fill in the form.
-const loadRoom = () => import("./Room");
-const Room = lazy(loadRoom);
+export type Goodbye = "bye" | OverReason;
 
-export type Goodbye = "bye" | "removed" | "ended" | "lost" | "elsewhere";
+const goodbyes: Record<Goodbye, keyof Texts> = {
+  bye: "bye",
+  removed: "removed",
+  refused: "refused",
+  locked: "lockedMeanwhile",
+  ended: "ended",
+  full: "full",
+  elsewhere: "elsewhere",
+  lost: "lost",
+};
 
-// The code stands behind the # of the link, which no browser sends to a server.
+// The code is behind the # of the link, which no browser sends to a server.
 function codeOfLink(): string {
   try {
     return decodeURIComponent(location.hash.slice(1));
@@ -22,8 +31,8 @@ function codeOfLink(): string {
 
 export function App() {
   const [language, setLanguage] = useState<Language>(() => preferred(navigator.languages));
-  const [entry, setEntry] = useState<Entry>(() => ({ code: codeOfLink(), name: "", wishes: firstWishes }));
-  const [ticket, setTicket] = useState<Ticket | null>(null);
+  const [place, setPlace] = useState<Place | null>(keptPlace);
+  const [entry, setEntry] = useState<Entry>(() => ({ code: codeOfLink(), name: "", wishes: place?.wishes ?? firstWishes }));
   const [goodbye, setGoodbye] = useState<Goodbye | null>(null);
   const text: Texts = texts[language];
 
@@ -37,6 +46,10 @@ export function App() {
     addEventListener("hashchange", another);
     return () => removeEventListener("hashchange", another);
   }, []);
+  useEffect(() => {
+    if (place) keepPlace({ ...place, wishes: entry.wishes });
+    else dropPlace();
+  }, [place, entry.wishes]);
 
   const other: Language = language === "fr" ? "en" : "fr";
   const switcher = (
@@ -45,28 +58,23 @@ export function App() {
     </button>
   );
 
-  if (ticket) {
+  if (place) {
     return (
-      <Suspense
-        fallback={
-          <p role="status" className="waiting">
-            {text.joining}
-          </p>
-        }
-      >
-        <Room
-          text={text}
-          language={language}
-          switcher={switcher}
-          ticket={ticket}
-          wishes={entry.wishes}
-          onWishes={(wishes) => setEntry((now) => ({ ...now, wishes }))}
-          onEnd={(why) => {
-            setTicket(null);
-            setGoodbye(why);
-          }}
-        />
-      </Suspense>
+      <Attendance
+        text={text}
+        language={language}
+        switcher={switcher}
+        ticket={place.ticket}
+        role={place.role}
+        handback={place.handback}
+        wishes={entry.wishes}
+        onWishes={(change) => setEntry((now) => ({ ...now, wishes: { ...now.wishes, ...change } }))}
+        onHandback={(handback) => setPlace((now) => now && { ...now, handback })}
+        onEnd={(why) => {
+          setPlace(null);
+          setGoodbye(why);
+        }}
+      />
     );
   }
   if (goodbye) {
@@ -76,7 +84,7 @@ export function App() {
         <main className="goodbye">
           <div role="status">
             <h1 data-testid="goodbye" data-why={goodbye}>
-              {text[goodbye]}
+              {text[goodbyes[goodbye]] as string}
             </h1>
           </div>
           <button type="button" className="main" autoFocus data-testid="again" onClick={() => setGoodbye(null)}>
@@ -86,5 +94,13 @@ export function App() {
       </div>
     );
   }
-  return <Join text={text} switcher={switcher} entry={entry} onEntry={setEntry} onTicket={setTicket} />;
+  return (
+    <Join
+      text={text}
+      switcher={switcher}
+      entry={entry}
+      onEntry={setEntry}
+      onTicket={(ticket) => setPlace({ ...ticket, link: location.hash, wishes: entry.wishes })}
+    />
+  );
 }

@@ -3,7 +3,7 @@ import type { Texts } from "./texts";
 
 type Props = { text: Texts; frame: (message: ReactNode) => ReactNode; children: ReactNode };
 
-// One part of the page: an error while it is drawn is said in its place, and everything around it goes on.
+// One part of the page: an error while it is drawn is reported in its place, and everything around it continues.
 export class Boundary extends Component<Props, { failed: boolean }> {
   override state = { failed: false };
 

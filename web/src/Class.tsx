@@ -1,70 +1,72 @@
-import { useConnectionState, useLocalParticipant, useParticipants, useRoomInfo, useTracks } from "@livekit/components-react";
-import { ConnectionState, type LocalTrackPublication, type Participant, type Room as LiveKitRoom, RoomEvent, Track, type TrackPublication } from "livekit-client";
+import { useConnectionState, useLocalParticipant, useLocalParticipantPermissions, useParticipants, useRoomInfo, useTracks } from "@livekit/components-react";
+import { ConnectionState, type LocalParticipant, type LocalTrackPublication, type Participant, type Room as LiveKitRoom, RoomEvent, Track, type TrackPublication } from "livekit-client";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { Boundary } from "./Boundary";
-import { Chat } from "./Chat";
+import { Chat, type Written } from "./Chat";
 import { Controls, type Panel } from "./Controls";
 import { Devices } from "./Devices";
+import { whyNot } from "./devices";
+import { EndRaid } from "./EndRaid";
 import { Icon } from "./Icon";
+import { GuestsNotice } from "./GuestsNotice";
 import { listed, type Notice, useGathered, useNotices } from "./notices";
 import { PanelFrame } from "./PanelFrame";
 import { People } from "./People";
-import { type Action, act, write } from "./portal";
 import type { Problems, RoomProps } from "./Room";
+import { type ChatMode, readRoomState } from "./roomState";
 import { Sound } from "./Sound";
 import { Stage } from "./Stage";
+import { isolated } from "./texts";
 import { useMessages } from "./useMessages";
+import { useStaysAwake } from "./useStaysAwake";
+import { WaitingRoom } from "./WaitingRoom";
 
 type Props = RoomProps & { room: LiveKitRoom; problems: Problems };
 
-// The hooks take the room from their context, and begin anew whenever they are given another object.
+// Constants, as the hooks start again whenever they are given another object.
 const PICTURES = [
   { source: Track.Source.Camera, withPlaceholder: true },
   { source: Track.Source.ScreenShare, withPlaceholder: false },
 ];
 const SOUNDS = [Track.Source.Microphone, Track.Source.ScreenShareAudio];
 
-function isLocked(metadata?: string): boolean {
-  try {
-    return JSON.parse(metadata || "{}").locked === true;
-  } catch {
-    return false;
-  }
-}
-
-export function Class({ text, language, switcher, ticket, wishes, onWishes, room, problems }: Props) {
+export function Class({ text, language, switcher, role, session, guests, online, wishes, onWishes, onLeave, room, problems }: Props) {
   const state = useConnectionState();
   const people = useParticipants();
   const { localParticipant } = useLocalParticipant();
+  const mayPublish = useLocalParticipantPermissions()?.canPublish ?? true;
   const { metadata } = useRoomInfo();
   const videos = useTracks(PICTURES);
   const sounds = useTracks(SOUNDS);
   const [panel, setPanel] = useState<Panel | null>(null);
+  const [raid, setRaid] = useState(false);
   const [unread, setUnread] = useState(0);
   const [canPlay, setCanPlay] = useState(true);
-  const [notice, urgent, say] = useNotices();
+  const { notice, urgent, say, retract } = useNotices();
   const heading = useRef<HTMLHeadingElement>(null);
-  const teacher = ticket.role === "teacher";
-  const locked = isLocked(metadata);
+  const teacher = role === "teacher";
+  const { locked, chat, waitingRoom, teacher: teacherHere } = readRoomState(metadata);
+  const paused = !teacher && !teacherHere;
   const handUp = !!localParticipant.attributes.hand;
   const connected = state !== ConnectionState.Disconnected && state !== ConnectionState.Connecting;
 
-  const ask = async (action: Action, body: unknown, done?: Notice) => {
-    const worked = await act(action, body, ticket.token);
-    if (!worked) say({ text: text.failed, urgent: true });
+  const ask = async (type: string, content: Record<string, unknown>, done?: Notice) => {
+    const answer = await session.request(type, content);
+    if (!answer.ok) say({ text: text.failed, urgent: true });
     else if (done) say(done);
-    return worked;
+    return answer.ok;
   };
-  const lock = (wanted: boolean) => void ask("lock", { locked: wanted });
   const remove = async (identity: string, name: string) => {
-    if (!(await ask("remove", { identity }))) return;
-    // The button that had the focus goes with the person.
+    if (!(await ask("remove", { identity }, { text: text.removed1(isolated(name)) }))) return;
+    // The button that had the focus disappears with the person.
     document.querySelector<HTMLElement>("[data-testid=panel-close]")?.focus();
-    const doing = { label: text.lockToo, act: () => lock(true) };
-    say(locked ? { text: text.removed1(name) } : { text: text.removed1(name), doing });
   };
-  const toggle = (wanted: Panel) => {
-    setPanel(panel === wanted ? null : wanted);
+  const write = async (message: string): Promise<Written> => {
+    const answer = await session.request("chat", { text: message });
+    return answer.ok ? "sent" : answer.error === "too_many" ? "tooFast" : "failed";
+  };
+  const open = (wanted: Panel | null) => {
+    setPanel(wanted);
     if (wanted === "chat") setUnread(0);
   };
   const close = () => {
@@ -75,28 +77,31 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
   const arrived = useGathered((names) => say({ text: text.arrived(listed(names, language, text), names.length) }));
   const left = useGathered((names) => say({ text: text.left(listed(names, language, text), names.length) }));
 
-  const messages = useMessages(room, (message) => {
-    if (panel === "chat" || message.identity === localParticipant.identity) return;
+  const messages = useMessages(room, (next) => {
+    if ("delete" in next) return retract(next.delete);
+    if (panel === "chat" || next.identity === localParticipant.identity) return;
     setUnread((now) => now + 1);
-    say({ text: text.messageFrom(message.name, message.text) });
+    say({ text: text.messageFrom(isolated(next.name), isolated(next.text)), about: next.id });
   });
 
-  // What the room reports, in the words of the language of now.
-  const reports = useRef({ text, say, arrived, left });
-  reports.current = { text, say, arrived, left };
+  // Events of the room are reported in the current language.
+  const reports = useRef({ text, say, arrived, left, onWishes });
+  reports.current = { text, say, arrived, left, onWishes };
   useEffect(() => {
     const now = () => reports.current;
     const came = (person: Participant) => now().arrived(person.name ?? "");
     const went = (person: Participant) => now().left(person.name ?? "");
     const changed = (attributes: Record<string, string>, person: Participant) => {
-      if (attributes.hand && !person.isLocal) now().say({ text: now().text.raised(person.name ?? "") });
+      if (attributes.hand && !person.isLocal) now().say({ text: now().text.raised(isolated(person.name ?? "")) });
     };
     const sound = () => setCanPlay(room.canPlaybackAudio);
     const back = () => now().say({ text: now().text.reconnected });
     const muted = (publication: TrackPublication, person: Participant) => {
-      // A microphone that its owner mutes is stopped by the button's own handler, which says so beforehand.
+      // A microphone that its owner mutes is marked by the button's own handler.
       const own = person.isLocal && publication.source === Track.Source.Microphone;
-      if (own && !(publication as LocalTrackPublication & { byOwner?: boolean }).byOwner) now().say({ text: now().text.mutedByTeacher });
+      if (!own || (publication as LocalTrackPublication & { byOwner?: boolean }).byOwner) return;
+      now().onWishes({ microphone: false });
+      now().say({ text: now().text.mutedByTeacher });
     };
     room
       .on(RoomEvent.ParticipantConnected, came)
@@ -116,34 +121,46 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
     };
   }, [room]);
 
-  const lockedBefore = useRef(locked);
-  useEffect(() => {
-    if (lockedBefore.current !== locked) say({ text: locked ? text.nowLocked : text.nowOpen });
-    lockedBefore.current = locked;
-  }, [locked, say, text]);
+  useChanges(connected && metadata ? locked : null, (now) => say({ text: now ? text.nowLocked : text.nowOpen }));
+  useChanges(connected && metadata ? chat : null, (now) => say({ text: chatState(now) }));
+  usePause(paused, mayPublish, localParticipant, {
+    cameraWished: wishes.camera,
+    onWishes,
+    onResumed: () => say({ text: text.resumed }),
+    onProblem: (why) => say({ text: why, urgent: true }),
+    cameraProblem: (error) => text[whyNot("camera", error)] as string,
+  });
 
   useEffect(() => {
     const why = [problems.microphone, problems.camera].filter((problem) => problem !== undefined);
     if (why.length) say({ text: why.map((problem) => text[problem] as string).join(" "), urgent: true });
-    // Said when it happens, not again in another language.
+    // Reported once, not again in another language.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [problems]);
 
   useEffect(() => heading.current?.focus(), []);
   useStaysAwake();
+  const wasConnected = useRef(false);
+  if (connected) wasConnected.current = true;
 
-  // A panel that failed still says which one it is, and closes.
+  function chatState(mode: ChatMode): string {
+    return { all: text.nowChatAll, teacher: text.nowChatTeacher, off: text.nowChatOff }[mode];
+  }
+  // A panel that failed keeps its title and its close button.
   const framed = (id: Panel, title: string) => (message: ReactNode) => (
     <PanelFrame text={text} id={id} title={title} onClose={close}>
       {message}
     </PanelFrame>
   );
-  const status = state === ConnectionState.Connecting ? text.joining : connected && state !== ConnectionState.Connected ? text.reconnecting : notice?.text;
+  const mayWrite = !paused && (chat === "all" || (chat === "teacher" && teacher));
+  const closedChat = paused ? text.paused : mayWrite ? null : chatState(chat);
+  const trouble = !online || state !== ConnectionState.Connected;
+  const status = !wasConnected.current ? text.joining : trouble ? text.reconnecting : notice?.text;
   return (
     <div
       className="class"
       onKeyDown={(event) => {
-        if (event.key === "Escape" && panel) close();
+        if (event.key === "Escape" && panel && !raid) close();
       }}
     >
       <header className="bar">
@@ -163,24 +180,28 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
         {switcher}
       </header>
       <div className="notices">
+        <div role="status" className="notice lasting" data-testid="paused">
+          {paused && (
+            <>
+              <Icon name="away" />
+              <span>{text.paused}</span>
+            </>
+          )}
+        </div>
         <div role="status" className="notice" data-testid="notice">
           {status}
         </div>
         <div role="alert" className="notice urgent" data-testid="urgent">
           {urgent?.text}
         </div>
-        {notice?.doing && !locked && (
-          <button
-            type="button"
-            className="second"
-            data-testid="notice-action"
-            onClick={() => {
-              notice.doing?.act();
-              say(null);
-            }}
-          >
-            {notice.doing.label}
-          </button>
+        {teacher && (
+          <GuestsNotice
+            text={text}
+            language={language}
+            guests={panel === "people" ? NO_GUESTS : guests}
+            onAdmitAll={() => void ask("admit", { all: true })}
+            onSee={() => open("people")}
+          />
         )}
         {!canPlay && (
           <button type="button" className="main" data-testid="allow-sound" onClick={() => void room.startAudio()}>
@@ -194,12 +215,44 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
         </Boundary>
         {panel === "chat" && (
           <Boundary text={text} frame={framed("chat", text.chat)}>
-            <Chat text={text} language={language} messages={messages} me={localParticipant.identity} write={(message) => write(message, ticket.token)} onClose={close} />
+            <Chat
+              text={text}
+              language={language}
+              messages={messages}
+              me={localParticipant.identity}
+              teacher={teacher}
+              mode={chat}
+              closed={closedChat}
+              write={write}
+              onMode={(mode) => ask("chat_mode", { mode })}
+              onDelete={(message) => void ask("delete", { message: message.id }, { text: text.deleted })}
+              onClose={close}
+            />
           </Boundary>
         )}
         {panel === "people" && (
           <Boundary text={text} frame={framed("people", text.people)}>
-            <People text={text} people={people} teacher={teacher} onClose={close} onRemove={remove} onLowerHand={(identity) => void ask("hand", { raised: false, identity })} />
+            <People
+              text={text}
+              people={people}
+              teacher={teacher}
+              above={
+                teacher && (
+                  <WaitingRoom
+                    text={text}
+                    on={waitingRoom}
+                    guests={guests}
+                    onSwitch={(on) => ask("waiting_room", { on })}
+                    onAdmit={({ identity }) => void ask("admit", { identity })}
+                    onAdmitAll={() => void ask("admit", { all: true })}
+                    onRefuse={({ identity }) => void ask("refuse", { identity })}
+                  />
+                )
+              }
+              onClose={close}
+              onRemove={remove}
+              onLowerHand={(identity) => void ask("hand", { raised: false, identity })}
+            />
           </Boundary>
         )}
         {panel === "settings" && (
@@ -220,18 +273,33 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
           text={text}
           teacher={teacher}
           locked={locked}
+          mayPublish={mayPublish}
           handUp={handUp}
           unread={unread}
           hands={people.filter((person) => person.attributes.hand).length}
+          waiting={guests.length}
           panel={panel}
-          onPanel={toggle}
+          onPanel={(wanted) => open(panel === wanted ? null : wanted)}
           onHand={() => void ask("hand", { raised: !handUp })}
-          onMuteAll={() => void ask("mute-all", {}, { text: text.mutedAll })}
-          onLock={() => lock(!locked)}
-          onLeave={() => void room.disconnect()}
+          onMuteAll={() => void ask("mute_all", {}, { text: text.mutedAll })}
+          onLock={() => void ask("lock", { locked: !locked })}
+          onRaid={() => setRaid(true)}
+          onWishes={onWishes}
+          onLeave={onLeave}
           onProblem={(why) => say({ text: text[why] as string, urgent: true })}
         />
       </Boundary>
+      {raid && (
+        <EndRaid
+          text={text}
+          people={people}
+          onEnd={(keep) => void ask("end_raid", { keep }, { text: text.raidDone })}
+          onClose={() => {
+            setRaid(false);
+            document.querySelector<HTMLElement>("[data-testid=raid]")?.focus();
+          }}
+        />
+      )}
       {sounds
         .filter((sound) => !sound.participant.isLocal)
         .map((sound) => (
@@ -243,18 +311,38 @@ export function Class({ text, language, switcher, ticket, wishes, onWishes, room
   );
 }
 
-// A tablet must not go dark in the middle of a lesson.
-function useStaysAwake() {
+const NO_GUESTS: RoomProps["guests"] = [];
+
+// Report a change of a value, once the first one is known.
+function useChanges<Value>(value: Value | null, report: (value: Value) => void) {
+  const before = useRef<Value | null>(null);
   useEffect(() => {
-    let lock: WakeLockSentinel | undefined;
-    const hold = () => {
-      if (document.visibilityState === "visible") void navigator.wakeLock?.request("screen").then((held) => (lock = held), () => undefined);
-    };
-    hold();
-    document.addEventListener("visibilitychange", hold);
-    return () => {
-      document.removeEventListener("visibilitychange", hold);
-      void lock?.release();
-    };
-  }, []);
+    if (value !== null && before.current !== null && before.current !== value) report(value);
+    if (value !== null) before.current = value;
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [value]);
+}
+
+type Pause = {
+  cameraWished: boolean;
+  onWishes: RoomProps["onWishes"];
+  onResumed: () => void;
+  onProblem: (why: string) => void;
+  cameraProblem: (error: unknown) => string;
+};
+
+// While the teacher is away the server stops all publishing. Afterwards the microphone stays off, and the camera comes back if it was on.
+function usePause(paused: boolean, mayPublish: boolean, me: LocalParticipant, pause: Pause) {
+  const latest = useRef(pause);
+  latest.current = pause;
+  const before = useRef(mayPublish);
+  useChanges(paused, (now) => {
+    if (now) latest.current.onWishes({ microphone: false });
+    else latest.current.onResumed();
+  });
+  useEffect(() => {
+    if (mayPublish && !before.current && latest.current.cameraWished)
+      me.setCameraEnabled(true).catch((error: unknown) => latest.current.onProblem(latest.current.cameraProblem(error)));
+    before.current = mayPublish;
+  }, [mayPublish, me]);
 }

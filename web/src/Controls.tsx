@@ -1,7 +1,7 @@
 import { useLocalParticipant } from "@livekit/components-react";
 import { type LocalTrackPublication, Track } from "livekit-client";
 import type { ReactNode } from "react";
-import { whyNot } from "./devices";
+import { type Wishes, whyNot } from "./devices";
 import { Icon, type IconName } from "./Icon";
 import type { Texts } from "./texts";
 
@@ -11,25 +11,29 @@ type Props = {
   text: Texts;
   teacher: boolean;
   locked: boolean;
+  mayPublish: boolean;
   handUp: boolean;
   unread: number;
   hands: number;
+  waiting: number;
   panel: Panel | null;
   onPanel: (panel: Panel) => void;
   onHand: () => void;
   onMuteAll: () => void;
   onLock: () => void;
+  onRaid: () => void;
+  onWishes: (change: Partial<Wishes>) => void;
   onLeave: () => void;
   onProblem: (why: keyof Texts) => void;
 };
 
-// A switch keeps its name and tells its state; what a click would do stands in the tooltip.
-type ButtonProps = { id: string; icon: IconName; label: string; click: () => void; tip?: string; on?: boolean; off?: boolean; kind?: string; opens?: Panel; badge?: ReactNode };
+// A switch keeps its name and has a state; its tooltip says what a click does.
+type ButtonProps = { id: string; icon: IconName; label: string; click: () => void; tip?: string; on?: boolean; off?: boolean; kind?: string; opens?: Panel; badge?: ReactNode; disabled?: boolean };
 
-function Button({ id, icon, label, click, tip, on, off = false, kind = "", opens, badge }: ButtonProps) {
+function Button({ id, icon, label, click, tip, on, off = false, kind = "", opens, badge, disabled }: ButtonProps) {
   const state = opens ? { "aria-expanded": on, "aria-controls": `panel-${opens}` } : on === undefined ? {} : { "aria-pressed": on };
   return (
-    <button type="button" data-testid={id} className={`control ${kind} ${on ? "on" : ""} ${off ? "off" : ""}`} title={tip ?? label} onClick={click} {...state}>
+    <button type="button" data-testid={id} className={`control ${kind} ${on ? "on" : ""} ${off ? "off" : ""}`} title={tip ?? label} disabled={disabled} onClick={click} {...state}>
       <span className="round">
         <Icon name={icon} off={off} />
       </span>
@@ -40,7 +44,7 @@ function Button({ id, icon, label, click, tip, on, off = false, kind = "", opens
 }
 
 export function Controls(props: Props) {
-  const { text, teacher, locked, handUp, unread, hands, panel, onPanel, onHand, onMuteAll, onLock, onLeave, onProblem } = props;
+  const { text, teacher, locked, mayPublish, handUp, unread, hands, waiting, panel, onPanel, onHand, onMuteAll, onLock, onRaid, onWishes, onLeave, onProblem } = props;
   const { localParticipant, isMicrophoneEnabled, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant();
 
   const microphone = async () => {
@@ -48,17 +52,22 @@ export function Controls(props: Props) {
     if (publication) publication.byOwner = isMicrophoneEnabled;
     try {
       await localParticipant.setMicrophoneEnabled(!isMicrophoneEnabled);
+      onWishes({ microphone: !isMicrophoneEnabled });
     } catch (error) {
       onProblem(whyNot("microphone", error));
     } finally {
       if (publication) publication.byOwner = false;
     }
   };
-  const camera = () => localParticipant.setCameraEnabled(!isCameraEnabled).catch((error: unknown) => onProblem(whyNot("camera", error)));
+  const camera = () =>
+    localParticipant.setCameraEnabled(!isCameraEnabled).then(
+      () => onWishes({ camera: !isCameraEnabled }),
+      (error: unknown) => onProblem(whyNot("camera", error)),
+    );
   const screen = () =>
     localParticipant
       .setScreenShareEnabled(!isScreenShareEnabled, { audio: true, selfBrowserSurface: "include", contentHint: "detail" })
-      // Closing the browser's own window of choice is no failure.
+      // Closing the browser's own window of choice is not a failure.
       .catch((error: Error) => error.name === "NotAllowedError" || onProblem("screenFailed"));
   const canShare = teacher && typeof navigator.mediaDevices?.getDisplayMedia === "function";
 
@@ -69,7 +78,8 @@ export function Controls(props: Props) {
           id="mic"
           icon="microphone"
           label={text.microphone}
-          tip={isMicrophoneEnabled ? text.microphoneOff : text.microphoneOn}
+          tip={!mayPublish ? text.paused : isMicrophoneEnabled ? text.microphoneOff : text.microphoneOn}
+          disabled={!mayPublish}
           on={isMicrophoneEnabled}
           off={!isMicrophoneEnabled}
           click={() => void microphone()}
@@ -78,7 +88,8 @@ export function Controls(props: Props) {
           id="camera"
           icon="camera"
           label={text.camera}
-          tip={isCameraEnabled ? text.cameraOff : text.cameraOn}
+          tip={!mayPublish ? text.paused : isCameraEnabled ? text.cameraOff : text.cameraOn}
+          disabled={!mayPublish}
           on={isCameraEnabled}
           off={!isCameraEnabled}
           click={() => void camera()}
@@ -114,13 +125,21 @@ export function Controls(props: Props) {
           opens="people"
           click={() => onPanel("people")}
           badge={
-            hands > 0 && (
-              <span className="badge hands">
-                <Icon name="hand" />
-                <span aria-hidden="true">{hands}</span>
-                <span className="unseen">{`${text.handIsUp} : ${hands}`}</span>
-              </span>
-            )
+            <>
+              {hands > 0 && (
+                <span className="badge hands">
+                  <Icon name="hand" />
+                  <span aria-hidden="true">{hands}</span>
+                  <span className="unseen">{text.handsUp(hands)}</span>
+                </span>
+              )}
+              {waiting > 0 && (
+                <span className="badge guests" data-testid="guests-count">
+                  <span aria-hidden="true">{waiting}</span>
+                  <span className="unseen">{text.waitingCount(waiting)}</span>
+                </span>
+              )}
+            </>
           }
         />
         <Button id="settings-toggle" icon="settings" label={text.settings} on={panel === "settings"} opens="settings" click={() => onPanel("settings")} />
@@ -129,6 +148,7 @@ export function Controls(props: Props) {
         <div className="group" role="group" aria-label={text.forTeachers}>
           <Button id="mute-all" icon="microphone" off kind="act" label={text.muteAll} tip={text.muteAllLong} click={onMuteAll} />
           <Button id="lock" icon="lock" label={text.lock} tip={locked ? text.lockOff : text.lockOn} on={locked} click={onLock} />
+          <Button id="raid" icon="shield" kind="act" label={text.raid} tip={text.raidLong} click={onRaid} />
         </div>
       )}
       <div className="group">

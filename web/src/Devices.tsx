@@ -5,7 +5,7 @@ import { useDevices, type Wishes, whyNot } from "./devices";
 import { PanelFrame } from "./PanelFrame";
 import type { Texts } from "./texts";
 
-type Props = { text: Texts; wishes: Wishes; onWishes: (wishes: Wishes) => void; room: Room; onClose: () => void };
+type Props = { text: Texts; wishes: Wishes; onWishes: (change: Partial<Wishes>) => void; room: Room; onClose: () => void };
 
 export function Devices({ text, wishes, onWishes, room, onClose }: Props) {
   const [problem, setProblem] = useState<keyof Texts | null>(null);
@@ -28,14 +28,14 @@ export function Devices({ text, wishes, onWishes, room, onClose }: Props) {
         label={text.camera}
         devices={cameras}
         value={used("videoinput", wishes.cameraId)}
-        onChoose={(id) => choose("videoinput", id, () => onWishes({ ...wishes, cameraId: id }))}
+        onChoose={(id) => choose("videoinput", id, () => onWishes({ cameraId: id }))}
       />
       <DeviceChoice
         text={text}
         label={text.microphone}
         devices={microphones}
         value={used("audioinput", wishes.microphoneId)}
-        onChoose={(id) => choose("audioinput", id, () => onWishes({ ...wishes, microphoneId: id }))}
+        onChoose={(id) => choose("audioinput", id, () => onWishes({ microphoneId: id }))}
       />
       {"setSinkId" in HTMLMediaElement.prototype && (
         <DeviceChoice text={text} label={text.speaker} devices={speakers} value={used("audiooutput", "")} onChoose={(id) => choose("audiooutput", id, () => undefined)} />

@@ -1,4 +1,4 @@
-// Drawn here, so that no picture has to be fetched. The words beside or behind an icon say what it means.
+// Drawn here, so that no picture has to be fetched. A text beside an icon, or its label, says what it means.
 const paths = {
   microphone: "M12 4a2.5 2.5 0 0 1 2.500 2.500v5a2.500 2.500 0 0 1-5 0v-5A2.500 2.500 0 0 1 12 4zM6.500 11a5.500 5.500 0 0 0 11 0M12 16.500V20M9 20h6",
   camera: "M3.500 7h11v10h-11zM14.500 11l6-3.500v9l-6-3.500",
@@ -13,6 +13,11 @@ const paths = {
   remove: "M10 11a3.200 3.200 0 1 0 0-6.400A3.200 3.200 0 0 0 10 11zM4 19.500a6 6 0 0 1 11-3.300M16.500 17l5 5M21.500 17l-5 5",
   send: "M4 12 20 4.500 15.500 20 11.500 13.500zM11.500 13.500 20 4.500",
   large: "M4.500 9V4.500H9M15 4.500h4.500V9M19.500 15v4.500H15M9 19.500H4.500V15",
+  shield: "M12 3.500 19 6v5.500c0 4.500-3 7.500-7 9-4-1.500-7-4.500-7-9V6zM9.500 9.500l5 5M14.500 9.500l-5 5",
+  bin: "M5 7h14M10 7V4.500h4V7M7 7l.8 12.500h8.400L17 7M10.500 10.500v5.500M13.500 10.500v5.500",
+  teacher: "M12 4.500 21.500 9 12 13.500 2.500 9zM6.500 11v4.500c1.500 1.500 3.500 2.200 5.500 2.200s4-.7 5.500-2.200V11M21.500 9v5",
+  door: "M6 20V4.500h10V20M3.500 20h17M13 12.500h.01M19 8.500v4M17 10.500h4",
+  away: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 7.500V12l3 2",
   weak: "M5 19v-3M10 19v-6M15 19v-9M20 19V6",
 } as const;
 

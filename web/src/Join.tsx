@@ -5,7 +5,7 @@ import { Preview } from "./Preview";
 import { askToJoin, type Refusal, type Ticket } from "./portal";
 import type { Texts } from "./texts";
 
-// What somebody wrote into the form: kept in memory alone, so that they can come back after a lost connection.
+// What was entered into the form: kept in memory only, to come back after a lost connection.
 export type Entry = { code: string; name: string; wishes: Wishes };
 type Props = { text: Texts; switcher: ReactNode; entry: Entry; onEntry: (entry: Entry) => void; onTicket: (ticket: Ticket) => void };
 

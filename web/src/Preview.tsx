@@ -57,14 +57,14 @@ export function Preview({ text, wishes, onWishes }: Props) {
   const picture = useRef<HTMLVideoElement>(null);
 
   useEffect(() => {
-    // Nobody is asked for anything before they ask for it themselves.
+    // The browser asks for permission only on request.
     let over = false;
     if (able) void alreadyAllowed().then((allowed) => allowed && !over && setTrying(true));
     return () => {
       over = true;
     };
   }, [able]);
-  // Both at once first, so that the browser asks one question; what is refused then tells so by itself.
+  // Both at once first, so that the browser asks one question; a refusal is reported by each device on its own.
   const askForBoth = async () => {
     try {
       const both = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });

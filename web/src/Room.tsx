@@ -1,23 +1,29 @@
 import { RoomContext } from "@livekit/components-react";
-import { DisconnectReason, Room as LiveKitRoom, VideoPresets } from "livekit-client";
-import { type ReactNode, useEffect, useMemo, useState } from "react";
-import type { Goodbye } from "./App";
+import { ConnectionState, Room as LiveKitRoom, RoomEvent, VideoPresets } from "livekit-client";
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { Boundary } from "./Boundary";
 import { Class } from "./Class";
 import { type Kind, type Wishes, whyNot } from "./devices";
-import type { Ticket } from "./portal";
+import type { Role } from "./portal";
+import type { Entrance, Guest, Session } from "./session";
 import type { Language, Texts } from "./texts";
 
 export type RoomProps = {
   text: Texts;
   language: Language;
   switcher: ReactNode;
-  ticket: Ticket;
+  role: Role;
+  session: Session;
+  entrance: Entrance;
+  guests: Guest[];
+  online: boolean;
   wishes: Wishes;
-  onWishes: (wishes: Wishes) => void;
-  onEnd: (why: Goodbye) => void;
+  onWishes: (change: Partial<Wishes>) => void;
+  onLeave: () => void;
 };
 export type Problems = Partial<Record<Kind, keyof Texts>>;
+
+const RETRY_SECONDS = [0.5, 1, 2, 4, 5];
 
 function newRoom(wishes: Wishes): LiveKitRoom {
   return new LiveKitRoom({
@@ -29,25 +35,11 @@ function newRoom(wishes: Wishes): LiveKitRoom {
   });
 }
 
-function whyOver(reason?: DisconnectReason): Goodbye {
-  switch (reason) {
-    case DisconnectReason.PARTICIPANT_REMOVED:
-      return "removed";
-    case DisconnectReason.ROOM_DELETED:
-    case DisconnectReason.ROOM_CLOSED:
-      return "ended";
-    case DisconnectReason.CLIENT_INITIATED:
-      return "bye";
-    case DisconnectReason.DUPLICATE_IDENTITY:
-      return "elsewhere";
-    default:
-      return "lost";
-  }
-}
-
-// Turn on what was wished for, and return why a device did not start.
+// Turn on what is wished for, and return why a device did not start.
 async function start(room: LiveKitRoom, wishes: Wishes): Promise<Problems> {
   const me = room.localParticipant;
+  // While the teacher is away nothing can be published; Class turns the camera on later.
+  if (me.permissions?.canPublish === false) return {};
   if (wishes.camera && wishes.microphone) {
     try {
       await me.enableCameraAndMicrophone(); // one question of the browser for both
@@ -62,45 +54,52 @@ async function start(room: LiveKitRoom, wishes: Wishes): Promise<Problems> {
   return problems;
 }
 
-export default function Room(props: RoomProps) {
-  const { ticket, wishes, onEnd } = props;
-  const room = useMemo(() => newRoom(wishes), []);
+// Connect to the media server with each entrance that is needed. A lost connection asks for another token: the join service decides
+// whether one is still in the class.
+function useMedia(room: LiveKitRoom, { session, entrance, wishes }: RoomProps): Problems {
   const [problems, setProblems] = useState<Problems>({});
+  const wished = useRef(wishes);
+  wished.current = wishes;
+  const failures = useRef(0);
 
   useEffect(() => {
-    let over = false;
-    const end = (why: Goodbye) => {
-      if (!over) onEnd(why);
-      over = true;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const lost = () => {
+      clearTimeout(timer);
+      const seconds = RETRY_SECONDS[Math.min(failures.current++, RETRY_SECONDS.length - 1)] ?? 0;
+      // The answer brings a new entrance; without one, ask again.
+      timer = setTimeout(() => void session.request("token").then((answer) => answer.ok || room.state !== ConnectionState.Disconnected || lost()), seconds * 1000);
     };
-    const enter = async () => {
-      try {
-        await room.connect(ticket.url, ticket.token);
-      } catch {
-        return end("lost");
-      }
-      if (over) return void room.disconnect();
-      room.on("disconnected", (reason) => end(whyOver(reason)));
-      const found = await start(room, wishes);
-      if (!over) setProblems(found);
-    };
-    // In development React mounts everything twice: the delay lets the first, short-lived one pass.
-    const timer = setTimeout(() => void enter(), 0);
     const leaving = () => void room.disconnect();
+    room.on(RoomEvent.Disconnected, lost);
     addEventListener("pagehide", leaving);
     return () => {
-      over = true;
-      clearTimeout(timer);
+      room.off(RoomEvent.Disconnected, lost);
       removeEventListener("pagehide", leaving);
+      clearTimeout(timer);
       void room.disconnect();
     };
-    // What was wished for at the start counts; a change of language must not leave and enter again.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [room, ticket]);
+  }, [room, session]);
 
+  useEffect(() => {
+    // A service that was restarted sends everybody an entrance: a working connection stays.
+    if (room.state !== ConnectionState.Disconnected) return;
+    const enter = async () => {
+      await room.connect(entrance.url, entrance.token);
+      failures.current = 0;
+      setProblems(await start(room, wished.current));
+    };
+    void enter().catch(() => undefined); // the room reports a failure as a lost connection
+  }, [room, entrance]);
+  return problems;
+}
+
+export default function Room(props: RoomProps) {
+  const room = useMemo(() => newRoom(props.wishes), []);
+  const problems = useMedia(room, props);
   return (
     <RoomContext.Provider value={room}>
-      {/* The connection is held above, so that an error in the class itself ends nothing either. */}
+      {/* The connection belongs to this component, so that an error in the class itself does not end it. */}
       <Boundary text={props.text} frame={(message) => <main className="waiting">{message}</main>}>
         <Class {...props} room={room} problems={problems} />
       </Boundary>

@@ -11,7 +11,7 @@ const GAP = 10;
 const RATIO = 16 / 9;
 const SMALLEST = 148;
 
-// The widest tile, in pixels, with which `count` of them fit into a stage; below the smallest one the stage scrolls.
+// The widest tile, in pixels, with which `count` of them fit into a stage; with the smallest one the stage scrolls.
 export function tileWidth(count: number, width: number, height: number): number {
   let best = 0;
   for (let columns = 1; columns <= count; columns++) {
@@ -36,7 +36,7 @@ function useSize(element: RefObject<HTMLElement>): [number, number] {
   return size;
 }
 
-// Teachers first, oneself last, the others as they came.
+// Teachers first, oneself last, the others in order of arrival.
 function order(a: TrackReferenceOrPlaceholder, b: TrackReferenceOrPlaceholder): number {
   const rank = ({ participant }: TrackReferenceOrPlaceholder) => (participant.isLocal ? 2 : participant.attributes.role === "teacher" ? 0 : 1);
   return rank(a) - rank(b) || (a.participant.joinedAt?.getTime() ?? 0) - (b.participant.joinedAt?.getTime() ?? 0);
@@ -49,7 +49,7 @@ export function Stage({ text, videos, alone }: Props) {
   const faces = videos.filter((video) => video.source !== Track.Source.ScreenShare).sort(order);
   const wide = tileWidth(faces.length, width, height);
   const tile = { "--tile": `${wide}px` } as CSSProperties;
-  // What scrolls is reached by keyboard.
+  // What scrolls can be focused by keyboard.
   const scrolls = screens.length > 0 || wide <= SMALLEST;
   const reach = scrolls ? { tabIndex: 0, role: "group", "aria-label": text.people } : {};
   const key = (video: TrackReferenceOrPlaceholder) => `${video.participant.identity}/${video.source}`;

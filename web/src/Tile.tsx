@@ -2,11 +2,12 @@ import { isTrackReference, type TrackReference, type TrackReferenceOrPlaceholder
 import { ConnectionQuality, Track } from "livekit-client";
 import { useEffect, useRef } from "react";
 import { Icon } from "./Icon";
-import type { Texts } from "./texts";
+import { Name, RoleBadge } from "./Name";
+import { isolated, type Texts } from "./texts";
 
 const COLOURS = 6;
 
-// Always the same colour for one person, so that a face without a camera is known again.
+// One person always has the same colour, to be recognised without a camera.
 const colourOf = (identity: string) => [...identity].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 997, 7) % COLOURS;
 
 export function Tile({ text, video }: { text: Texts; video: TrackReferenceOrPlaceholder }) {
@@ -20,7 +21,7 @@ export function Tile({ text, video }: { text: Texts; video: TrackReferenceOrPlac
   const { quality } = useConnectionQualityIndicator({ participant });
   const weak = quality === ConnectionQuality.Poor || quality === ConnectionQuality.Lost;
   const name = participant.name ?? "";
-  const label = screen ? text.screenOf(name) : participant.isLocal ? text.me(name) : name;
+  const label = screen ? text.screenOf(isolated(name)) : participant.isLocal ? text.me(isolated(name)) : isolated(name);
   return (
     <figure ref={frame} className={`tile${screen ? " screen" : ""}${speaking ? " speaking" : ""}`} data-testid="tile">
       {off ? (
@@ -43,8 +44,8 @@ export function Tile({ text, video }: { text: Texts; video: TrackReferenceOrPlac
             <span className="unseen">{text.microphoneIsOff}</span>
           </span>
         )}
-        <span className="name">{label}</span>
-        {attributes?.role === "teacher" && !screen && <em className="role">{text.teacher}</em>}
+        {screen ? <span className="name">{label}</span> : <Name text={text} name={name} me={participant.isLocal} />}
+        {!screen && <RoleBadge role={attributes?.role} text={text} />}
         {weak && (
           <span className="weak" title={text.weak}>
             <Icon name="weak" />

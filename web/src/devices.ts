@@ -34,7 +34,7 @@ export function useDevices(kind: MediaDeviceKind, again: unknown): MediaDeviceIn
   return devices;
 }
 
-// Whether the browser has already allowed both, so that a preview asks nobody anything.
+// Whether the browser has already allowed both, so that a preview needs no question.
 export async function alreadyAllowed(): Promise<boolean> {
   try {
     const names = ["camera", "microphone"] as PermissionName[];

@@ -1,44 +1,22 @@
-// The join service, as the page sees it.
+// Requests to the join service before the class; everything later goes through its WebSocket (session.ts).
 export type Role = "teacher" | "pupil";
-export type Ticket = { token: string; url: string; role: Role };
-export type Refusal = "wrongCode" | "badName" | "tooMany" | "lockedOut" | "unreachable";
-export type Written = "sent" | "tooFast" | "failed";
-export type Action = "mute-all" | "remove" | "lock" | "hand";
+export type Ticket = { ticket: string; role: Role };
+export type Refusal = "wrongCode" | "badName" | "tooMany" | "lockedOut" | "full" | "unreachable";
 
-const refusals: Record<number, Refusal> = { 403: "wrongCode", 422: "badName", 423: "lockedOut", 429: "tooMany" };
+const refusals: Record<string, Refusal> = { wrong_code: "wrongCode", bad_name: "badName", locked: "lockedOut", too_many: "tooMany", full: "full" };
 
-async function post(path: string, body: unknown, token?: string): Promise<Response> {
-  const headers: Record<string, string> = { "content-type": "application/json" };
-  if (token) headers.authorization = `Bearer ${token}`;
-  return fetch(`/api/${path}`, { method: "POST", headers, body: JSON.stringify(body), cache: "no-store" });
-}
-
+// Exchange a class code and a name for a ticket: the right to wait and, once admitted, to enter.
 export async function askToJoin(code: string, name: string): Promise<Ticket | Refusal> {
   try {
-    const answer = await post("join", { code, name });
-    if (answer.ok) return (await answer.json()) as Ticket;
-    return refusals[answer.status] ?? "unreachable";
+    const answer = await fetch("/api/join", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ code, name }),
+      cache: "no-store",
+    });
+    const found = (await answer.json()) as Ticket & { error?: string };
+    return answer.ok ? { ticket: found.ticket, role: found.role } : (refusals[found.error ?? ""] ?? "unreachable");
   } catch {
     return "unreachable";
-  }
-}
-
-// The teacher's powers and raised hands: the service and the media server check the token, whatever this page shows.
-export async function act(action: Action, body: unknown, token: string): Promise<boolean> {
-  try {
-    return (await post(action, body, token)).ok;
-  } catch {
-    return false;
-  }
-}
-
-// A message to everybody in the class; it is shown when the service sends it back.
-export async function write(text: string, token: string): Promise<Written> {
-  try {
-    const answer = await post("chat", { text }, token);
-    if (answer.ok) return "sent";
-    return answer.status === 429 ? "tooFast" : "failed";
-  } catch {
-    return "failed";
   }
 }

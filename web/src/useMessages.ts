@@ -1,22 +1,22 @@
-import { type RemoteParticipant, type Room, RoomEvent } from "livekit-client";
+import { type DataPacket_Kind, type Encryption_Type, type RemoteParticipant, type Room, RoomEvent } from "livekit-client";
 import { useEffect, useRef, useState } from "react";
-import { type Message, readMessage, TOPIC, withMessage } from "./messages";
+import { type Chat, type Deletion, isFromServer, type Message, NO_CHAT, readMessage, TOPIC, withMessage } from "./messages";
 
-// The chat so far. What the service sends has no sender in the room; data of participants is not looked at.
-export function useMessages(room: Room, onMessage: (message: Message) => void): Message[] {
+// The chat so far, from data that the server itself sent; data of participants are ignored.
+export function useMessages(room: Room, onNext: (next: Message | Deletion) => void): Message[] {
   const [messages, setMessages] = useState<Message[]>([]);
-  const latest = useRef(onMessage);
-  latest.current = onMessage;
+  const latest = useRef(onNext);
+  latest.current = onNext;
   useEffect(() => {
-    let all: Message[] = [];
-    const arrived = (payload: Uint8Array, sender?: RemoteParticipant, _kind?: unknown, topic?: string) => {
-      if (sender || topic !== TOPIC) return;
-      const message = readMessage(payload);
-      const more = message ? withMessage(all, message) : all;
-      if (!message || more === all) return;
-      all = more;
-      setMessages(all);
-      latest.current(message);
+    let chat: Chat = NO_CHAT;
+    const arrived = (payload: Uint8Array, sender?: RemoteParticipant, _kind?: DataPacket_Kind, topic?: string, _encryption?: Encryption_Type, identity?: string) => {
+      if (topic !== TOPIC || !isFromServer(sender, identity)) return;
+      const next = readMessage(payload);
+      const changed = next ? withMessage(chat, next) : chat;
+      if (!next || changed === chat) return;
+      chat = changed;
+      setMessages(chat.messages);
+      latest.current(next);
     };
     room.on(RoomEvent.DataReceived, arrived);
     return () => void room.off(RoomEvent.DataReceived, arrived);

@@ -18,6 +18,8 @@ CLIENTS = {
     "tcp-443": {"v4": True, "v6": False, "only_443": True},
     "ipv6-tcp-443": {"v4": False, "v6": True, "only_443": True},
 }
+PUPILS = 2
+"""Pupils who meet the teacher at a time: a verification's room takes three people."""
 PARTS = {"tcp-443": ["udp-drop"], "ipv6-tcp-443": ["ipv6", "udp-drop"]}
 
 
@@ -30,37 +32,50 @@ def restricted(
     target: Deployment,
     with_ipv6: bool,
 ) -> Iterator[dict[str, Pair]]:
-    """Let pupils on restricted networks meet the background class's teacher, all at once; the unrestricted pupil leaves."""
+    """Let pupils on restricted networks meet the background class's teacher, some at a time; the unrestricted pupil leaves."""
     teacher = background_class.teacher
     six = background_class.pupils[1] if with_ipv6 else None
     # ICE keeps the candidate pair that answered first, which may be the relay if the browser joined under load.
     direct = [six] if six and not relayed(six) else []
     meeting.dismiss(*(pupil for pupil in background_class.pupils if pupil not in direct))
-    # Video would only slow down the browsers that join.
-    background_class.hide(teacher)
     skipped = verification.without if target.ipv6 else verification.without | {"ipv6"}
     wanted = {name: options for name, options in CLIENTS.items() if not skipped & set(PARTS[name])}
+    pairs: dict[str, Pair] = {}
     with contextlib.ExitStack() as stack:
         clients = {name: stack.enter_context(Client(names=target.names, **o)) for name, o in wanted.items()}
-        verification.step(f"browsers of {', '.join(clients)} start and join")
-        pupils = {name: meeting.enter(codes["pupil_code"], client) for name, client in clients.items()}
+        waiting = {name: (None, client) for name, client in clients.items()}
         if six:
-            pupils["ipv6"] = six if direct else meeting.enter(codes["pupil_code"], six.client)
-        background_class.show(teacher, *direct)
-        pairs = {}
-        for name, pupil in pupils.items():
-            first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
-            pairs[name] = Pair(teacher, pupil, first, {})
-        verification.step(f"all watch each other for {SHORT} s")
-        people = [teacher, *pupils.values()]
-        seen = meeting.watch(people, SHORT, of=people)
-        for (name, pupil), by_pupil in zip(pupils.items(), seen[1:], strict=True):
-            pairs[name].seen = {teacher.name: seen[0], pupil.name: by_pupil}
-            pairs[name].connections = {pupil.name: pupil.connections()}
+            waiting = {"ipv6": (six if direct else None, six.client)} | waiting
+        for first in range(0, len(waiting), PUPILS):
+            two = list(waiting.items())[first : first + PUPILS]
+            # Video would only slow down the browsers that join.
+            background_class.hide(teacher)
+            verification.step(f"browsers of {', '.join(name for name, _ in two)} join")
+            code = codes["pupil_code"]
+            pupils = {name: there or meeting.enter(code, client) for name, (there, client) in two}
+            background_class.show(teacher, *(there for _, (there, _) in two if there))
+            pairs |= _watch(verification, meeting, teacher, pupils)
+            meeting.dismiss(*pupils.values())
         for name, client in clients.items():
             pairs[name].dropped = client.dropped()
-        meeting.dismiss(*pupils.values())
         yield pairs
+
+
+def _watch(
+    verification: Verification, meeting: Meeting, teacher: Participant, pupils: dict[str, Participant]
+) -> dict[str, Pair]:
+    """Let the teacher and pupils watch each other; return what each pupil and the teacher received of the other."""
+    pairs = {}
+    for name, pupil in pupils.items():
+        first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
+        pairs[name] = Pair(teacher, pupil, first, {})
+    verification.step(f"all watch each other for {SHORT} s")
+    people = [teacher, *pupils.values()]
+    seen = meeting.watch(people, SHORT, of=people)
+    for (name, pupil), by_pupil in zip(pupils.items(), seen[1:], strict=True):
+        pairs[name].seen = {teacher.name: seen[0], pupil.name: by_pupil}
+        pairs[name].connections = {pupil.name: pupil.connections()}
+    return pairs
 
 
 def relayed(person: Participant) -> bool:

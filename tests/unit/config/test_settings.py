@@ -59,6 +59,7 @@ def test_the_smallest_settings_are_accepted(values: dict[str, Any]) -> None:
         ({"domain": "Class Example"}, ["domain", "'Class Example'", "' ' is not allowed", "class.academy.example"]),
         ({"classes": [{"name": "CM2", "size": 30}, {"name": "cm2", "size": 3}]}, ["classes", "CM2", "cm2", "rename"]),
         ({"classes": [{"name": "CM2", "size": "many"}]}, ["classes.0.size", "many"]),
+        ({"waiting_room": "sometimes"}, ["waiting_room", "sometimes"]),
         ({"admins": [{"name": "root", "public_key": "x"}]}, ["admins.0.name", "root"]),
         (
             {"admins": [{"name": "ada", "public_key": "-----BEGIN OPENSSH PRIVATE KEY-----"}]},

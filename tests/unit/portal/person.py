@@ -13,8 +13,10 @@ class NotLetIn(Exception):
 
 
 class Person:
-    def __init__(self, port: int, token: str) -> None:
-        self._url = f"ws://127.0.0.1:{port}/rtc?access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0"
+    def __init__(self, port: int, token: str, more: str = "") -> None:
+        """`more` is added to the query of the address."""
+        query = f"access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0{more}"
+        self._url = f"ws://127.0.0.1:{port}/rtc?{query}"
         self.seen: list[SignalResponse] = []
         self.joined: Any = None
 

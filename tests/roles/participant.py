@@ -1,6 +1,6 @@
-"""Simulates a participant: requests a token from the portal and stays in the class by signalling, without media.
+"""Simulates a participant: enters the class through the join service and stays in it by signalling, without media.
 
-`python -m tests.roles.pupil AUTHORITY ADDRESS FROM CODE NAME` prints one line of JSON after it has joined. It stays until its
+`python -m tests.roles.participant AUTHORITY ADDRESS FROM CODE NAME` prints one line of JSON after it has joined. It stays until its
 standard input ends; then it prints whether it lost the connection, and leaves. LiveKit removes a participant without media
 after a minute, so the program joins a second time before that, and then closes the first connection.
 """
@@ -23,7 +23,7 @@ from classroom.common.paths import REPO
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.play import CODES, DOMAIN
 
-STAY_SECONDS, PING_SECONDS = 45, 2
+STAY_SECONDS, PING_SECONDS, ENTER_SECONDS = 45, 2, 10
 
 
 class _Resolver(AbstractResolver):
@@ -43,7 +43,16 @@ async def _stay(session: aiohttp.ClientSession, code: str, name: str, entered: a
     """Join and stay for `STAY_SECONDS`; return why the connection was lost before that, or an empty string."""
     async with session.post(f"https://{DOMAIN}/api/join", json={"code": code, "name": name}) as answer:
         assert answer.status == 200, await answer.text()
-        token = (await answer.json())["token"]
+        ticket = (await answer.json())["ticket"]
+    async with session.ws_connect(f"wss://{DOMAIN}/api/class") as place:
+        await place.send_json({"type": "hello", "ticket": ticket})
+        async with asyncio.timeout(ENTER_SECONDS):
+            while (frame := await place.receive_json())["type"] != "enter":
+                pass
+        return await _signal(session, frame["token"], entered)
+
+
+async def _signal(session: aiohttp.ClientSession, token: str, entered: asyncio.Future[JoinResponse]) -> str:
     url = f"wss://{DOMAIN}/rtc?access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0"
     async with session.ws_connect(url) as signalling:
         entered.set_result(SignalResponse.FromString((await signalling.receive()).data).join)
@@ -98,15 +107,19 @@ async def _attend(authority: str, address: str, source: str, code: str, name: st
 
 
 @contextmanager
-def pupil(fleet: Fleet, host: str, name: str = "Ada", role: str = "pupil", source: str = CLIENT4) -> Iterator[Any]:
+def participant(
+    fleet: Fleet, host: str, name: str = "Ada", role: str = "teacher", source: str = CLIENT4
+) -> Iterator[Any]:
     """Run a participant in the class for the duration of the context; yield what it received on joining, as a dictionary.
+
+    A pupil enters only while a teacher is there.
 
     After the context the dictionary has `lost`, the reasons why connections were lost: empty if none was.
     """
     arguments = [str(fleet.state / "authority.pem"), fleet.hosts[host].address4, source, CODES[role], name]
     with fleet.network():
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.roles.pupil", *arguments],
+            [sys.executable, "-m", "tests.roles.participant", *arguments],
             cwd=REPO,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
