@@ -19,7 +19,7 @@ from playwright.sync_api import Playwright, sync_playwright
 
 from classroom.common.errors import ClassroomError
 from classroom.verify.browsers.client_network import Client
-from classroom.verify.browsers.kinds import CHROMIUM, Kind, Place, trust
+from classroom.verify.browsers.kinds import CHROMIUM, BrowserKind, Place, trust
 from classroom.verify.browsers.media_signal import READER, SENDERS, Sender
 from classroom.verify.controls.page_requests import Request
 
@@ -85,7 +85,7 @@ class Participant:
         name: str,
         sender: Sender,
         client: Client | None,
-        kind: Kind = CHROMIUM,
+        kind: BrowserKind = CHROMIUM,
     ) -> None:
         self.name, self.sender, self.client, self._base = name, sender, client, base
         self.hosts: set[str] = set()
@@ -164,7 +164,7 @@ class Participant:
         return list(self._requests.values())
 
     def join(self, code: str, *, microphone: bool = True) -> None:
-        """Join the class through its page; `opened` is the Unix time at which the page is requested."""
+        """Join the class through its page and wait until it is shown; `opened` is the Unix time of the request."""
         self.opened = time.time()
         for left in (2, 1, 0):
             try:
@@ -179,6 +179,7 @@ class Participant:
         if not microphone:
             self.page.uncheck("[data-testid=with-microphone]")
         self.page.click("#join")
+        self.page.wait_for_selector(LEAVE)
 
     def leave(self) -> None:
         """Leave the class; the browser runs until `end`."""
@@ -197,6 +198,11 @@ class Participant:
                 step()
         except BrowserError as error:
             self.console.append(f"leaving failed: {str(error)[:200]}")
+
+    @property
+    def screen(self) -> str:
+        """Return the selector of this participant's shared screen on the pages of others."""
+        return f'video[data-participant="{self.name}"][data-source="screen"][data-local="false"]'
 
     def sees(self, other: "Participant", seconds: float = 40) -> float | None:
         """Wait until a video frame of the other is decoded; return the Unix time of that, or None after `seconds`."""
@@ -265,7 +271,7 @@ class Meeting:
                 self._playwright.stop()
             shutil.rmtree(self._home, ignore_errors=True)
 
-    def start(self, client: Client | None = None, kind: Kind = CHROMIUM) -> Participant:
+    def start(self, client: Client | None = None, kind: BrowserKind = CHROMIUM) -> Participant:
         """Start a browser without a page, in the client's network if one is given; ClassroomError if it does not start."""
         number = next(n for n in range(len(SENDERS)) if all(p.sender is not SENDERS[n] for p in self.people))
         name = f"{self.word}-{number + 1}"
@@ -277,7 +283,7 @@ class Meeting:
         return person
 
     def enter(
-        self, code: str, client: Client | None = None, *, microphone: bool = True, kind: Kind = CHROMIUM
+        self, code: str, client: Client | None = None, *, microphone: bool = True, kind: BrowserKind = CHROMIUM
     ) -> Participant:
         """Start a browser, in the client's network if one is given, and join the class with `code`.
 

@@ -52,7 +52,7 @@ class Place:
         return self.folder / "profile"
 
 
-class Kind(ABC):
+class BrowserKind(ABC):
     """A kind of browser."""
 
     name: ClassVar[str]
@@ -77,7 +77,7 @@ class Kind(ABC):
         """Start the browser; return Playwright's context."""
 
 
-class Chromium(Kind):
+class Chromium(BrowserKind):
     """Chromium; it plays files as its camera and microphone."""
 
     name, program = "Chromium", "chromium"
@@ -119,7 +119,7 @@ class Chromium(Kind):
 
 
 @dataclass
-class Firefox(Kind):
+class Firefox(BrowserKind):
     """Firefox, controlled by WebDriver BiDi; `preferences` are added to its own.
 
     Its fake microphone is a tone. Its fake camera shows no marks, and without a display it has no screen to share: a script
