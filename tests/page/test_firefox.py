@@ -10,7 +10,7 @@ from classroom.verify.browsers.browser import Meeting, Participant
 from classroom.verify.browsers.kinds import Firefox
 from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, assert_both_receive
 from tests.page.people import wait
-from tests.page.server import CODES
+from tests.page.server import codes_of
 
 # The media server is on the loopback address: Firefox must try it, and give the server addresses instead of mDNS names.
 FIREFOX = Firefox(
@@ -28,13 +28,13 @@ class Two:
 
 
 @pytest.fixture(scope="module", params=["teacher", "pupil"])
-def two(request: pytest.FixtureRequest, playwright: Playwright, site) -> Iterator[Two]:
+def two(request: pytest.FixtureRequest, playwright: Playwright, site, room: str) -> Iterator[Two]:
     """Let Firefox and Chromium meet; Firefox has the role of the parameter."""
     with Meeting(site.base, playwright) as meeting:
         people = {}
         for role in ("teacher", "pupil"):
             kinds = {"kind": FIREFOX} if role == request.param else {}
-            people[role] = meeting.enter(CODES[role], **kinds)
+            people[role] = meeting.enter(codes_of(room)[role], **kinds)
         firefox = people.pop(request.param)
         (chromium,) = people.values()
         yield Two(firefox, chromium, meeting)

@@ -54,6 +54,8 @@ NEUTRAL = '<!doctype html><html lang="fr"><title>.</title><form><input name="nam
 NEUTRAL_HOST = "no-class.example"
 """A page outside any class, and its host, served without network: all traffic of this browser is the browser's own."""
 LEAVE = "[data-testid=leave]"
+JOIN_SECONDS = 40
+"""Maximum seconds from the click on "join" to the class."""
 PATIENCE = 8
 """Maximum seconds to wait for everyone's first sound before measuring starts."""
 
@@ -179,7 +181,7 @@ class Participant:
         if not microphone:
             self.page.uncheck("[data-testid=with-microphone]")
         self.page.click("#join")
-        self.page.wait_for_selector(LEAVE)
+        self.page.wait_for_selector(LEAVE, timeout=1000 * JOIN_SECONDS)
 
     def leave(self) -> None:
         """Leave the class; the browser runs until `end`."""
