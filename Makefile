@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
 # Debian packages of the rehearsal and its tests; none of them starts a service. The product itself needs none of them.
-MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox libnss3-tools nmap nftables iproute2 openssh-client
+MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox firefox-esr libnss3-tools nmap nftables iproute2 openssh-client
 
 # Run two targets in parallel. Output is grouped by target; commands with `+` print immediately.
 LANES = $(MAKE) --no-print-directory -j2 --output-sync

@@ -74,6 +74,7 @@ def needs(target: Deployment) -> list[Requirement]:
         _program("ssh", "openssh-client"),
         _program("nmap", "nmap"),
         _program("chromium", "chromium chromium-sandbox"),
+        _program("firefox-esr", "firefox-esr"),
         _program("certutil", "libnss3-tools"),
         _program("setpriv", "util-linux"),
         Requirement(

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 from classroom.config.ports import local_tls, port_number
+from classroom.verify.browsers.browser import AUTHORITIES, Meeting
+from classroom.verify.browsers.client_network import Client
+from classroom.verify.browsers.kinds import FIREFOX
+from classroom.verify.browsers.media_assertions import ENOUGH_SHORT, SHORT, Pair, assert_both_receive
 from classroom.verify.network.turn import WORD, Turn, exceeded_limits
 from tests.roles.fleet import CLIENT4, CLIENT6, Fleet
 from tests.roles.participant import participant
-from tests.roles.play import ANSIBLE, DOMAIN, Authority, Play
+from tests.roles.play import ANSIBLE, CODES, DOMAIN, Authority, Play
 from tests.roles.probes import counted, listening, mapped_address, served, stun
 
 TURN = f"turn.{DOMAIN}"
@@ -104,6 +108,31 @@ def test_a_class_meets(play: Play) -> None:
     address4, address6 = play.fleet.hosts["class"].address4, play.fleet.hosts["class"].address6
     own = {f"turn:{a}:{port_number('turn-udp')}?transport=udp" for a in (address4, f"[{address6}]")}
     assert set(first["servers"]) == own | {f"turns:{TURN}:{port_number('https')}?transport=tcp"}
+
+
+def test_firefox_and_chromium_meet_through_tcp_443_alone(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(AUTHORITIES, str(play.fleet.state / "authority.pem"))
+    there = (socket.AF_INET, socket.SOCK_STREAM, 0, "", (play.fleet.hosts["class"].address4, port_number("https")))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [there])  # the fleet has no DNS records of the class
+    with (
+        Client(v4=True, v6=False, only_443=True, names=[DOMAIN, TURN]) as client,
+        Meeting(f"https://{DOMAIN}") as meeting,
+    ):
+        teacher = meeting.enter(CODES["teacher"], client, kind=FIREFOX)
+        pupil = meeting.enter(CODES["pupil"], client)
+        people = [teacher, pupil]
+        first = {teacher.name: teacher.sees(pupil), pupil.name: pupil.sees(teacher)}
+        seen = meeting.watch(people, SHORT, of=people)
+        assert_both_receive(
+            Pair(teacher, pupil, first, {teacher.name: seen[0], pupil.name: seen[1]}), SHORT, ENOUGH_SHORT
+        )
+        teacher.page.click("[data-testid=screen]")
+        assert pupil.shows(teacher.screen, 20), teacher.console
+        for person in people:
+            found = person.connections()["pairs"]
+            assert found and all(pair["relay"] == "tls" for pair in found), found
+            assert person.hosts == {DOMAIN}
+        assert client.dropped()["dropped_udp"] > 0
 
 
 @pytest.mark.parametrize("family", ["address4", "address6"])

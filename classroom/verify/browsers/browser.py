@@ -4,9 +4,7 @@ import contextlib
 import os
 import pwd
 import secrets
-import shlex
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,32 +14,20 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from playwright.sync_api import Error as BrowserError
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Playwright, sync_playwright
 
 from classroom.common.errors import ClassroomError
 from classroom.verify.browsers.client_network import Client
-from classroom.verify.browsers.media_signal import READER, SENDERS, Sender, write_audio, write_video
+from classroom.verify.browsers.kinds import CHROMIUM, BrowserKind, Place, trust
+from classroom.verify.browsers.media_signal import READER, SENDERS, Sender
 from classroom.verify.controls.page_requests import Request
 
+AUTHORITIES = "CLASSROOM_EXTRA_CA"
+"""Environment variable: a PEM file with certificate authorities that the browsers trust besides their own."""
 USER = "nobody"
 """Account of the browsers, which never run as root; it exists on every system and owns no file."""
 
-FLAGS = (
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--auto-select-desktop-capture-source=Entire screen",
-    "--auto-accept-this-tab-capture",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-)
 WATCH_CONNECTIONS = """
 window.__connections = [];
 window.RTCPeerConnection = new Proxy(window.RTCPeerConnection, {
@@ -68,14 +54,18 @@ NEUTRAL = '<!doctype html><html lang="fr"><title>.</title><form><input name="nam
 NEUTRAL_HOST = "no-class.example"
 """A page outside any class, and its host, served without network: all traffic of this browser is the browser's own."""
 LEAVE = "[data-testid=leave]"
+JOIN_SECONDS = 40
+"""Maximum seconds from the click on "join" to the class."""
 PATIENCE = 8
 """Maximum seconds to wait for everyone's first sound before measuring starts."""
 
 
-def _command(*argv: object) -> None:
-    answer = subprocess.run([str(a) for a in argv], capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise ClassroomError(f"`{shlex.join(map(str, argv))}` failed: {answer.stderr.strip()[-300:]}")
+def _unprivileged() -> list[str]:
+    """Return the command that changes to the unprivileged user."""
+    if os.geteuid() != 0:
+        return []
+    account = pwd.getpwnam(USER)
+    return ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--inh-caps=-all"]
 
 
 def _give(folder: Path) -> None:
@@ -90,35 +80,30 @@ class Participant:
     """One browser in the class, with its own name and test signal."""
 
     def __init__(
-        self, playwright: Any, home: Path, base: str, name: str, sender: Sender, client: Client | None
+        self,
+        playwright: Any,
+        home: Path,
+        base: str,
+        name: str,
+        sender: Sender,
+        client: Client | None,
+        kind: BrowserKind = CHROMIUM,
     ) -> None:
         self.name, self.sender, self.client, self._base = name, sender, client, base
         self.hosts: set[str] = set()
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[object, Request] = {}
         self.console: list[str] = []
         folder = home / name
         folder.mkdir()
-        video, audio = folder / "camera.y4m", folder / "microphone.wav"
-        write_video(video, sender)
-        write_audio(audio, sender)
-        flags = [f"--use-file-for-fake-video-capture={video}", f"--use-file-for-fake-audio-capture={audio}"]
-        launcher = self._launcher(folder, client)
-        (folder / "profile").mkdir()
+        place = Place(folder, sender, os.environ.get(AUTHORITIES))
+        kind.prepare(place)
+        launcher = kind.launcher(place, client.command([]) if client else [], _unprivileged())
         _give(folder)
-        self.context = playwright.chromium.launch_persistent_context(
-            str(folder / "profile"),
-            executable_path=str(launcher),
-            env={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": str(folder)},
-            headless=True,
-            chromium_sandbox=True,
-            locale="fr-FR",
-            permissions=["camera", "microphone"],
-            viewport={"width": 1100, "height": 700},
-            args=[*FLAGS, *flags],
-        )
+        env = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": str(folder)}
+        self.context = kind.launch(playwright, place, launcher, env)
         self.page = self.context.pages[0] if self.context.pages else self.context.new_page()
         self.page.set_default_timeout(20000)
-        self._listen()
+        self._listen() if kind is CHROMIUM else self._listen_without_devtools()
         self.page.on("console", lambda m: self.console.append(m.text[:200]) if m.type in {"error", "warning"} else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)[:200]))
         self.page.add_init_script(WATCH_CONNECTIONS)
@@ -146,7 +131,13 @@ class Participant:
         )
         protocol.send("Network.enable")
 
-    def _add_request(self, key: str, url: str, kind: str | None) -> None:
+    def _listen_without_devtools(self) -> None:
+        """Record every request from Playwright's events, which know no address."""
+        self.page.on("request", lambda request: self._add_request(request, request.url, request.resource_type))
+        self.page.on("response", lambda response: self._set_result(response.request, "answered"))
+        self.page.on("requestfailed", lambda request: self._set_result(request, "failed"))
+
+    def _add_request(self, key: object, url: str, kind: str | None) -> None:
         host = urlsplit(url).hostname or ""
         if urlsplit(url).scheme in {"data", "blob", "about"}:
             return
@@ -156,7 +147,7 @@ class Participant:
         self.hosts.add(host)
         self._requests[key] = Request(host, kind or "Other", "unanswered")
 
-    def _set_result(self, key: str, result: str, address: str = "") -> None:
+    def _set_result(self, key: object, result: str, address: str = "") -> None:
         if key in self._requests:
             before = self._requests[key]
             kept = before.result if before.result == "answered" else result
@@ -174,21 +165,8 @@ class Participant:
         """All requests of the page so far."""
         return list(self._requests.values())
 
-    @staticmethod
-    def _launcher(folder: Path, client: Client | None) -> Path:
-        """Write the script that starts Chromium as the unprivileged user, in the client's network if one is given."""
-        words = client.command([]) if client else []
-        if os.geteuid() == 0:
-            account = pwd.getpwnam(USER)
-            ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--inh-caps=-all"]
-            words += ["setpriv", *ids]
-        path = folder / "chromium"
-        path.write_text(f'#!/bin/sh\nexec {shlex.join([*words, shutil.which("chromium") or "chromium"])} "$@"\n')
-        path.chmod(0o755)
-        return path
-
     def join(self, code: str, *, microphone: bool = True) -> None:
-        """Join the class through its page; `opened` is the Unix time at which the page is requested."""
+        """Join the class through its page and wait until it is shown; `opened` is the Unix time of the request."""
         self.opened = time.time()
         for left in (2, 1, 0):
             try:
@@ -198,10 +176,12 @@ class Participant:
                 # The network of this machine changed during the request: retry.
                 if "ERR_NETWORK_CHANGED" not in str(error) or not left:
                     raise
-        self.page.fill("#name", self.name)
+        # Playwright's `fill` reaches no React component in Firefox.
+        self.page.locator("#name").press_sequentially(self.name)
         if not microphone:
             self.page.uncheck("[data-testid=with-microphone]")
         self.page.click("#join")
+        self.page.wait_for_selector(LEAVE, timeout=1000 * JOIN_SECONDS)
 
     def leave(self) -> None:
         """Leave the class; the browser runs until `end`."""
@@ -220,6 +200,11 @@ class Participant:
                 step()
         except BrowserError as error:
             self.console.append(f"leaving failed: {str(error)[:200]}")
+
+    @property
+    def screen(self) -> str:
+        """Return the selector of this participant's shared screen on the pages of others."""
+        return f'video[data-participant="{self.name}"][data-source="screen"][data-local="false"]'
 
     def sees(self, other: "Participant", seconds: float = 40) -> float | None:
         """Wait until a video frame of the other is decoded; return the Unix time of that, or None after `seconds`."""
@@ -257,8 +242,9 @@ class Participant:
 class Meeting:
     """Browsers in the class at `base` (https://…), as a context manager that lets all participants leave at the end."""
 
-    def __init__(self, base: str) -> None:
-        self.base = base.rstrip("/")
+    def __init__(self, base: str, playwright: Playwright | None = None) -> None:
+        """Use a running Playwright if one is given, as a thread can run only one; otherwise start one."""
+        self.base, self._given = base.rstrip("/"), playwright
         self.people: list[Participant] = []
         self.word = f"verif-{secrets.token_hex(3)}"
         """Prefix of all participants' names."""
@@ -268,10 +254,9 @@ class Meeting:
         self._home = Path(tempfile.mkdtemp(prefix="classroom-browsers-"))
         try:
             self._home.chmod(0o755)
-            self._trust(os.environ.get("CLASSROOM_EXTRA_CA"))
+            trust(self._home / ".pki" / "nssdb", os.environ.get(AUTHORITIES))
             _give(self._home)
-            self._manager = sync_playwright()
-            self._playwright = self._manager.start()
+            self._playwright = self._given or sync_playwright().start()
         except BaseException:
             shutil.rmtree(self._home, ignore_errors=True)
             raise
@@ -284,37 +269,29 @@ class Meeting:
         try:
             self.dismiss(*self.people)
         finally:
-            self._playwright.stop()
+            if not self._given:
+                self._playwright.stop()
             shutil.rmtree(self._home, ignore_errors=True)
 
-    def _trust(self, authorities: str | None) -> None:
-        """Add the certificate authorities of a PEM file to Chromium's NSS store in the home folder."""
-        store = self._home / ".pki" / "nssdb"
-        store.mkdir(parents=True)
-        _command("certutil", "-d", f"sql:{store}", "-N", "--empty-password")
-        found = x509.load_pem_x509_certificates(Path(authorities).read_bytes()) if authorities else []
-        for number, certificate in enumerate(found):
-            one = self._home / "extra.pem"
-            one.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-            _command("certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", f"extra {number}", "-i", one)
-
-    def start(self, client: Client | None = None) -> Participant:
+    def start(self, client: Client | None = None, kind: BrowserKind = CHROMIUM) -> Participant:
         """Start a browser without a page, in the client's network if one is given; ClassroomError if it does not start."""
         number = next(n for n in range(len(SENDERS)) if all(p.sender is not SENDERS[n] for p in self.people))
         name = f"{self.word}-{number + 1}"
         try:
-            person = Participant(self._playwright, self._home, self.base, name, SENDERS[number], client)
+            person = Participant(self._playwright, self._home, self.base, name, SENDERS[number], client, kind)
         except BrowserError as error:
-            raise ClassroomError(f"Chromium does not start: {error}") from None
+            raise ClassroomError(f"{kind.name} does not start: {error}") from None
         self.people.append(person)
         return person
 
-    def enter(self, code: str, client: Client | None = None, *, microphone: bool = True) -> Participant:
+    def enter(
+        self, code: str, client: Client | None = None, *, microphone: bool = True, kind: BrowserKind = CHROMIUM
+    ) -> Participant:
         """Start a browser, in the client's network if one is given, and join the class with `code`.
 
         ClassroomError with the console output if the browser does not start or cannot join.
         """
-        person = self.start(client)
+        person = self.start(client, kind)
         try:
             person.join(code, microphone=microphone)
         except BrowserError as error:

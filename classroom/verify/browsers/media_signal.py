@@ -19,7 +19,8 @@ LIGHT, DARK = 225, 25
 RATE = 48000
 
 READER = (Path(__file__).parent / "reader.js").read_text()
-"""JavaScript that runs in the page; its first lines describe it."""
+CAMERA = (Path(__file__).parent / "camera.js").read_text()
+"""JavaScript that runs in the page; the first lines of each describe it."""
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,7 @@ def pair(verification: Verification, meeting: Meeting, background_class: Backgro
     arrived = teacher.appears(f'[data-testid=chat-message]:has-text("{MESSAGE}")')
     pair.done["chat arrives"] = "" if arrived else f"{teacher.name} receives no message within 10 s; {pages(pair)}"
     teacher.page.click("[data-testid=screen]")
-    screen = f'video[data-participant="{teacher.name}"][data-source="screen"][data-local="false"]'
-    shown = pupil.shows(screen, 10)
+    shown = pupil.shows(teacher.screen, 10)
     pair.done["screen is seen"] = "" if shown else f"{pupil.name} sees no shared screen within 10 s; {pages(pair)}"
     teacher.page.click("[data-testid=screen]")
     buttons = pupil.page.locator("[data-testid=screen]").count()

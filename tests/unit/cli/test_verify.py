@@ -189,6 +189,15 @@ def test_parts_that_an_inventory_alone_cannot_prove_are_named(
     assert not need.there(Deployment(inventory()))
 
 
+@pytest.mark.parametrize("program", ["chromium", "firefox-esr"])
+def test_a_missing_browser_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    need = next(need for need in module.needs(Deployment(inventory())) if need.what == program)
+    monkeypatch.setenv("PATH", "")
+    assert not need.there(Deployment(inventory()))
+    assert need.fix.startswith(f"apt-get install {program}")
+    assert need.parts == frozenset()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"began": "2026-11-24T12:00:00+00:00", "places": []}'])
 def test_a_capture_that_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     monkeypatch.setattr(module, "CACHE", tmp_path)
