@@ -81,11 +81,14 @@ units:
 up: install ## run `pulumi up` with the real engine on this machine, without a cloud
 	@$(LANES) plays gate
 
+# All tests that run Ansible are in one lane: they look at the folders of all runs in memory.
+PLAYS := tests/up/test_up.py tests/up/test_operators_machine.py
+
 plays:
-	+@$(VENV)/pytest -v --tb=short -o console_output_style=times tests/up/test_up.py
+	+@$(VENV)/pytest -v --tb=short -o console_output_style=times $(PLAYS)
 
 gate:
-	@$(VENV)/pytest -v --tb=short -o console_output_style=times --ignore tests/up/test_up.py tests/up
+	@$(VENV)/pytest -v --tb=short -o console_output_style=times $(PLAYS:%=--ignore %) tests/up
 
 roles: install machine ## test every role on systemd-nspawn hosts: converge, idempotence, Testinfra
 	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_contract.py tests/roles/test_plugins.py \

@@ -11,7 +11,7 @@ from portal.plans import ClassEntry
 
 CLASS_KEYS = {"room": str, "name": str, "size": int, "waiting_room": bool, "versions": dict}
 CODES_KEY = "class-codes.key"
-"""Name of the systemd credential with the key of the class codes."""
+"""Name of the file with the key of the class codes."""
 KEY_BYTES = 32
 FIX = "run `classroom configure`"
 
@@ -74,9 +74,7 @@ def _codes_key() -> bytes:
     """Return the key of the class codes, from a file that only the service's account can read."""
     path = _folder() / "secrets" / CODES_KEY
     try:
-        key = bytes.fromhex(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); {FIX}") from None
+        key = bytes.fromhex(_text(path))
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
@@ -84,11 +82,16 @@ def _codes_key() -> bytes:
     return key
 
 
-def _read(path: Path, keys: dict[str, type]) -> dict[str, Any]:
+def _text(path: Path) -> str:
     try:
-        found = json.loads(path.read_text())
+        return path.read_text()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); {FIX}") from None
+
+
+def _read(path: Path, keys: dict[str, type]) -> dict[str, Any]:
+    try:
+        found = json.loads(_text(path))
     except ValueError:
         raise ConfigError(f"{path} is not valid JSON; {FIX}") from None
     for key, kind in keys.items():

@@ -267,15 +267,15 @@ class LiveClass:
         A pupil's name that looks like that of somebody present gets a number. A teacher's name is always their own: pupils who
         have it, or one that looks like it, get the number.
         """
-        present = [p for p in self.people.values() if p is not person and p.name]
+        others = [p for p in self.people.values() if p is not person and p.name]
         if person.role == "teacher":
             person.name = wanted
-            for pupil in present:
+            for pupil in others:
                 if pupil.role == "pupil" and keys(pupil.name) & keys(wanted):
-                    pupil.name = self._free(pupil.name, [person, *(p for p in present if p is not pupil)])
+                    pupil.name = self._free(pupil.name, [person, *(p for p in others if p is not pupil)])
                     self._list_dirty |= pupil.listed
         else:
-            taken = [p for p in present if p.role == "teacher" or p.connection or self._is_near(p, now)]
+            taken = [p for p in others if p.role == "teacher" or self._is_present(p, now)]
             person.name = self._free(wanted, taken)
 
     @staticmethod
@@ -300,13 +300,15 @@ class LiveClass:
 
     def is_empty(self, now: float) -> bool:
         """Return whether no person is here, nor was within the last seconds."""
-        return not any(p.connection or self._is_near(p, now) for p in self.people.values())
+        return not any(self._is_present(p, now) for p in self.people.values())
 
     def _has_place(self, person: Person, now: float) -> bool:
-        return person.admitted and (person.connection is not None or self._is_near(person, now))
+        return person.admitted and self._is_present(person, now)
 
-    def _is_near(self, person: Person, now: float) -> bool:
-        """Return whether the person is in the room, or was there or connected within the last seconds."""
+    def _is_present(self, person: Person, now: float) -> bool:
+        """Return whether the person is connected or in the room, or was so within the last seconds."""
+        if person.connection:
+            return True
         last = max(person.left or float("-inf"), person.seen if person.seen is not None else float("-inf"))
         return now - last <= self._times.grace
 
@@ -482,7 +484,7 @@ class LiveClass:
 
     def _forget(self, now: float) -> None:
         """Forget those who are gone: who waited leaves the list, who was inside keeps the admission."""
-        gone = [p for p in self.people.values() if not p.connection and not self._is_near(p, now)]
+        gone = [p for p in self.people.values() if not self._is_present(p, now)]
         absent = [p for p in gone if p.admitted and p.seen is not None]
         longest = sorted(absent, key=lambda p: p.seen or 0.0)[: max(0, len(absent) - MOST_ABSENT)]
         for person in [p for p in gone if not p.admitted or p.seen is None] + longest:

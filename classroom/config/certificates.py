@@ -192,10 +192,16 @@ def _roots(name: bytes) -> Iterator[x509.Certificate]:
                 yield x509.load_der_x509_certificate(der)
 
 
+def _all_roots() -> Iterator[bytes]:
+    """Yield the root certificates (DER) of browsers, then those of this machine, which are loaded only if they are needed."""
+    yield from _trusted(certifi.where())
+    yield from _trusted(None)
+
+
 @functools.cache
-def _all_roots() -> list[bytes]:
-    browsers = ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)
-    return list(dict.fromkeys([*browsers, *ssl.create_default_context().get_ca_certs(binary_form=True)]))
+def _trusted(file: str | None) -> list[bytes]:
+    """Return the root certificates (DER) in a file, or those that this machine trusts."""
+    return ssl.create_default_context(cafile=file).get_ca_certs(binary_form=True)
 
 
 def _refused_by_openssl(chain: Sequence[x509.Certificate], key: PrivateKeyTypes | None) -> Iterator[str]:

@@ -7,6 +7,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from classroom.common.shorten import shortened
+
 TYPES = {
     "ssh-ed25519",
     "ssh-rsa",
@@ -105,5 +107,4 @@ def _instead(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:40]}…"
+    return shortened(" ".join(text.split()))

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from classroom.common import networks
 from classroom.common.errors import WrongUseError
+from classroom.common.shorten import shortened
 from classroom.config import guest, keys, pem, valid_names
 from classroom.config.certificates import certificate_faults
 from classroom.config.declarations import OneOrMore
@@ -350,7 +351,7 @@ def shown_value(value: Any) -> str:
     text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = text if text.isprintable() else ascii(text)
     text = str(value) if isinstance(value, datetime.date) else text
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return shortened(text, 60)
 
 
 def _fields(place: tuple[str | int, ...]) -> dict[str, FieldInfo]:

@@ -7,6 +7,7 @@ import anyascii
 
 from classroom.common import hosts
 from classroom.common.errors import WrongUseError
+from classroom.common.shorten import shortened
 from classroom.config import guest
 
 LENGTH = 40
@@ -72,7 +73,7 @@ def account(text: str, reserved: set[str]) -> str:
     if not ACCOUNT.fullmatch(text):
         near = re.sub(r"[^a-z0-9]+", "-", anyascii.anyascii(text).lower()).strip("-0123456789")[:31].strip("-")
         raise ValueError(
-            f"'{_short(text)}' is not a valid account name; use a small letter, then small letters, digits and hyphens, 31 at most,"
+            f"'{shortened(text)}' is not a valid account name; use a small letter, then small letters, digits and hyphens, 31 at most,"
             f" such as '{near or 'ada'}'"
         )
     if text in reserved or text in guest.TAKEN_NAMES:
@@ -83,7 +84,3 @@ def account(text: str, reserved: set[str]) -> str:
 
 def _visible(name: str) -> str:
     return ascii(name) if not name.isprintable() else f"'{name}'"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -68,8 +68,8 @@ def test_the_class_pauses_while_the_teacher_is_away(new_user, own_room: str) -> 
     other = new_user("Tom", room=own_room).enter("pupil")
     assert wait(lambda: other.sees("Léa") and other.hears("Léa"), 20)
     pupil.click("chat-toggle")
-    teacher.leave()
     left = time.monotonic()
+    teacher.leave()
     assert wait(lambda: "Your teacher is away" in pupil.text("paused"), PAUSE_SECONDS + 8)
     assert time.monotonic() - left > PAUSE_SECONDS - 1
     assert wait(lambda: not pupil.pressed("mic") and not pupil.pressed("camera"))

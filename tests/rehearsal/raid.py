@@ -24,6 +24,7 @@ import aiohttp
 
 from classroom.config.ports import port_number
 from classroom.verify.browsers.browser import Meeting, Participant
+from tests.signalling import signalling_url
 
 BOTS, SECONDS, PAUSE = 50, 60, 0.25
 SAMPLER = """
@@ -34,9 +35,8 @@ SAMPLER = """
       const one = (found[name] ??= {frames: 0, freeze: 0}), before = (last[name] ??= {count, at: now, video});
       if (before.video !== video) last[name] = {count: 0, at: before.at, video};
       const grown = count - last[name].count;
-      if (grown > 0) { one.frames += grown; one.freeze = Math.max(one.freeze, (now - last[name].at) / 1000);
-        last[name] = {count, at: now, video}; }
-      else one.freeze = Math.max(one.freeze, (now - last[name].at) / 1000); } }, 100); }
+      one.freeze = Math.max(one.freeze, (now - last[name].at) / 1000);
+      if (grown > 0) { one.frames += grown; last[name] = {count, at: now, video}; } } }, 100); }
 """
 STOP = "() => { clearInterval(window.__sampler); return window.__frames; }"
 
@@ -46,6 +46,7 @@ class Raid:
 
     def __init__(self, url: str, code: str, teacher: str) -> None:
         self._url, self._code = url.rstrip("/"), code
+        self._sockets = self._url.replace("https", "wss")
         self._host = urlsplit(url).hostname or ""
         self._names = itertools.cycle(
             [teacher, teacher.upper(), "a" + "\u0301" * 9, "Intruder", "\u202eabc", "x" * 5000]
@@ -107,7 +108,7 @@ class Raid:
         async with http.post(f"{self._url}/api/join", json=body) as answer:
             self.attacks[f"join: {answer.status}"] += 1
             ticket = (await answer.json())["ticket"]
-        async with http.ws_connect(f"{self._url.replace('https', 'wss')}/api/class") as place:
+        async with http.ws_connect(f"{self._sockets}/api/class") as place:
             await place.send_json({"type": "hello", "ticket": ticket})
             frame: dict[str, Any] = await place.receive_json(timeout=10)
             self.attacks[f"hello: {frame['type']}"] += 1
@@ -116,7 +117,7 @@ class Raid:
             self._tokens.append(frame["token"])
             async with contextlib.AsyncExitStack() as rooms:
                 for more in ("", "&publish=raid"):
-                    await rooms.enter_async_context(http.ws_connect(self._room(frame["token"]) + more))
+                    await rooms.enter_async_context(http.ws_connect(self._room(frame["token"], more)))
                     self.attacks["entered the room"] += 1
                 for number in range(200):
                     await place.send_json({"type": "chat", "re": number, "text": "spam " * 190})
@@ -132,9 +133,8 @@ class Raid:
                 self.attacks["hoarded token"] += 1
                 await room.receive(timeout=5)
 
-    def _room(self, token: str) -> str:
-        address = self._url.replace("https", "wss")
-        return f"{address}/rtc?access_token={token}&auto_subscribe=0&protocol=15&sdk=js&version=2.23.0"
+    def _room(self, token: str, more: str = "") -> str:
+        return signalling_url(self._sockets, token, subscribe=False, more=more)
 
 
 def measured(people: list[Participant]) -> dict[str, Any]:

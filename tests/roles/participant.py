@@ -22,6 +22,7 @@ from livekit.protocol.rtc import JoinResponse, Ping, SignalRequest, SignalRespon
 from classroom.common.paths import REPO
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.play import CODES, DOMAIN
+from tests.signalling import signalling_url
 
 STAY_SECONDS, PING_SECONDS, ENTER_SECONDS = 45, 2, 10
 
@@ -53,8 +54,7 @@ async def _stay(session: aiohttp.ClientSession, code: str, name: str, entered: a
 
 
 async def _signal(session: aiohttp.ClientSession, token: str, entered: asyncio.Future[JoinResponse]) -> str:
-    url = f"wss://{DOMAIN}/rtc?access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0"
-    async with session.ws_connect(url) as signalling:
+    async with session.ws_connect(signalling_url(f"wss://{DOMAIN}", token)) as signalling:
         entered.set_result(SignalResponse.FromString((await signalling.receive()).data).join)
         clock = asyncio.get_running_loop().time
         end, ping = clock() + STAY_SECONDS, 0.0

@@ -300,9 +300,13 @@ def check_portal(play: Play, host: Any) -> None:
     assert settings["domain"] == DOMAIN and settings["classes"] == play.vars["classroom_classes"]
     key = host.file("/etc/classroom/secrets/class-codes.key")
     assert (key.user, key.group, key.mode, key.content_string.strip()) == ("portal", "portal", 0o600, CODES_KEY)
-    # A process of the same account outside the unit, such as that of verification codes, cannot read the key.
-    for readable, path in ((True, secrets.path), (False, key.path)):
-        assert (host.run(f"setpriv --reuid=portal --regid=portal --clear-groups cat {path}").rc == 0) is readable
+    # The group reads the secret of the media servers' API, but not the key, which is the service's own.
+    for account, path, readable in (
+        ("nobody", secrets.path, True),
+        ("nobody", key.path, False),
+        ("portal", key.path, True),
+    ):
+        assert (host.run(f"setpriv --reuid={account} --regid=portal --clear-groups cat {path}").rc == 0) is readable
     place = f"http://127.0.0.1:{port_number('portal')}/api/join"
     for role, code in CODES.items():
         job = json.dumps({"code": code, "name": "Ada"})

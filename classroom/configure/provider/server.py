@@ -174,9 +174,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Configure the machines again, except in a preview."""
         inputs, old = _read(request.news), _read(request.olds)
         _refuse(old, inputs, context)
-        said = notice(stack_of(request.urn), old)
-        if said:
-            self._log(request.urn, said, severity=engine_pb2.WARNING)
+        if text := notice(stack_of(request.urn), old):
+            self._log(request.urn, text, severity=engine_pb2.WARNING)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_write(inputs | {"hostKeys": old.get("hostKeys", UNKNOWN)}))
         outputs = self._configure(request.urn, inputs, old, request.id, context)

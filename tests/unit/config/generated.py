@@ -7,16 +7,13 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 from hypothesis import strategies as st
 
 from classroom.config.guest import TAKEN_NAMES
 from classroom.config.settings import RESERVED_ACCOUNTS
 from classroom.config.valid_names import class_name, room_name
-from tests.unit.config.spellings import TEXTS, key_line, key_pem, pem, security_key
+from tests.unit.config.spellings import TEXTS, certificate, key_line, key_pem, pem, security_key
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 OPERATOR = "Example Cooperative"
@@ -38,12 +35,7 @@ def public_keys() -> list[str]:
 
 def issued_for(names: Sequence[str], key: Any, *, days: int = 60) -> str:
     """Return a certificate for the names, signed by its own key, as PEM."""
-    now = datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "class")])
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(now - datetime.timedelta(days=90)).not_valid_after(now + datetime.timedelta(days=days))
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
-    return pem((made.sign(key, hashes.SHA256()), key))
+    return pem(certificate("class", None, key, days, names=names))
 
 
 @st.composite

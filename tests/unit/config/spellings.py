@@ -4,6 +4,7 @@ import base64
 import datetime
 import ipaddress
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def certificate(
     key: Any = None,
     days: int = 60,
     *,
+    names: Sequence[str] = NAMES,
     authority: bool = False,
     published: bool = False,
 ) -> Signer:
@@ -40,7 +42,7 @@ def certificate(
     builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     if not authority:
         builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(one) for one in NAMES]), critical=False
+            x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False
         )
     if published:
         place = x509.UniformResourceIdentifier("http://authority.example/issuer.der")

@@ -7,6 +7,8 @@ from typing import Any
 import aiohttp
 from livekit.protocol.rtc import SignalRequest, SignalResponse
 
+from tests.signalling import signalling_url
+
 
 class NotLetIn(Exception):
     pass
@@ -15,8 +17,7 @@ class NotLetIn(Exception):
 class Person:
     def __init__(self, port: int, token: str, more: str = "") -> None:
         """`more` is added to the query of the address."""
-        query = f"access_token={token}&auto_subscribe=1&protocol=15&sdk=js&version=2.23.0{more}"
-        self._url = f"ws://127.0.0.1:{port}/rtc?{query}"
+        self._url = signalling_url(f"ws://127.0.0.1:{port}", token, more=more)
         self.seen: list[SignalResponse] = []
         self.joined: Any = None
 
