@@ -19,7 +19,7 @@ from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, REPO, digest
 from classroom.common.progress import run, say
 from classroom.config import guest
-from classroom.configure.artifacts import ENGINE, LIVEKIT, PAGE, PORTAL, PULUMI_ENGINE, RELAY
+from classroom.configure.artifacts import ENGINE, LIVEKIT, LOAD, PAGE, PORTAL, PULUMI_ENGINE, RELAY
 from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -148,6 +148,15 @@ def build_relay(tools: Path) -> Path:
     if not target.exists():
         with _build_folder(target.parent) as folder:
             _go_build(tools, "relay", ".", folder / target.name)
+    return target
+
+
+def build_load(tools: Path) -> Path:
+    """Return the load generator for media, built if missing; only the benchmark needs it."""
+    target = LOAD.path
+    if not target.exists():
+        with _build_folder(target.parent) as folder:
+            _go_build(tools, "load", ".", folder / target.name)
     return target
 
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 from classroom.common.errors import ClassroomError
 from classroom.common.paths import REPO
 from classroom.common.progress import say
-from rehearsal import lab, stack
+from rehearsal import bench_class, lab, stack
 from rehearsal.cloud_config import DOMAIN
 from rehearsal.commands import start_cloud
 from rehearsal.folders import LOGS
@@ -38,6 +38,7 @@ above it, and how often a short run of at most ten seconds."""
 FAILED = LOGS / "bench-failed.log"
 WORK = "import asyncio, email, http.client, json, unittest, xml.dom.minidom"
 
+CLASSES = 1000
 CONTROLS_ALONE = "cloud,capture,pulumi,up"
 """The parts of a verification that only the controls on sovereignty need."""
 
@@ -72,9 +73,10 @@ class Figure:
     def row(self) -> str:
         """Return the figure's row of the Markdown table."""
         ratio = f"{self.median / self.work:.1f}" if self.unit == "s" else ""
-        runs = ", ".join(f"{run:.1f}" for run in self.runs)
+        digits = 1 if self.unit in {"s", "GiB", "ms"} else 2
+        runs = ", ".join(f"{run:.{digits}f}" for run in self.runs)
         result = "met" if self.median <= self.limit else "**missed**"
-        return f"| {self.name} | {self.limit:g} {self.unit} | {self.median:.1f} {self.unit} ({runs}) | {ratio} | {result} |"
+        return f"| {self.name} | {self.limit:g} {self.unit} | {self.median:.{digits}f} {self.unit} ({runs}) | {ratio} | {result} |"
 
 
 def time_unit_of_work() -> float:
@@ -256,8 +258,24 @@ def measure() -> list[Figure]:
     record("`classroom verify` on two machines, with all controls", 150, 3, lambda: timed(*verify))
     bare = (*verify, "--without", CONTROLS_ALONE)
     record(f"the same without what only controls need ({CONTROLS_ALONE})", 120, 3, lambda: timed(*bare))
+    with_many_classes()
+    record(f"no-change `pulumi up` with {CLASSES:,} classes", 3, 5, lambda: timed(*up))
+    p99, growth = bench_class.joins()
+    rate = f"{bench_class.RATE} joins a second for {bench_class.MINUTE} s"
+    record(f"{rate}, 99th percentile of a join", 300, 1, lambda: p99, "ms")
+    record("growth of the portal's memory meanwhile", 1.1, 1, lambda: growth, "times")
+    record(f"portal and nginx while {bench_class.PEOPLE} pupils wait", 0.1, 1, bench_class.waiting, "core")
+    batches, single = bench_class.lecture()
+    name = f"LiveKit in a lecture of {bench_class.SUBSCRIBERS} with batches of packets"
+    record(f"{name}, of {single:.2f} core without them", 0.75, 1, lambda: batches / single, "times")
     down(wipe=True)
     return figures
+
+
+def with_many_classes() -> None:
+    """Give the stack a thousand classes, as a whole academy has."""
+    stack.write_settings("split", classes=CLASSES)
+    run_as_client("pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", stack.NAME)
 
 
 def write(figures: list[Figure], stolen: float) -> None:

@@ -85,8 +85,11 @@ def command(argv: Sequence[object]) -> list[str]:
     return [str(CLASSROOM), "rehearsal", "exec", "--", *map(str, _in_clone(argv))]
 
 
-def settings(shape: str) -> dict[str, object]:
-    """Return the rehearsal's settings in the format of the stack file, without the certificate's key."""
+def settings(shape: str, classes: int = 1) -> dict[str, object]:
+    """Return the rehearsal's settings in the format of the stack file, without the certificate's key.
+
+    All `classes` but the first are large.
+    """
     values: dict[str, object] = {
         "region": REGION,
         "image": "debian-13",
@@ -100,7 +103,10 @@ def settings(shape: str) -> dict[str, object]:
         "certificate": (STACK / "class.pem").read_text(),
         "admins": [{"name": "rehearsal", "public_key": (STACK / "id_ed25519.pub").read_text().strip()}],
         "ssh_from": ["0.0.0.0/0", "::/0"],
-        "classes": [{"name": "CM2", "size": 30}],
+        "classes": [
+            {"name": "CM2", "size": 30},
+            *({"name": f"Large {number}", "size": 600} for number in range(2, classes + 1)),
+        ],
         "endpoints": ENDPOINTS,
         "rehearsal": True,
         "overlay": [jurisdiction.overlay() for jurisdiction in JURISDICTIONS],
@@ -115,12 +121,12 @@ def settings(shape: str) -> dict[str, object]:
     return {f"classroom:{key}": value for key, value in values.items()}
 
 
-def write_settings(shape: str) -> None:
+def write_settings(shape: str, classes: int = 1) -> None:
     """Write the stack's settings; preserve what Pulumi stores in the file (its salt, the encrypted key)."""
     (STACK / "state").mkdir(exist_ok=True)
     content = yaml.safe_load(SETTINGS.read_text()) if SETTINGS.exists() else {}
     previous = content.get("config", {})
-    config = settings(shape)
+    config = settings(shape, classes)
     if (
         "classroom:certificate_key" in previous
         and previous.get("classroom:certificate") == config["classroom:certificate"]

@@ -43,6 +43,9 @@ LIVEKIT = Artifact(
     "livekit", "the LiveKit server", (ENGINE / "livekit", ENGINE / "toolchain.lock"), file="livekit-server"
 )
 RELAY = Artifact("relay", "the TURN relay", (ENGINE / "relay", ENGINE / "toolchain.lock"), file="classroom-relay")
+LOAD = Artifact(
+    "load", "the load generator of `make bench`", (ENGINE / "load", ENGINE / "toolchain.lock"), file="classroom-load"
+)
 PAGE = Artifact("page", "the class page", (REPO / "web", ENGINE / "toolchain.lock"))
 PORTAL = Artifact("portal", "the portal", (REPO / "portal",))
 """The join service with its packages, for the Python of the hosts."""
