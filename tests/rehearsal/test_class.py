@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from classroom.common.paths import CACHE
+from classroom.configure import artifacts
 from rehearsal.folders import STACK
 from rehearsal.stack import SETTINGS
 from tests.rehearsal.command import REPO, as_client, rehearsal
@@ -73,7 +74,11 @@ def test_a_preview_from_another_clone_shows_no_change(opened: str, tmp_path: Pat
     (clone / ".venv").symlink_to(REPO / ".venv")
     (clone / SETTINGS.name).symlink_to(SETTINGS)
     cache.mkdir()
-    for built in ("addresses", "engine", "livekit", "page", "portal"):
+    for built in {
+        "addresses",
+        artifacts.PULUMI_ENGINE.kind,
+        *(artifact.kind for artifact in artifacts.SHIPPED.values()),
+    }:
         (cache / built).symlink_to(CACHE / built)
     preview = ["pulumi", "preview", "--expect-no-changes", "--stack", "rehearsal"]
 
