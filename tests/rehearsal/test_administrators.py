@@ -85,7 +85,8 @@ def test_the_first_administrator_is_replaced(inventory: Path, tmp_path: Path, fi
     )
     # In one step: the preview refuses it and names the two steps.
     with changed(tmp_path, admins=[second.entry]) as options:
-        answer = as_client("pulumi", "preview", "--non-interactive", "--stack", stack.NAME, *options)
+        preview = ("pulumi", "preview", "--non-interactive", "--stack", stack.NAME, *options)
+        answer = as_client(*preview, env={"CLASSROOM_SSH_KEY": str(second.key)})
     output = answer.stdout + answer.stderr
     assert answer.returncode != 0 and f"on the machines ('{FIRST}')" in output and "in two steps" in output, output
     # In two steps, each with the login of an administrator who is already on the machines.

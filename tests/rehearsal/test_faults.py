@@ -62,7 +62,14 @@ FAULTS = {
         "systemctl stop livekit",
         f"systemctl start livekit; for n in $(seq 50); do ss -Hltn sport = :{port_number('turn-tls')} | grep -q . && exit 0;"
         " sleep 0.2; done; exit 1",
-        frozenset({"every/test_exactly_these_ports_listen[{m}]", "media/test_livekit_runs[{m}]"}),
+        # The relay stops with LiveKit.
+        frozenset(
+            {
+                "every/test_exactly_these_ports_listen[{m}]",
+                "media/test_livekit_runs[{m}]",
+                "media/test_relay_runs[{m}]",
+            }
+        ),
     ),
     "a port is opened": Fault(
         "media",
