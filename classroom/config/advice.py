@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from classroom.common.shorten import shortened
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Where a value is: keys, and numbers of entries from 0."""
 Note = Callable[[Mapping[str, Any]], str]
 """Returns what a setting has to fit, from the other settings as they are written."""
@@ -92,9 +92,8 @@ def flow(value: Any, *, quoted: bool = False) -> str:
 
 
 def _inner_flow(value: Any) -> str:
-    return flow(
-        value, quoted=isinstance(value, str) and ":" in value
-    )  # some readers of YAML end a text there at a colon
+    """Return a value within brackets, where some readers of YAML end a text without quotes at a colon."""
+    return flow(value, quoted=isinstance(value, str) and ":" in value)
 
 
 def shown_value(value: Any) -> str:
@@ -112,7 +111,7 @@ def section(annotation: Any) -> type[BaseModel] | None:
     return next((found for inner in get_args(annotation) if (found := section(inner))), None)
 
 
-def example(model: type[BaseModel], place: Place) -> Any:
+def example(model: type[BaseModel], place: KeyPath) -> Any:
     """Return the example of a setting or of a part of it, otherwise its default; None if it has neither."""
     found = [_own_example(model.model_fields.get(str(place[0])))]
     for part in place[1:]:
@@ -131,7 +130,7 @@ def _own_example(field: FieldInfo | None) -> Any:
     return field.examples[0] if field.examples else default
 
 
-def _fields(model: type[BaseModel], place: Place) -> dict[str, FieldInfo]:
+def _fields(model: type[BaseModel], place: KeyPath) -> dict[str, FieldInfo]:
     """Return the keys that are valid at a place in the settings."""
     for part in place[:-1]:
         if isinstance(part, str) and part in model.model_fields:
@@ -148,7 +147,7 @@ class _Advice:
     def sentences(self, faults: Iterable[Any]) -> Iterator[str]:
         faults, only = list(faults), conditions(self.model)
         renamed = {self._near(fault["loc"]) for fault in faults if fault["type"] in UNKNOWN}
-        missing: dict[Place, list[Any]] = {}
+        missing: dict[KeyPath, list[Any]] = {}
         for fault in faults:
             if fault["type"] == "missing":
                 missing.setdefault(fault["loc"][:-1], []).append(fault)
@@ -225,7 +224,7 @@ class _Advice:
         )
         return self._line(place, f"{shown_value(value)} {why}")
 
-    def _unknown(self, place: Place) -> str:
+    def _unknown(self, place: KeyPath) -> str:
         fields = _fields(self.model, place)
         near = self._near(place)
         if near and self._at(near[:-1], near[-1]):
@@ -235,26 +234,26 @@ class _Advice:
         rest = f"the keys here are {', '.join(fields)}" if len(place) > 1 else "`classroom settings` lists all keys"
         return f"unknown key; remove the line ({rest})"
 
-    def _near(self, place: Place) -> Place | None:
+    def _near(self, place: KeyPath) -> KeyPath | None:
         """Return the valid key that is most like an unknown one."""
         near = difflib.get_close_matches(str(place[-1]), _fields(self.model, place), 1)
         return (*place[:-1], near[0]) if near else None
 
-    def _lacks(self, places: list[Place]) -> str:
+    def _lacks(self, places: list[KeyPath]) -> str:
         """Return the sentence on several keys that an entry lacks."""
         names = ", ".join(str(place[-1]) for place in places)
         lines = [_line_of(place, flow(example(self.model, place))) for place in places]
         such = f", such as {', '.join(lines)}" if sum(map(len, lines)) <= LONGEST else f", as in {EXAMPLE_FILE}"
         return self._line(places[0][:-1], f"lacks {names}; add {'them' if len(places) > 1 else 'it'}{such}")
 
-    def _such_as(self, place: Place, shown: Any, *, entry: bool = False) -> str:
+    def _such_as(self, place: KeyPath, shown: Any, *, entry: bool = False) -> str:
         """Return how a value may be written; `entry` shows the first entry of a list."""
         if shown is None or shown == []:
             return ""
         line = f"`- {flow(shown[0])}`" if entry else _line_of(place, flow(shown))
         return f", such as {line}" if len(line) <= LONGEST else f", as in {EXAMPLE_FILE}"
 
-    def _line(self, place: Place, text: str, description: str | None = None) -> str:
+    def _line(self, place: KeyPath, text: str, description: str | None = None) -> str:
         """Return a sentence with its key; of several entries, it also says which one it is, counted from 1."""
         parts: list[str] = []
         entries: list[str] = []
@@ -277,7 +276,7 @@ class _Advice:
             return next((value for key, value in inner.items() if str(key) == part), None)
         return inner if isinstance(part, int) else None
 
-    def _at(self, place: Place, key: str | int) -> bool:
+    def _at(self, place: KeyPath, key: str | int) -> bool:
         """Return whether a key is set in the section at a place."""
         inner: Any = self.values
         for part in place:
@@ -289,7 +288,7 @@ class _Advice:
         """Return whether a value is short enough to be part of an example."""
         return isinstance(value, str) and len(value) <= 60 and value.isprintable() and "`" not in value
 
-    def _faults_with(self, place: Place, value: Any) -> list[Any]:
+    def _faults_with(self, place: KeyPath, value: Any) -> list[Any]:
         """Return the faults at a place if it had another value."""
         values: Any = copy.deepcopy(dict(self.values))
         inner = values
@@ -307,7 +306,7 @@ def _is_secret(field: FieldInfo | None) -> bool:
     return field is not None and field.annotation is SecretStr
 
 
-def _line_of(place: Place, text: str) -> str:
+def _line_of(place: KeyPath, text: str) -> str:
     return f"`- {text}`" if isinstance(place[-1], int) else f"`{place[-1]}: {text}`"
 
 
