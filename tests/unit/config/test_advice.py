@@ -178,6 +178,15 @@ def places(values: dict[str, Any]) -> dict[str, str]:
     return {place: kind for place, kind in found.items() if place}
 
 
+def rules(values: dict[str, Any]) -> str:
+    """Return the sentences on settings, each in a line of its own; those of the rules are there if no value is wrong by itself."""
+    try:
+        load(values)
+    except WrongUseError as error:
+        return "\n".join(line.partition(": ")[0] + ": " for line in str(error).splitlines())
+    return ""
+
+
 def with_names(values: dict[str, Any], line: str) -> dict[str, Any]:
     """Return settings with a certificate for the names that a sentence demands."""
     first, last = re.search(r"it has to be issued for \S+ and (\S+?)(?: to (\S+))?(?: \(|$)", line).groups()  # type: ignore[union-attr]
@@ -255,6 +264,8 @@ def assert_right(values: dict[str, Any]) -> int:
         for proposal in proposals:
             after = places(proposal)
             assert [place for place in after if place == key or place.startswith(f"{key}.")] == [], (line, after)
+            # The key of the test belongs to no certificate in the settings.
+            assert key in SECRETS or f"{key}: " not in rules(proposal), line
             count += 1
     return count
 
