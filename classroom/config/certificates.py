@@ -34,6 +34,11 @@ def chain_of(text: str) -> list[x509.Certificate]:
         return []
 
 
+def needed(names: Sequence[str]) -> str:
+    """Return the part of a message that says for which names, the domain and those of the TURN servers, a certificate has to be."""
+    return f"it has to be issued for {' and '.join(names[:2])}" + (f" to {names[-1]}" if names[2:] else "")
+
+
 def issued_for(leaf: x509.Certificate) -> list[str]:
     """Return the host names for which a certificate is issued."""
     try:
@@ -54,7 +59,7 @@ def certificate_faults(chain_text: str, key_text: str | None, names: Sequence[st
     try:
         chain = pem.chain(chain_text)
     except ValueError as error:
-        yield f"certificate: {error}"
+        yield f"certificate: {error}; {needed(names)}"
     try:
         key = pem.private_key(key_text) if key_text is not None else None
     except ValueError as error:

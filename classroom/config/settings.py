@@ -20,7 +20,7 @@ from classroom.common.errors import WrongUseError
 from classroom.common.shorten import shortened
 from classroom.config import advice, guest, keys, pem, valid_names
 from classroom.config.advice import OnlyWith
-from classroom.config.certificates import certificate_faults, chain_of, issued_for
+from classroom.config.certificates import certificate_faults, chain_of, issued_for, needed
 from classroom.config.declarations import REHEARSAL_ONLY, OneOrMore
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.sovereignty.endpoint_record import Endpoint
@@ -384,7 +384,7 @@ def _names_of_certificate(values: Mapping[str, Any]) -> str:
         domain = "<domain>"
     count = values.get("media_count")
     names = turn_names(domain, str(values.get("shape")), count if isinstance(count, int) and 0 < count < 10 else 1)
-    return f"it has to be issued for {domain} and {names[0]}" + (f" to {names[-1]}" if names[1:] else "")
+    return needed([domain, *names])
 
 
 def _name_in_certificate(values: Mapping[str, Any]) -> str:
