@@ -6,6 +6,8 @@ from collections.abc import Iterable
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 """IPv4 addresses written as IPv6 addresses."""
+EXAMPLES = {4: "10.20.0.0/24", 6: "2001:db8:30::/64"}
+"""Networks of machines, by the version of IP."""
 
 
 def network(text: str) -> str:
@@ -16,9 +18,14 @@ def network(text: str) -> str:
     return str(_parsed(text))
 
 
-def subnet(text: str) -> str:
-    """Return a network as `network` does, where a single address would make no sense; ValueError as in `network`."""
-    return str(_parsed(text, single=False))
+def subnet4(text: str) -> str:
+    """Return a network of machines as `network` does, where a single address would make no sense; ValueError as in `network`."""
+    return str(_parsed(text, EXAMPLES[4]))
+
+
+def subnet6(text: str) -> str:
+    """Return a network as `subnet4` does; ValueError proposes one of IPv6."""
+    return str(_parsed(text, EXAMPLES[6]))
 
 
 def address_or_network(text: str) -> str:
@@ -35,7 +42,8 @@ def merged(networks: Iterable[str]) -> list[str]:
     return [*map(str, four), *map(str, six)]
 
 
-def _parsed(text: str, *, single: bool = True) -> IpNetwork:
+def _parsed(text: str, subnet: str | None = None) -> IpNetwork:
+    """Return a network; `subnet` is the example where a single address makes no sense."""
     bare = text.strip()
     if "%" in bare:
         raise ValueError(f"'{bare}' names an interface; leave out '%' and what follows it")
@@ -43,18 +51,19 @@ def _parsed(text: str, *, single: bool = True) -> IpNetwork:
         found = ipaddress.ip_network(bare, strict=False)
     except ValueError:
         raise ValueError(
-            f"'{bare}' is neither an address nor a network; write {'an address, or ' if single else ''}an address and a prefix length, such"
-            " as 10.20.0.0/24 or 2001:db8:30::/64"
+            f"'{bare}' is neither an address nor a network; write an address and a prefix length, such as {subnet}"
+            if subnet
+            else f"'{bare}' is neither an address nor a network; write one, such as 192.0.2.7 or 192.0.2.0/24"
         ) from None
     if isinstance(found, ipaddress.IPv6Network) and found.subnet_of(MAPPED):
         mapped = found.network_address.ipv4_mapped
-        return _parsed(f"{mapped}/{found.prefixlen - 96}")
+        return _parsed(f"{mapped}/{found.prefixlen - 96}", subnet)
     if found.prefixlen == found.max_prefixlen and found.network_address.is_unspecified:
         raise ValueError(f"'{bare}' is no machine's address; write {found.network_address}/0 for all addresses")
     address = ipaddress.ip_address(bare.partition("/")[0])
     if "/" in bare and address != found.network_address:
         raise ValueError(
             f"'{bare}' is neither an address nor a network, as {address} is inside the network {found}; write {found} for the network"
-            + (f", or {address} for the address alone" if single else "")
+            + ("" if subnet else f", or {address} for the address alone")
         )
     return found

@@ -34,6 +34,21 @@ def chain_of(text: str) -> list[x509.Certificate]:
         return []
 
 
+def needed(names: Sequence[str]) -> str:
+    """Return the part of a message that says for which names, the domain and those of the TURN servers, a certificate has to be."""
+    return f"it has to be issued for {' and '.join(names[:2])}" + (f" to {names[-1]}" if names[2:] else "")
+
+
+def issued_for(leaf: x509.Certificate) -> list[str]:
+    """Return the host names for which a certificate is issued."""
+    try:
+        return leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+    except (x509.ExtensionNotFound, *UNFIT):
+        return []
+
+
 def certificate_faults(chain_text: str, key_text: str | None, names: Sequence[str]) -> Iterator[str]:
     """Yield one message for each fault.
 
@@ -44,7 +59,7 @@ def certificate_faults(chain_text: str, key_text: str | None, names: Sequence[st
     try:
         chain = pem.chain(chain_text)
     except ValueError as error:
-        yield f"certificate: {error}"
+        yield f"certificate: {error}; {needed(names)}"
     try:
         key = pem.private_key(key_text) if key_text is not None else None
     except ValueError as error:
@@ -106,11 +121,7 @@ def _renewal(number: int, count: int) -> str:
 
 
 def _lacking_names(leaf: x509.Certificate, names: Sequence[str]) -> Iterator[str]:
-    try:
-        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        present = extension.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, *UNFIT):
-        present = []
+    present = issued_for(leaf)
     covered = {name.lower() for name in present}  # DNS names are case-insensitive
     lacking = [name for name in names if not {name.lower(), f"*.{name.lower().partition('.')[2]}"} & covered]
     if lacking:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
+from classroom.config.advice import OnlyWith
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages, Record, first_error
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
@@ -16,6 +17,8 @@ from classroom.sovereignty.verdict import Declared, Overlay, public, stack_confi
 
 OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
 """Accepts a single object in place of a list of one."""
+
+REHEARSAL_ONLY = OnlyWith("rehearsal", True, " in a rehearsal's stack")
 
 
 class Declarations(Record):
@@ -60,9 +63,7 @@ def _checked(values: Mapping[str, Any], where: str) -> Declarations:
     for cloud in found.declared_cloud:
         cloud.check(public)
     if found.overlay and not found.rehearsal:
-        raise WrongUseError(
-            f"{where}: overlay: only allowed with rehearsal: true; remove overlay, or set rehearsal: true in a rehearsal's stack"
-        )
+        raise WrongUseError(f"{where}: {REHEARSAL_ONLY.sentence('overlay')}")
     return found
 
 

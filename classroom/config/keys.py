@@ -25,7 +25,8 @@ LINE = re.compile(r"(?:^|(?<=\s))((?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+)\s+(AAAA\S*
 RFC4716 = re.compile(r"---- BEGIN SSH2 PUBLIC KEY ----(.*?)---- END SSH2 PUBLIC KEY ----", re.S)
 BODY = re.compile(r"\s(AAAA[A-Za-z0-9+/=\s]+)$")
 PEM = re.compile(r"-----BEGIN (RSA )?PUBLIC KEY-----.*?-----END (RSA )?PUBLIC KEY-----", re.S)
-EXAMPLE = "set the line in the file that ends in .pub, such as `ssh-ed25519 AAAA… ada`"
+LINE_EXAMPLE = "ssh-ed25519 AAAA… ada"
+EXAMPLE = f"set the line in the file that ends in .pub, such as `{LINE_EXAMPLE}`"
 NEW_KEY = "create another with `ssh-keygen -t ed25519`, and set the line in its .pub file"
 
 

@@ -1,11 +1,8 @@
 """Define and check the settings of a classroom, as the stack file contains them, including the rules between settings."""
 
-import datetime
-import difflib
 import ipaddress
-import json
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -17,14 +14,14 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
 from classroom.common import networks
 from classroom.common.errors import WrongUseError
 from classroom.common.shorten import shortened
-from classroom.config import guest, keys, pem, valid_names
-from classroom.config.certificates import certificate_faults
-from classroom.config.declarations import OneOrMore
+from classroom.config import advice, guest, keys, pem, valid_names
+from classroom.config.advice import OnlyWith
+from classroom.config.certificates import certificate_faults, chain_of, issued_for, needed
+from classroom.config.declarations import REHEARSAL_ONLY, OneOrMore
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages
@@ -39,7 +36,6 @@ OWN_MESSAGE = {"certificate", "certificate_key", "public_key"}
 
 Row = TypeVar("Row")
 NetworkText = Annotated[str, AfterValidator(networks.network)]
-SubnetText = Annotated[str, AfterValidator(networks.subnet)]
 
 
 def _one_form(secret: SecretStr) -> SecretStr:
@@ -104,42 +100,63 @@ class Settings(_Section):
     """The settings of a stack, with the keys of its stack file."""
 
     cloud: str | None = Field(
-        default=None, description="Entry of clouds.yaml; if not set, the OS_* variables are used."
+        default=None,
+        examples=["my-cloud"],
+        description="Entry of clouds.yaml; if not set, the OS_* variables are used.",
     )
-    region: str = Field(min_length=1, description="The cloud's region, as named in its service catalogue.")
-    availability_zone: str | None = Field(default=None, description="Availability zone; if not set, the cloud chooses.")
-    image: str = Field(min_length=1, description=f"Name of a {guest.NAME} image with cloud-init.")
+    region: str = Field(
+        min_length=1, examples=["GRA11"], description="The cloud's region, as named in its service catalogue."
+    )
+    availability_zone: str | None = Field(
+        default=None, examples=["nova"], description="Availability zone; if not set, the cloud chooses."
+    )
+    image: str = Field(
+        min_length=1, examples=[guest.NAME], description=f"Name of a {guest.NAME} image with cloud-init."
+    )
     flavor_front: str = Field(
         min_length=1,
+        examples=["b3-8"],
         description="Flavour of the front machine, which serves the page; in shape single, of the only machine.",
     )
     flavor_media: str | None = Field(
-        default=None, description="Flavour of the media machines; required in shape split."
+        default=None, examples=["b3-16"], description="Flavour of the media machines; required in shape split."
     )
-    external_network: str = Field(min_length=1, description="External network that provides floating IPs.")
-    network_cidr: SubnetText = Field(default="10.20.0.0/24", description="Private IPv4 network of the machines.")
-    ipv6: SubnetText | None = Field(
-        default=None, description="IPv6 /64 that the cloud routes to the project; without it, no IPv6."
+    external_network: str = Field(
+        min_length=1, examples=["Ext-Net"], description="External network that provides floating IPs."
+    )
+    network_cidr: Annotated[str, AfterValidator(networks.subnet4)] = Field(
+        default=networks.EXAMPLES[4], description="Private IPv4 network of the machines."
+    )
+    ipv6: Annotated[str, AfterValidator(networks.subnet6)] | None = Field(
+        default=None,
+        examples=[networks.EXAMPLES[6]],
+        description="IPv6 /64 that the cloud routes to the project; without it, no IPv6.",
     )
     shape: Literal["single", "split"] = Field(
         default="single", description="single: one machine; split: one front and media_count media machines."
     )
-    media_count: int = Field(default=1, ge=1, le=9, description="Number of media machines in shape split.")
-    domain: str = Field(description="Host name of the class page, such as class.academy.example.")
+    media_count: Annotated[int, OnlyWith("shape", "split")] = Field(
+        default=1, ge=1, le=9, examples=[2], description="Number of media machines in shape split."
+    )
+    domain: str = Field(
+        examples=["class.academy.example"], description="Host name of the class page, such as class.academy.example."
+    )
     certificate: Annotated[str, AfterValidator(pem.chain_text)] = Field(
-        description="Certificate chain for domain and its TURN names: PEM, the leaf first."
+        examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n"],
+        description="Certificate chain for domain and its TURN names: PEM, the leaf first.",
     )
     certificate_key: Annotated[SecretStr, AfterValidator(_one_form)] = Field(
         description="Private key of the certificate: PEM, stored as a Pulumi secret."
     )
     admins: list[Admin] = Field(
         min_length=1,
+        examples=[[{"name": "ada", "public_key": keys.LINE_EXAMPLE}]],
         description="Administrators; new machines accept the first key, and one of the current keys has to remain in a change.",
     )
     ssh_from: Annotated[list[NetworkText], AfterValidator(networks.merged)] = Field(
-        min_length=1, description="Networks from which SSH is allowed."
+        min_length=1, examples=[["192.0.2.0/24"]], description="Networks from which SSH is allowed."
     )
-    classes: list[Class] = Field(min_length=1, description="The classes.")
+    classes: list[Class] = Field(min_length=1, examples=[[{"name": "CM2", "size": 30}]], description="The classes.")
     waiting_room: bool = Field(
         default=False,
         description="Whether pupils wait until the teacher admits them; the teacher can switch it during a class.",
@@ -148,16 +165,69 @@ class Settings(_Section):
         default=Policy(), description="Where soil, operator and parent may be located: each eu, eea or adequate."
     )
     exceptions: list[PolicyException] = Field(
-        default=[], description="Operators that are allowed although the policy refuses them, with reason and end date."
+        default=[],
+        examples=[[{"name": "Cleura", "reason": "the contract runs until the summer", "until": "2027-06-30"}]],
+        description="Operators that are allowed although the policy refuses them, with reason and end date.",
     )
     declared_cloud: Annotated[list[DeclaredCloud], OneOrMore, AfterValidator(_once)] = Field(
-        default=[], description="A private cloud that is not in the catalogue, such as a school district's."
+        default=[],
+        examples=[
+            [
+                {
+                    "name": "Cloud of the Academy",
+                    "operator": {"name": "Academy of Example", "country": "FR"},
+                    "parent": {"name": "The French state", "country": "FR"},
+                    "keystone": ["https://cloud.academy.example:5000/v3"],
+                    "regions": [{"name": "one", "city": "Creteil", "country": "FR"}],
+                    "prefixes": ["203.0.113.0/24"],
+                    "source": "contract 12 of 2026",
+                    "date": "2026-10-01",
+                }
+            ]
+        ],
+        description="A private cloud that is not in the catalogue, such as a school district's.",
     )
     declared_operators: list[DeclaredOperator] = Field(
-        default=[], description="Operators of external services that are not in the catalogue."
+        default=[],
+        examples=[
+            [
+                {
+                    "name": "Academy's Network",
+                    "country": "FR",
+                    "parent": {"name": "The French state", "country": "FR"},
+                    "source": "decree 7 of 2024",
+                    "date": "2026-10-01",
+                }
+            ]
+        ],
+        description="Operators of external services that are not in the catalogue.",
     )
     endpoints: Annotated[list[Endpoint], AfterValidator(_once)] = Field(
-        default=[], description="External services that the classroom uses, each with its operator and its addresses."
+        default=[],
+        examples=[
+            [
+                {
+                    "use": "dns",
+                    "name": "resolver.academy.example",
+                    "operator": "Academy's Network",
+                    "addresses": ["203.0.113.53", "2001:db8:7::53"],
+                },
+                {
+                    "use": "ntp",
+                    "name": "time.academy.example",
+                    "operator": "Academy's Network",
+                    "addresses": ["203.0.113.123", "2001:db8:7::123"],
+                },
+                {
+                    "use": "packages",
+                    "name": "mirror.academy.example",
+                    "operator": "Academy's Network",
+                    "addresses": ["203.0.113.80"],
+                    "url": "https://mirror.academy.example/debian",
+                },
+            ]
+        ],
+        description="External services that the classroom uses, each with its operator and its addresses.",
     )
     facts_max_age_months: int = Field(
         default=MAX_AGE_MONTHS,
@@ -174,8 +244,19 @@ class Settings(_Section):
         le=240,
         description="Maximum age in months of the day that a source describes; older statements are treated as unknown.",
     )
-    overlay: Annotated[list[Overlay], OneOrMore] = Field(
-        default=[], description="Fictitious owners of documentation addresses; only in a rehearsal."
+    overlay: Annotated[list[Overlay], OneOrMore, REHEARSAL_ONLY] = Field(
+        default=[],
+        examples=[
+            [
+                {
+                    "prefixes": ["192.0.2.128/25"],
+                    "country": "US",
+                    "operator": {"name": "Example Inc.", "country": "US", "dpf": "unknown"},
+                    "parent": {"name": "Example Inc.", "country": "US", "dpf": "unknown"},
+                }
+            ]
+        ],
+        description="Fictitious owners of documentation addresses; only in a rehearsal.",
     )
 
     @property
@@ -192,12 +273,12 @@ class Settings(_Section):
     def _between_keys(self) -> "Settings":
         """Check the rules between keys; each rule is a method that yields one message for each fault."""
         rules = (
+            self._condition_faults,
             self._shape_faults,
             self._network_faults,
             self._name_faults,
             self._key_faults,
             self._certificate_faults,
-            self._rehearsal_faults,
         )
         faults = [fault for rule in rules for fault in rule()]
         if faults:
@@ -207,8 +288,6 @@ class Settings(_Section):
     def _shape_faults(self) -> Iterator[str]:
         if self.shape == "split" and not self.flavor_media:
             yield "flavor_media: missing, but required with shape 'split'; set a flavour of the cloud"
-        if self.shape == "single" and self.media_count != 1:
-            yield f"media_count: must be 1 with shape 'single', got {self.media_count}; set 1, or set shape: split"
 
     def _network_faults(self) -> Iterator[str]:
         private = ipaddress.ip_network(self.network_cidr)
@@ -250,16 +329,23 @@ class Settings(_Section):
         key = self.certificate_key.get_secret_value()
         yield from certificate_faults(self.certificate, key, [self.domain, *self.turn_names])
 
-    def _rehearsal_faults(self) -> Iterator[str]:
-        if self.overlay and not self.rehearsal:
-            yield "overlay: only allowed with rehearsal: true; remove overlay, or set rehearsal: true in a rehearsal's stack"
+    def _condition_faults(self) -> Iterator[str]:
+        for name, mark in advice.conditions(Settings).items():
+            value = getattr(self, name)
+            if value != Settings.model_fields[name].default and getattr(self, mark.key) != mark.value:
+                yield mark.sentence(name, value)
 
     @property
     def turn_names(self) -> list[str]:
         """Names of the TURN servers, one for each media machine."""
-        if self.shape == "single" or self.media_count == 1:
-            return [f"turn.{self.domain}"]
-        return [f"turn{n}.{self.domain}" for n in range(1, self.media_count + 1)]
+        return turn_names(self.domain, self.shape, self.media_count)
+
+
+def turn_names(domain: str, shape: str, media_count: int) -> list[str]:
+    """Return the names of the TURN servers of a class with this domain."""
+    if shape == "single" or media_count == 1:
+        return [f"turn.{domain}"]
+    return [f"turn{n}.{domain}" for n in range(1, media_count + 1)]
 
 
 def _special(network: networks.IpNetwork) -> bool:
@@ -275,7 +361,7 @@ def load(values: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise WrongUseError("\n".join(map(_sentence, error.errors()))) from None
+        raise WrongUseError("\n".join(advice.sentences(Settings, values, error, NOTES))) from None
 
 
 def _private_keys(place: str, value: Any) -> Iterator[str]:
@@ -290,90 +376,37 @@ def _private_keys(place: str, value: Any) -> Iterator[str]:
         yield f"{place}: contains a private key, which would be stored in clear; remove it, and use a new key in its place"
 
 
-def _sentence(fault: Any) -> str:
-    parts = [str(part) for part in fault["loc"]]
-    key = ".".join(part if part and part.isprintable() else repr(part) for part in parts)
-    kind, message = fault["type"], fault["msg"].removeprefix("Value error, ")
-    fields = _fields(fault["loc"])
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(fault["loc"][-1]), fields, 1)
-        return f"{key}: unknown key; " + (f"did you mean {near[0]}?" if near else f"use one of: {', '.join(fields)}")
-    if kind == "value_error":
-        return f"{key}: {message}" if key else message
-    field = fields.get(parts[-1])
-    if key in SECRETS:
-        return f"{key}: missing, or not a text; set it with {pem.SET_KEY} ({field.description if field else ''})"
-    if kind == "missing":
-        return f"{key}: missing; set it" + (f" ({field.description})" if field else "")
-    if fault["input"] in (None, ""):
-        remove = "" if field and field.is_required() else ", or remove the line"
-        return f"{key}: has no value; write one after the colon{remove}"
-    return f"{key}: {shown_value(fault['input'])} {_why(fault, str(fault['loc'][-1]))}"
+def _names_of_certificate(values: Mapping[str, Any]) -> str:
+    """Return for which names the certificate has to be issued."""
+    try:
+        domain = valid_names.domain(values.get("domain", ""))
+    except (ValueError, TypeError, AttributeError):
+        domain = "<domain>"
+    count = values.get("media_count")
+    names = turn_names(domain, str(values.get("shape")), count if isinstance(count, int) and 0 < count < 10 else 1)
+    return needed([domain, *names])
 
 
-def _why(fault: Any, name: str) -> str:
-    """Return what is wrong with a value, and what to write instead, in words that fit YAML."""
-    kind, value, limits = fault["type"], fault["input"], fault.get("ctx", {})
-    if kind == "string_type" and isinstance(value, bool | int | float | datetime.date):
-        read = (
-            "a date" if isinstance(value, datetime.date) else "true or false" if isinstance(value, bool) else "a number"
-        )
-        # A float may have been written in another form, such as the name of a class, 6e1.
-        example = "6e1" if isinstance(value, float) and name == "name" else shown_value(value)
-        return f'is read by YAML as {read}, but a text is needed; write it in quotes, such as `{name}: "{example}"`'
-    sentences = {
-        "string_too_short": f"is too short; write at least {limits.get('min_length')} characters",
-        "too_short": "is an empty list; write at least one entry, after a hyphen, as in Pulumi.example.yaml",
-        "greater_than_equal": f"is too small; write {limits.get('ge')} or more",
-        "less_than_equal": f"is too large; write {limits.get('le')} or less",
-        "literal_error": f"is not allowed; write {limits.get('expected')}",
-    }
-    families = {
-        "string": "is not a text; write one after the colon, on the same line",
-        "int": f"is not a whole number; write one, such as `{name}: 2`",
-        "bool": "is neither true nor false; write one of them",
-        "date": f'is not a date; write one in quotes, such as `{name}: "2027-06-30"`',
-        "list": "is not a list; write one entry in each line, after a hyphen, as in Pulumi.example.yaml",
-        "tuple": "is not a list; write one entry in each line, after a hyphen, as in Pulumi.example.yaml",
-        "model": "has no keys; write its keys with their values, as in Pulumi.example.yaml",
-        "dict": "has no keys; write its keys with their values, as in Pulumi.example.yaml",
-    }
-    message = fault["msg"]
-    return (
-        sentences.get(kind)
-        or families.get(kind.partition("_")[0])
-        or f"is not valid: {message[0].lower()}{message[1:]}"
-    )
+def _name_in_certificate(values: Mapping[str, Any]) -> str:
+    """Return which names the certificate contains, one of which the domain has to be."""
+    chain = chain_of(str(values.get("certificate")))
+    if names := issued_for(chain[0]) if chain else []:
+        return f"`certificate` is issued for {shortened(', '.join(names), 100)}"
+    return "the certificate has to contain this name and turn.<domain>"
 
 
-def shown_value(value: Any) -> str:
-    """Return a value as a stack file has it, shortened."""
-    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = text if text.isprintable() else ascii(text)
-    text = str(value) if isinstance(value, datetime.date) else text
-    return shortened(text, 60)
-
-
-def _fields(place: tuple[str | int, ...]) -> dict[str, FieldInfo]:
-    """Return the keys that are valid at a place in the settings."""
-    section: type[BaseModel] = Settings
-    for part in place[:-1]:
-        if isinstance(part, str) and part in section.model_fields:
-            section = _section(section.model_fields[part].annotation) or section
-    return section.model_fields
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """Return the section type of a key, or of the elements of its list; None if it has no section type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _section(inner))), None)
-
-
+NOTES = {
+    "domain": _name_in_certificate,
+    "certificate": _names_of_certificate,
+    "certificate_key": lambda _: (
+        f"set the private key that belongs to `certificate` with {pem.SET_KEY}; if it is lost, get a new certificate"
+    ),
+}
+"""What the settings that belong together have to fit, for the sentences on their faults."""
 STRUCTURED = {
     name
     for name, field in Settings.model_fields.items()
-    if _section(field.annotation) or get_origin(field.annotation) is list
+    if advice.section(field.annotation) or get_origin(field.annotation) is list
 }
 """Keys whose value is a section or a list."""
 SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}

@@ -22,8 +22,25 @@ MAX_AGE_MONTHS = 12
 MAX_STATEMENT_MONTHS = 36
 """Facts whose source describes a day longer ago count as unknown, however recently they were read."""
 
+
 # libyaml's loader takes a seventh of the time, and every `pulumi up` reads these files.
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """A safe loader that refuses a key that occurs twice in a mapping, as Pulumi does; YAML would keep the last one."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Return the mapping of a node; yaml.YAMLError if a key occurs twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else ""
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"the key '{name}' occurs again in line {key.start_mark.line + 1}; remove one of the two",
+                )
+            seen |= {name} - {"", "<<"}
+        return super().construct_mapping(node, deep=deep)
+
 
 Mark = Literal["H", "M"]
 Kind = Literal[
@@ -176,7 +193,7 @@ def outdated(sources: Iterable[Source], as_of: datetime.date, ages: Ages = AGES)
 
 def parse_yaml(text: str) -> Any:
     """Return the contents of a YAML text; yaml.YAMLError if it is not valid."""
-    return yaml.load(text, Loader=Loader)  # noqa: S506 - both loaders are safe
+    return yaml.load(text, Loader=Loader)  # noqa: S506 - it derives from a safe loader
 
 
 def read_yaml(path: Path) -> Any:

@@ -126,8 +126,10 @@ def test_all_faults_are_reported_at_once(values: dict[str, Any]) -> None:
     lines = refused(values | wrong).splitlines()
     assert [line.split(":")[0] for line in lines] == ["flavor_media", "network_cidr", "ipv6", "ssh_from", "certificate"]
     for changes, words in (
-        ({"flavour_front": "small"}, "did you mean flavor_front?"),
-        ({"admins": [{"name": "ada", "public_key": "x", "pubkey": "y"}]}, "did you mean public_key?"),
+        ({"flavour_media": "small"}, "did you mean flavor_media?"),
+        ({"flavour_front": "small"}, "flavor_front is already set"),
+        ({"admins": [{"name": "ada", "pubkey": "y"}]}, "did you mean public_key?"),
+        ({"admins": [{"name": "ada", "public_key": "x", "pubkey": "y"}]}, "public_key is already set"),
     ):
         assert words in refused(values | changes)
 

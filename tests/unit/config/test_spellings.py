@@ -74,7 +74,7 @@ def test_a_network_has_the_form_of_the_cloud_s_interface(smallest: dict[str, Any
         ("192.0.2.7/24", ["'192.0.2.7/24'", "write 192.0.2.0/24", "or 192.0.2.7 "]),
         ("0.0.0.0", ["'0.0.0.0'", "0.0.0.0/0"]),
         ("fe80::1%eth0", ["'fe80::1%eth0'", "leave out '%'"]),
-        ("192.0.2.1-192.0.2.9", ["'192.0.2.1-192.0.2.9'", "10.20.0.0/24"]),
+        ("192.0.2.1-192.0.2.9", ["'192.0.2.1-192.0.2.9'", "192.0.2.0/24"]),
     ],
 )
 def test_what_is_no_network_is_refused_with_the_fix(smallest: dict[str, Any], text: str, words: list[str]) -> None:

@@ -483,13 +483,16 @@ def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]
         ({"policy": {"soils": "eu"}}, "policy.soils: unknown key; did you mean soil?"),
         (
             {"exceptions": [{"name": "Cleura", "until": "2027-01-01"}]},
-            "exceptions.0.reason: missing; set it (",
+            "exceptions.0.reason: missing; add it, such as `reason: ",
         ),
         (
             {"declared_cloud": DECLARED | {"region": "x"}},
-            "declared_cloud.0.region: unknown key; did you mean region",
+            "declared_cloud.region: unknown key; regions is already set",
         ),
-        ({"endpoints": [endpoint(names="x")]}, "endpoints.0.names: unknown key; did you mean name?"),
+        (
+            {"endpoints": [endpoint(names="x")]},
+            "endpoints.0.names: unknown key; name is already set, so remove this line",
+        ),
         ({"facts_max_age_months": 0}, "facts_max_age_months: 0 is too small; write 1 or more"),
     ],
 )

@@ -345,6 +345,25 @@ def test_a_stack_that_is_not_there_or_broken(tmp_path, text):
         declared_by("gone", tmp_path)
 
 
+def test_a_key_that_occurs_twice_is_refused(tmp_path):
+    """YAML alone would keep the last one."""
+    for text, words in (
+        (
+            "config:\n  classroom:region: a\n  classroom:region: b\n",
+            "the key 'classroom:region' occurs again in line 3",
+        ),
+        (
+            "config:\n  classroom:overlay:\n    - {country: US, country: FR}\n",
+            "the key 'country' occurs again in line 3",
+        ),
+    ):
+        (tmp_path / "Pulumi.twice.yaml").write_text(text)
+        with pytest.raises(WrongUseError, match=words):
+            declared_by("twice", tmp_path)
+    (tmp_path / "Pulumi.twice.yaml").write_text("config:\n  a: &x {p: 1}\n  b: {<<: *x, p: 2}\n  c: {p: 1}\n")
+    assert declared_by("twice", tmp_path).clouds == ()
+
+
 NETWORK = {
     "name": "Academy's Network",
     "country": "FR",
