@@ -4,7 +4,10 @@ import datetime
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from classroom.common.errors import ClassroomError
@@ -91,3 +94,42 @@ def test_a_faulty_file_is_one_sentence(tmp_path: Path, text: str, sentence: str)
     with pytest.raises(ClassroomError) as error:
         presets.load(path)
     assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+KEYS: dict[str, object] = {
+    "use": st.sampled_from(["dns", "ntp", "packages", "ca", "stun"]),
+    "preset": st.sampled_from([*(one.id for one in presets.load().presets), "no-such"]),
+    "name": st.sampled_from(["192.0.2.7", "mirror.example"]),
+    "operator": st.sampled_from(["hetzner", "csc-pouta"]),
+    "addresses": st.sampled_from([[], ["192.0.2.7"]]),
+    "url": st.sampled_from([None, "https://mirror.example/debian"]),
+}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The schema of a row as `classroom settings --schema` prints it."""
+    whole = json.loads(classroom("settings", "--schema").stdout)
+    row = {"$ref": "#/$defs/Endpoint", "$defs": whole["$defs"]}
+    jsonschema.Draft202012Validator.check_schema(row)
+    return jsonschema.Draft202012Validator(row)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=st.fixed_dictionaries({}, optional=KEYS))  # type: ignore[arg-type]
+def test_the_schema_of_settings_accepts_just_the_rows_that_are_read(schema, row) -> None:
+    """`preset` or the other keys, never both, and a preset only for its own use."""
+    try:
+        Endpoint.model_validate(row)
+        read = True
+    except ValidationError:
+        read = False
+    assert schema.is_valid(row) == read, row
+
+
+@pytest.mark.parametrize("preset", presets.load().presets, ids=lambda preset: preset.id)
+def test_the_schema_of_settings_accepts_every_preset(schema, preset) -> None:
+    row = {"use": preset.use, "preset": preset.id, **({} if preset.addresses else {"addresses": ["192.0.2.7"]})}
+    assert schema.is_valid(row)
+    assert not schema.is_valid({**row, "use": "backups"})
+    assert not schema.is_valid({**row, "name": "other.example"})
