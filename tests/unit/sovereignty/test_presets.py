@@ -64,14 +64,16 @@ def test_every_preset_has_operator_use_and_source() -> None:
     for one in found.presets:
         assert Operators().named(one.operator), one.id
         assert all(source.kind in KINDS for source in one.all_sources)
-        Endpoint.model_validate({"use": one.use, "preset": one.id})
+        more = {} if one.addresses else {"addresses": ["192.0.2.7"]}
+        Endpoint.model_validate({"use": one.use, "preset": one.id, **more})
 
 
 def test_the_command_lists_them_with_their_verdicts() -> None:
     listed = json.loads(classroom("presets", "--json", "--as-of", "2026-11-29").stdout)
     assert [one["id"] for one in listed] == [one.id for one in presets.load().presets]
     assert listed[0]["verdicts"] == {"soil": "eu", "operator": "eu", "parent": "eu"}
-    assert listed[-1]["verdicts"]["operator"] == "unknown"
+    (whalebone,) = [one for one in listed if one["id"] == "dns4eu"]
+    assert whalebone["verdicts"]["operator"] == "unknown"  # its page is of June 2023
     (binero,) = json.loads(classroom("presets", "--cloud", "binero", "--json", "--as-of", "2026-11-29").stdout)
     assert binero["id"] == "binero-dns" and binero["read"] and binero["says_of"] and binero["mark"] == "H"
     listing = classroom("presets", "--as-of", "2026-11-29").stdout
@@ -133,3 +135,40 @@ def test_the_schema_of_settings_accepts_every_preset(schema, preset) -> None:
     assert schema.is_valid(row)
     assert not schema.is_valid({**row, "use": "backups"})
     assert not schema.is_valid({**row, "name": "other.example"})
+
+
+def test_a_preset_without_addresses_takes_those_of_the_row() -> None:
+    """Its operator publishes only a name; the row adds what the name has now, and nothing else."""
+    whole = Endpoint.model_validate({"use": "ca", "preset": "actalis-ca", "addresses": ["192.0.2.7"]})
+    assert (whole.name, whole.addresses) == ("acme-api.actalis.com", ("192.0.2.7",))
+    assert whole.url == "https://acme-api.actalis.com/acme/directory"
+    assert presets.behind(whole.use, whole.name, whole.addresses) == next(
+        preset for preset in presets.load().presets if preset.id == "actalis-ca"
+    )
+    with pytest.raises(
+        ValidationError, match="preset 'actalis-ca' has no addresses, as actalis publishes only the name"
+    ):
+        Endpoint.model_validate({"use": "ca", "preset": "actalis-ca"})
+    with pytest.raises(ValidationError, match="also sets url"):
+        Endpoint.model_validate(
+            {"use": "ca", "preset": "actalis-ca", "addresses": ["192.0.2.7"], "url": "https://a.example"}
+        )
+
+
+def test_a_preset_is_known_only_with_its_own_addresses() -> None:
+    assert presets.behind("dns", "213.186.33.99", ("213.186.33.99",))
+    assert presets.behind("dns", "213.186.33.99", ("192.0.2.7",)) is None
+
+
+def test_time_servers_and_authorities_are_listed_with_their_verdicts() -> None:
+    listed = {one["id"]: one for one in json.loads(classroom("presets", "--json", "--as-of", "2026-11-29").stdout)}
+    allowed = {"soil": "eu", "operator": "eu", "parent": "eu"}
+    for use, least in (("dns", 4), ("ntp", 3)):
+        assert sum(one["use"] == use and one["verdicts"] == allowed for one in listed.values()) >= least, use
+    authority = listed["actalis-ca"]
+    assert authority["account_binding"] and authority["url"] and authority["addresses"] == []
+    assert authority["verdicts"] == {"soil": "unknown", "operator": "eu", "parent": "unknown"}
+    lines = classroom("presets", "--as-of", "2026-11-29").stdout
+    assert (
+        "actalis-ca: ca, actalis, acme-api.actalis.com (add its addresses), needs an external account binding" in lines
+    )
