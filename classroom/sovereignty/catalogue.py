@@ -24,7 +24,7 @@ ASPECTS: tuple[About, ...] = ("soil", "operator", "parent")
 PORTS = {"http": 80, "https": 443}
 VERSION = re.compile(r"/v\d+(\.\d+)?$")
 EVERY = "*"
-"""The name of a region that stands for every region of its cloud."""
+"""The name of a region that means every region of its cloud."""
 
 
 def _country(value: str) -> str:
@@ -161,7 +161,7 @@ class Cloud(Record):
     @model_validator(mode="after")
     def _one_place_for_every_name(self) -> Self:
         if len(self.regions) > 1 and any(EVERY in region.names for region in self.regions):
-            raise ValueError(f"regions: a region named '{EVERY}' stands for all of them; remove it or the others")
+            raise ValueError(f"regions: a region named '{EVERY}' means all of them; remove it or the others")
         return self
 
     @property

@@ -233,11 +233,11 @@ def test_a_cloud_that_is_all_in_one_place_needs_no_names_of_regions(tmp_path: Pa
         (
             "regions: [{names: [one]",
             'regions: [{names: ["*"], city: Lyon, country: FR, fact: all of it is in Lyon, source: page}, {names: [one]',
-            "regions: a region named '*' stands for all of them",
+            "regions: a region named '*' means all of them",
         ),
     ],
 )
-def test_every_name_stands_alone(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+def test_the_name_of_every_region_is_alone(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     with pytest.raises(ClassroomError, match=re.escape(sentence)):
         read_cloud(entry(tmp_path, old, new))
 
