@@ -55,13 +55,15 @@ def command(
         return _check(today)
     if os.environ.get(addresses.FOLDER):
         raise WrongUseError(f"{addresses.FOLDER} is set, so its files are used; unset it to update the pinned data")
+    if not given and (alone := "of" if of else "sha256" if sha256 else None):
+        raise WrongUseError(f"{alone}: it describes files, and none is given: add --from FILE")
     declared = {name: declared_by(name) for name in stack or ()}
     old = addresses.tables()
     with tempfile.TemporaryDirectory() as scratch:
         folder, described = Path(scratch), day(of) if of else None
         pins = data_update.given(given, described, sha256 or (), folder) if given else data_update.newest(folder)
         new = addresses.Tables(addresses.ensure(pins))
-        data_update.refuse_older(old, new)
+        data_update.refuse_older(old, new, today)
         if {one.sha256 for one in old.about.values()} == {one.sha256 for one in new.about.values()}:
             print("the address data is already the newest; nothing was replaced")
             return None
@@ -75,6 +77,7 @@ def command(
             return None
         data_update.take(pins, addresses.PINS)
     print(f"the address data was replaced; commit the files in {addresses.PINS}")
+    print("run `classroom data docs` as well: docs/catalogue.md shows verdicts on presets")
     return None
 
 

@@ -9,27 +9,10 @@ import typer
 from classroom.cli.options import day
 from classroom.common.errors import WrongUseError
 from classroom.sovereignty.catalogue import load_catalogue
-from classroom.sovereignty.facts import outdated
 from classroom.sovereignty.operators import Operators
-from classroom.sovereignty.policy import Policy, judge_operator
-from classroom.sovereignty.presets import Preset, load
-from classroom.sovereignty.verdict import ORDER, Judge
-
-
-def verdicts(preset: Preset, judge: Judge, operators: Operators) -> dict[str, str]:
-    """Return soil, operator and parent of a preset: the worst of its addresses and of its operator."""
-    named = operators.named(preset.operator)
-    parties = {reason.about: reason for reason in judge_operator(named, Policy(), judge.as_of)} if named else {}
-    old = outdated(preset.all_sources, judge.as_of)
-    found: dict[str, str] = {}
-    for about in ("soil", "operator", "parent"):
-        seen: list[Any] = [getattr(judge.judge(address), about).verdict for address in preset.addresses]
-        if about != "soil":
-            reason = parties.get(about)
-            known = reason and (reason.verdict != "unknown")
-            seen = [*(one for one in seen if one != "unknown"), reason.country_class if reason and known else "unknown"]
-        found[about] = "unknown" if old else max(seen, key=ORDER.index)
-    return found
+from classroom.sovereignty.preset_verdicts import verdicts
+from classroom.sovereignty.presets import load
+from classroom.sovereignty.verdict import Judge
 
 
 def rows(cloud: str | None, as_of: datetime.date) -> list[dict[str, Any]]:
@@ -63,7 +46,9 @@ def command(
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return
     for row in found:
-        print(f"{row['id']}: {row['use']}, {row['operator']}, {', '.join(row['addresses'])}")
+        where = ", ".join(row["addresses"]) or f"{row['name']} (add its addresses)"
+        binding = ", needs an external account binding" if row["account_binding"] else ""
+        print(f"{row['id']}: {row['use']}, {row['operator']}, {where}{binding}")
         print(f"  {', '.join(f'{about} {verdict}' for about, verdict in row['verdicts'].items())}: {row['fact']}")
         print(f"  source: {row['source']}, read {row['read']}, of {row['says_of']}, {row['mark']}")
     for sentence in load().missing:

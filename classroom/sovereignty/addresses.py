@@ -120,17 +120,25 @@ def _package(folder: Path) -> tuple[str, datetime.date]:
 Range = tuple[int, int, int, str]
 
 
-def _ranges(path: Path) -> Iterator[Range]:
-    """Yield (first, last, number, name) of each line of a table of networks, in order; ClassroomError naming the line."""
+def _ranges(path: Path, version: int) -> Iterator[Range]:
+    """Yield (first, last, number, name) of each line of a table of networks, in order; ClassroomError naming the line.
+
+    `version` is the IP version that every address must have.
+    """
     line, before = 0, 0
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for line, row in enumerate(csv.reader(file), 1):  # noqa: B007 - used in the message
-                first, last = int(ipaddress.ip_address(row[0])), int(ipaddress.ip_address(row[1]))
+                ends = ipaddress.ip_address(row[0]), ipaddress.ip_address(row[1])
+                if {end.version for end in ends} != {version}:
+                    raise ValueError(f"{row[0]} and {row[1]} are not addresses of IPv{version}")
+                first, last, number = int(ends[0]), int(ends[1]), int(row[2])
                 if not before <= first <= last:
                     raise ValueError("the ranges are not in order")
+                if not 0 <= number < 1 << 32:
+                    raise ValueError(f"{number} is not the number of an autonomous system")
                 before = first
-                yield first, last, int(row[2]), row[3]
+                yield first, last, number, row[3]
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise ClassroomError(
             f"the address file {path} cannot be read in line {line} ({error}): run `make install` again, "
@@ -174,7 +182,7 @@ def _compile(source: Path, target: Path) -> None:
     names: dict[int, str] = {}
     for version in (4, 6):
         path = source / "asn.mmdb"
-        rows = _mmdb_ranges(path, version) if path.exists() else _ranges(source / f"asn-ipv{version}.csv")
+        rows = _mmdb_ranges(path, version) if path.exists() else _ranges(source / f"asn-ipv{version}.csv", version)
         columns = [array.array("I" if version == 4 else "Q") for _ in range(3 if version == 4 else 5)]
         for first, last, number, name in _apart(rows):
             names.setdefault(number, name)
@@ -370,6 +378,10 @@ class Tables:
     def ranges(self) -> int:
         """Number of address ranges in the table of networks."""
         return len(self._four[0]) + len(self._six[0])
+
+    def size(self, table: str) -> int:
+        """Return a measure of how much a table holds, to compare it with another edition: its ranges, or nodes of its tree."""
+        return self.ranges if table == ASN else int(self._places[table].metadata().node_count)
 
     def name(self, number: int) -> str:
         """Return the name of a network by its AS number, or an empty string."""

@@ -23,6 +23,8 @@ Dpf = Literal["yes", "no", "unknown"]
 ASPECTS: tuple[About, ...] = ("soil", "operator", "parent")
 PORTS = {"http": 80, "https": 443}
 VERSION = re.compile(r"/v\d+(\.\d+)?$")
+EVERY = "*"
+"""The name of a region that means every region of its cloud."""
 
 
 def _country(value: str) -> str:
@@ -96,7 +98,8 @@ class Region(Fact):
     """A region and its location.
 
     In `names`, `{n}` matches an optional number (`GRA{n}`: GRA, GRA7, GRA11), `{a}` an optional letter of a zone
-    (`EU-WEST-LZ-MNC{a}`: …-MNC, …-MNC-A). Case is ignored.
+    (`EU-WEST-LZ-MNC{a}`: …-MNC, …-MNC-A), and `*` alone every name, if the operator says where all of its cloud is located.
+    Case is ignored.
     """
 
     names: tuple[str, ...] = Field(min_length=1)
@@ -104,6 +107,12 @@ class Region(Fact):
     country: str
 
     _country = field_validator("country")(_country)
+
+    @model_validator(mode="after")
+    def _every_name_or_some(self) -> Self:
+        if EVERY in self.names and len(self.names) > 1:
+            raise ValueError(f"names: '{EVERY}' matches every name; remove the others")
+        return self
 
     @property
     def name(self) -> str:
@@ -122,6 +131,8 @@ class Region(Fact):
 
 @functools.cache
 def _pattern(rule: str) -> re.Pattern[str]:
+    if rule == EVERY:
+        return re.compile(r".+")
     text = re.escape(rule).replace(re.escape("{n}"), r"\d*").replace(re.escape("{a}"), "(-[a-z])?")
     return re.compile(text, re.IGNORECASE)
 
@@ -145,6 +156,12 @@ class Cloud(Record):
         unsaid = [key for key in absent if not any(key in sentence.lower() for sentence in self.missing)]
         if unsaid:
             raise ValueError(f"missing: add a sentence on why {', '.join(unsaid)} is not known")
+        return self
+
+    @model_validator(mode="after")
+    def _one_place_for_every_name(self) -> Self:
+        if len(self.regions) > 1 and any(EVERY in region.names for region in self.regions):
+            raise ValueError(f"regions: a region named '{EVERY}' means all of them; remove it or the others")
         return self
 
     @property

@@ -4,10 +4,12 @@ import datetime
 from collections.abc import Iterable, Iterator
 
 from classroom.sovereignty import countries, owners, presets
-from classroom.sovereignty.catalogue import Cloud, Fact, Party, load_catalogue
+from classroom.sovereignty.catalogue import EVERY, Cloud, Fact, Party, load_catalogue
 from classroom.sovereignty.facts import KINDS, MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Source, outdated
-from classroom.sovereignty.operators import load_services
+from classroom.sovereignty.operators import Operators, load_services
 from classroom.sovereignty.policy import Policy, judge
+from classroom.sovereignty.preset_verdicts import verdicts
+from classroom.sovereignty.verdict import Judge
 
 HEAD = """# Catalogue
 
@@ -70,9 +72,12 @@ def page() -> str:
             *_missing(service.missing, "  "),
         ]
     lines += ["", "## Presets", ""]
+    judge_on, operators = Judge(day), Operators()
     for preset in presets.load().presets:
         where = f", of the cloud {preset.cloud}" if preset.cloud else ""
-        lines += [f"- **{preset.id}**: {preset.use}, run by {preset.operator}{where}: {', '.join(preset.addresses)}"]
+        found = ", ".join(f"{about} {verdict}" for about, verdict in verdicts(preset, judge_on, operators).items())
+        addresses = ", ".join(preset.addresses) or f"{preset.name}, without addresses"
+        lines += [f"- **{preset.id}**: {preset.use}, run by {preset.operator}{where}: {addresses}: **{found}**"]
         lines += _fact("what", preset, day, "  ")
     lines += [*_missing(presets.load().missing, ""), "", "## Countries", ""]
     for group in countries.load().groups:
@@ -89,8 +94,8 @@ def _cloud(cloud: Cloud, day: datetime.date) -> Iterator[str]:
     for key in cloud.keystone:
         yield from _fact(f"Keystone `{key.url}`", key, day, "")
     for region in cloud.regions:
-        names = ", ".join(f"`{name}`" for name in region.names)
-        yield from _fact(f"region {names} in {region.place}: **{_verdict(cloud, region.name, day)}**", region, day, "")
+        names = "every region" if EVERY in region.names else "region " + ", ".join(f"`{name}`" for name in region.names)
+        yield from _fact(f"{names} in {region.place}: **{_verdict(cloud, region.name, day)}**", region, day, "")
     for note in cloud.notes:
         yield from _fact("note", note, day, "")
     yield from _missing(cloud.missing, "")

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ NAMES = {
     f"{ASN}-ipv6.csv": ASN,
 }
 """Accepted file names, with the table to which each belongs."""
-LABELLED = REPO / "tests" / "unit" / "sovereignty" / "labelled.csv"
+LABELLED = ("labelled.csv", "labelled_places.csv", "labelled_sites.csv")
+"""Labelled addresses of the project's tests, whose verdicts are compared."""
 
 
 class Change(Record):
@@ -62,13 +64,21 @@ def given(files: Sequence[Path], day: datetime.date | None, sha256: Sequence[str
     ClassroomError naming the file if it has another schema, is damaged, or its hash differs from that in `sha256`, which is in
     the order of the files.
     """
+    if sha256 and len(sha256) != len(files):
+        raise WrongUseError(
+            f"sha256: {len(sha256)} for {len(files)} files: give one for each --from, in the same order"
+        )
+    if wrong := next((one for one in sha256 if not re.fullmatch("[0-9a-fA-F]{64}", one)), None):
+        raise WrongUseError(f"sha256: '{wrong}' is not a SHA-256: write its 64 hexadecimal digits")
+    if twice := next((path.name for path in files if [other.name for other in files].count(path.name) > 1), None):
+        raise WrongUseError(f"from: {twice} is given twice: give each file once")
     pins = _copy(folder)
     pinned = {key: list(old) for key, old in addresses.pinned_files(pins).items()}
     for key in {_table(path) for path in files}:
         pinned[key] = []
     for number, path in enumerate(files):
         one = _pin(path, day)
-        if number < len(sha256) and one.sha256 != sha256[number].lower():
+        if sha256 and one.sha256 != sha256[number].lower():
             raise ClassroomError(f"{path}: its SHA-256 is {one.sha256}, not {sha256[number]}: fetch the file again")
         pinned[_table(path)].append(one)
         kept = addresses.kept_file(one)
@@ -122,7 +132,7 @@ def _whole_csv(path: Path) -> None:
         )
     if not ended:
         raise ClassroomError(f"{path} is truncated in its last line: fetch the file again")
-    for _ in addresses._ranges(path):
+    for _ in addresses._ranges(path, 4 if path.name == f"{ASN}-ipv4.csv" else 6):
         pass
 
 
@@ -142,19 +152,24 @@ def _whole_mmdb(path: Path, key: str) -> datetime.date:
     return day
 
 
-def refuse_older(old: Tables, new: Tables) -> None:
-    """Raise ClassroomError if a new table is older than the present one or less than half as large."""
+def refuse_older(old: Tables, new: Tables, today: datetime.date) -> None:
+    """Raise ClassroomError if a new table is older than the present one, of a day to come, or less than half as large."""
     for key, table in new.about.items():
         before = old.about[key]
         if table.date < before.date:
             raise ClassroomError(
                 f"{table.title} is of {table.date}, older than {before.title} of {before.date}, which is in use; nothing was replaced"
             )
-    if 2 * new.ranges < old.ranges:
-        raise ClassroomError(
-            f"{new.about[ASN].title} has {new.ranges} ranges, less than half of the {old.ranges} in use: "
-            "it is probably truncated; nothing was replaced"
-        )
+        if table.date > today:
+            raise ClassroomError(
+                f"{table.title} is of {table.date}, after {today}: check its day; nothing was replaced"
+            )
+        if 2 * new.size(key) < old.size(key):
+            what = "ranges" if key == ASN else "nodes"
+            raise ClassroomError(
+                f"{table.title} has {new.size(key)} {what}, less than half of the {old.size(key)} in use: "
+                "it is probably truncated; nothing was replaced"
+            )
 
 
 def changes(old: Tables, new: Tables, as_of: datetime.date, stacks: dict[str, Declared]) -> list[Change]:
@@ -190,9 +205,11 @@ def changes(old: Tables, new: Tables, as_of: datetime.date, stacks: dict[str, De
 def _addresses(stacks: dict[str, Declared]) -> Iterator[tuple[str, str, Declared | None]]:
     for preset in presets.load().presets:
         yield from ((f"preset {preset.id}", address, None) for address in preset.addresses)
-    if LABELLED.exists():
-        with LABELLED.open(encoding="utf-8", newline="") as file:
-            yield from (("labelled set", row["address"], None) for row in csv.DictReader(file))
+    for name in LABELLED:
+        path = REPO / "tests" / "unit" / "sovereignty" / name
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                yield from (("labelled set", row["address"], None) for row in csv.DictReader(file))
     for stack, declared in stacks.items():
         for row in declared.endpoints:
             yield from ((f"stack {stack}", address.partition("/")[0], declared) for address in row.addresses)

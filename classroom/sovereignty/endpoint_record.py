@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from classroom.common import hosts
 from classroom.common.networks import address_or_network
 from classroom.sovereignty.facts import Record
-from classroom.sovereignty.presets import expand
+from classroom.sovereignty.presets import expand, load
 
 Use = Literal["dns", "registry", "ntp", "packages", "ca", "stun", "mail", "backups"]
 
@@ -38,6 +40,34 @@ class Endpoint(Record):
     @classmethod
     def _preset(cls, row: Any) -> Any:
         return expand(row)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of a row: either all keys, or a preset that fits the use, with the keys that it does not set."""
+        found = handler(core)
+        schema = handler.resolve_ref_schema(found)
+        presets = load().presets
+        schema["properties"]["preset"] = {
+            "title": "Preset",
+            "description": "A service of `classroom presets`, which sets the other keys.",
+            "type": "string",
+            "enum": [preset.id for preset in presets],
+        }
+        full = {"required": schema.pop("required"), "properties": {"preset": False}}
+        chosen = [
+            {
+                "required": ["use", "preset", *([] if preset.addresses else ["addresses"])],
+                "properties": {
+                    "use": {"const": preset.use},
+                    "preset": {"const": preset.id},
+                    **dict.fromkeys(preset.filled, False),
+                    **({} if preset.addresses else {"addresses": {"minItems": 1}}),
+                },
+            }
+            for preset in presets
+        ]
+        schema["oneOf"] = [full, *chosen]
+        return found
 
     @field_validator("name")
     @classmethod

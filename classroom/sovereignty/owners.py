@@ -62,7 +62,7 @@ class OwnerGroup(Fact):
 class Owners(Record):
     """The file of owners, completed from the catalogue of clouds.
 
-    `anycast`: addresses served from several places at once. `disputed`: addresses that other tables locate elsewhere.
+    `anycast`: addresses served from several places at once. `disputed`: addresses that other sources locate elsewhere.
     """
 
     owners: tuple[Owner, ...]
@@ -98,7 +98,8 @@ class Owners(Record):
 
     @functools.cached_property
     def _networks(self) -> dict[int, tuple[str, OwnerGroup]]:
-        return {number: ("anycast", group) for group in self.anycast for number in group.networks}
+        groups = (("disputed", self.disputed), ("anycast", self.anycast))
+        return {number: (kind, group) for kind, listed in groups for group in listed for number in group.networks}
 
     def of_cloud(self, cloud: str) -> tuple[Owner, ...]:
         """Return the owners of the networks in which a cloud's machines have their addresses."""

@@ -17,14 +17,21 @@ FILLED = ("name", "operator", "addresses", "url")
 
 
 class Preset(Fact):
-    """An outside service with all keys that a row of `endpoints` needs."""
+    """An outside service with the keys that a row of `endpoints` needs.
+
+    A service whose operator publishes a name and no addresses has none here; the row of the stack file lists them.
+    """
 
     id: str
     use: str
     name: str
     operator: str = Field(description="ID of an entry in the catalogue, owners.yaml or services.yaml.")
-    addresses: tuple[Annotated[str, AfterValidator(address_or_network)], ...] = Field(min_length=1)
+    addresses: tuple[Annotated[str, AfterValidator(address_or_network)], ...] = ()
     url: str | None = None
+    account_binding: bool = Field(
+        default=False,
+        description="Whether its ACME server needs an external account binding: a key from a customer account.",
+    )
     cloud: str | None = Field(
         default=None, description="Entry of the catalogue that offers the service to its own machines."
     )
@@ -33,6 +40,11 @@ class Preset(Fact):
     def all_sources(self) -> tuple[Source, ...]:
         """Every source of its addresses."""
         return (self.source, *self.also)
+
+    @property
+    def filled(self) -> dict[str, Any]:
+        """The keys that it adds to a row."""
+        return {key: getattr(self, key) for key in FILLED if key != "addresses" or self.addresses}
 
 
 class Presets(Record):
@@ -70,11 +82,17 @@ def expand(row: Any) -> Any:
     if found is None or rest.get("use") != found.use:
         what = "it does not exist" if found is None else f"it is for use: {found.use}"
         raise ValueError(f"preset '{row['preset']}': {what}; presets for use: {rest.get('use')}: {fitting}")
-    if taken := [key for key in FILLED if key in rest]:
+    if taken := [key for key in found.filled if key in rest]:
         raise ValueError(f"preset '{found.id}' also sets {taken[0]}; remove either {taken[0]} or preset")
-    return {**rest, **{key: getattr(found, key) for key in FILLED}}
+    if not (found.addresses or rest.get("addresses")):
+        raise ValueError(
+            f"preset '{found.id}' has no addresses, as {found.operator} publishes only the name {found.name}; "
+            "add those that it has now, as addresses: [...]"
+        )
+    return {**rest, **found.filled}
 
 
 def behind(use: str, name: str, addresses: tuple[str, ...]) -> Preset | None:
     """Return the preset that matches a row of `endpoints`, or None."""
-    return next((one for one in load().presets if (one.use, one.name, one.addresses) == (use, name, addresses)), None)
+    fitting = (one for one in load().presets if (one.use, one.name) == (use, name))
+    return next((one for one in fitting if one.addresses in ((), addresses)), None)

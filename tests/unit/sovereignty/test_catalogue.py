@@ -66,9 +66,9 @@ def test_enough_clouds_enough_complete_enough_allowed() -> None:
         for cloud in clouds
         if any(judge(cloud, region.name, Policy(), READ).verdict == "allowed" for region in cloud.regions)
     ]
-    assert len(clouds) >= 39
-    assert sum(cloud.complete for cloud in clouds) >= 12
-    assert len(allowed) >= 7
+    assert len(clouds) >= 63
+    assert sum(cloud.complete for cloud in clouds) >= 14
+    assert len(allowed) >= 10
 
 
 def test_every_region_is_found_by_its_own_name_and_no_name_names_two() -> None:
@@ -217,6 +217,29 @@ def test_an_entry_without_source_is_one_clear_sentence(tmp_path: Path, old: str,
         read_cloud(entry(tmp_path, old, new))
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["one", "RegionOne", "eu-de.2", "*"])
+def test_a_cloud_that_is_all_in_one_place_needs_no_names_of_regions(tmp_path: Path, name: str) -> None:
+    cloud = read_cloud(entry(tmp_path, "names: [one]", 'names: ["*"]'))
+    found = cloud.region(name)
+    assert found and found.city == "Paris" and cloud.region(" ") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("names: [one]", 'names: [one, "*"]', "names: '*' matches every name; remove the others"),
+        (
+            "regions: [{names: [one]",
+            'regions: [{names: ["*"], city: Lyon, country: FR, fact: all of it is in Lyon, source: page}, {names: [one]',
+            "regions: a region named '*' means all of them",
+        ),
+    ],
+)
+def test_the_name_of_every_region_is_alone(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(ClassroomError, match=re.escape(sentence)):
+        read_cloud(entry(tmp_path, old, new))
 
 
 def test_an_entry_that_hides_what_is_missing_is_refused(tmp_path: Path) -> None:

@@ -74,6 +74,16 @@ def test_check_says_how_old_the_data_are() -> None:
         ("asn-ipv4.csv", "", DAY, "its first line has 0 columns"),
         ("asn-ipv4.csv", TABLE[:-9], DAY, "is truncated in its last line"),
         ("asn-ipv4.csv", TABLE.replace("1.0.1.0,", "0.0.1.0,"), DAY, "in line 2 (the ranges are not in order)"),
+        ("asn-ipv6.csv", TABLE, DAY, "in line 1 (1.0.0.0 and 1.0.0.255 are not addresses of IPv6)"),
+        (
+            "asn-ipv4.csv",
+            TABLE.replace("24940", "4294967296"),
+            DAY,
+            "4294967296 is not the number of an autonomous system",
+        ),
+        ("asn-ipv4.csv", TABLE.replace("24940", "-1"), DAY, "-1 is not the number of an autonomous system"),
+        ("asn-ipv4.csv", TABLE.replace("24940", "DE"), DAY, "in line 2 (invalid literal"),
+        ("asn-ipv4.csv", TABLE.replace("1.0.1.255", "1.0.1.256"), DAY, "in line 2 ('1.0.1.256' does not appear to be"),
         ("asn-ipv4.csv", TABLE, None, "does not contain the day of its data; add it as --of"),
         ("dbip-country.mmdb", "no database", DAY, "cannot be read"),
     ],
@@ -99,8 +109,32 @@ def test_a_cut_off_or_other_database_is_refused(pins, packages, tmp_path) -> Non
 
 def test_a_wrong_hash_is_refused(pins, tmp_path) -> None:
     files = [written(tmp_path, "asn-ipv4.csv", TABLE)]
-    with pytest.raises(ClassroomError, match=r"its SHA-256 is [0-9a-f]{64}, not abc: fetch the file again"):
-        data_update.given(files, DAY, ["abc"], tmp_path)
+    before = content(pins)
+    with pytest.raises(ClassroomError, match=r"its SHA-256 is [0-9a-f]{64}, not (ab){32}: fetch the file again"):
+        data_update.given(files, DAY, ["ab" * 32], tmp_path)
+    assert content(pins) == before and not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "sha256", "sentence"),
+    [
+        (["asn-ipv4.csv"], ["ab" * 32, "cd" * 32], "sha256: 2 for 1 files: give one for each --from"),
+        (["asn-ipv4.csv", "asn-ipv6.csv"], ["ab" * 32], "sha256: 1 for 2 files"),
+        (["asn-ipv4.csv"], ["abc"], "sha256: 'abc' is not a SHA-256"),
+        (["asn-ipv4.csv", "asn-ipv4.csv"], [], "from: asn-ipv4.csv is given twice"),
+        (["asn-ipv4.csv"], [], "/asn-ipv4.csv does not exist"),
+    ],
+)
+def test_files_and_hashes_that_do_not_fit_are_one_sentence(pins, tmp_path, names, sha256, sentence) -> None:
+    with pytest.raises(WrongUseError) as error:
+        data_update.given([tmp_path / "nowhere" / name for name in names], DAY, sha256, tmp_path)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("words", "key"), [(["--of", "2026-10-01"], "of"), (["--sha256", "ab" * 32], "sha256")])
+def test_what_describes_files_needs_files(words, key) -> None:
+    answer = classroom("data", "update", *words)
+    assert answer.returncode == 2 and f"{key}: it describes files, and none is given: add --from FILE" in answer.stderr
 
 
 def test_half_a_table_of_networks_is_refused(pins, tmp_path) -> None:
@@ -119,13 +153,31 @@ def test_older_or_much_smaller_data_are_refused() -> None:
                 for key, table in there.about.items()
             }
             self._four, self._six = [range(7)], [range(7)]
+            self._places = there._places
 
     with pytest.raises(
         ClassroomError, match=rf"is of {day_before}, older than .* which is in use; nothing was replaced"
     ):
-        data_update.refuse_older(there, Other(-1))
+        data_update.refuse_older(there, Other(-1), DAY)
     with pytest.raises(ClassroomError, match=r"has 14 ranges, less than half of the .* nothing was replaced"):
-        data_update.refuse_older(there, Other(1))
+        data_update.refuse_older(there, Other(1), DAY)
+    with pytest.raises(ClassroomError, match=r"after 2026-11-29: check its day; nothing was replaced"):
+        data_update.refuse_older(there, Other(400), DAY)
+
+
+def test_a_table_of_places_that_lost_half_is_refused() -> None:
+    there = addresses.tables()
+
+    class Halved(addresses.Tables):
+        def __init__(self) -> None:
+            self.__dict__.update(there.__dict__)
+
+        def size(self, table: str) -> int:
+            return there.size(table) // (3 if table == addresses.DBIP else 1)
+
+    with pytest.raises(ClassroomError, match=r"dbip-country.* nodes, less than half of the .* nothing was replaced"):
+        data_update.refuse_older(there, Halved(), DAY)
+    data_update.refuse_older(there, there, DAY)
 
 
 SMALL = {

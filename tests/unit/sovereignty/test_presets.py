@@ -4,7 +4,10 @@ import datetime
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from classroom.common.errors import ClassroomError
@@ -61,14 +64,16 @@ def test_every_preset_has_operator_use_and_source() -> None:
     for one in found.presets:
         assert Operators().named(one.operator), one.id
         assert all(source.kind in KINDS for source in one.all_sources)
-        Endpoint.model_validate({"use": one.use, "preset": one.id})
+        more = {} if one.addresses else {"addresses": ["192.0.2.7"]}
+        Endpoint.model_validate({"use": one.use, "preset": one.id, **more})
 
 
 def test_the_command_lists_them_with_their_verdicts() -> None:
     listed = json.loads(classroom("presets", "--json", "--as-of", "2026-11-29").stdout)
     assert [one["id"] for one in listed] == [one.id for one in presets.load().presets]
     assert listed[0]["verdicts"] == {"soil": "eu", "operator": "eu", "parent": "eu"}
-    assert listed[-1]["verdicts"]["operator"] == "unknown"
+    (whalebone,) = [one for one in listed if one["id"] == "dns4eu"]
+    assert whalebone["verdicts"]["operator"] == "unknown"  # its page is of June 2023
     (binero,) = json.loads(classroom("presets", "--cloud", "binero", "--json", "--as-of", "2026-11-29").stdout)
     assert binero["id"] == "binero-dns" and binero["read"] and binero["says_of"] and binero["mark"] == "H"
     listing = classroom("presets", "--as-of", "2026-11-29").stdout
@@ -91,3 +96,79 @@ def test_a_faulty_file_is_one_sentence(tmp_path: Path, text: str, sentence: str)
     with pytest.raises(ClassroomError) as error:
         presets.load(path)
     assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+KEYS: dict[str, object] = {
+    "use": st.sampled_from(["dns", "ntp", "packages", "ca", "stun"]),
+    "preset": st.sampled_from([*(one.id for one in presets.load().presets), "no-such"]),
+    "name": st.sampled_from(["192.0.2.7", "mirror.example"]),
+    "operator": st.sampled_from(["hetzner", "csc-pouta"]),
+    "addresses": st.sampled_from([[], ["192.0.2.7"]]),
+    "url": st.sampled_from([None, "https://mirror.example/debian"]),
+}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The schema of a row as `classroom settings --schema` prints it."""
+    whole = json.loads(classroom("settings", "--schema").stdout)
+    row = {"$ref": "#/$defs/Endpoint", "$defs": whole["$defs"]}
+    jsonschema.Draft202012Validator.check_schema(row)
+    return jsonschema.Draft202012Validator(row)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=st.fixed_dictionaries({}, optional=KEYS))  # type: ignore[arg-type]
+def test_the_schema_of_settings_accepts_just_the_rows_that_are_read(schema, row) -> None:
+    """`preset` or the other keys, never both, and a preset only for its own use."""
+    try:
+        Endpoint.model_validate(row)
+        read = True
+    except ValidationError:
+        read = False
+    assert schema.is_valid(row) == read, row
+
+
+@pytest.mark.parametrize("preset", presets.load().presets, ids=lambda preset: preset.id)
+def test_the_schema_of_settings_accepts_every_preset(schema, preset) -> None:
+    row = {"use": preset.use, "preset": preset.id, **({} if preset.addresses else {"addresses": ["192.0.2.7"]})}
+    assert schema.is_valid(row)
+    assert not schema.is_valid({**row, "use": "backups"})
+    assert not schema.is_valid({**row, "name": "other.example"})
+
+
+def test_a_preset_without_addresses_takes_those_of_the_row() -> None:
+    """Its operator publishes only a name; the row adds what the name has now, and nothing else."""
+    whole = Endpoint.model_validate({"use": "ca", "preset": "actalis-ca", "addresses": ["192.0.2.7"]})
+    assert (whole.name, whole.addresses) == ("acme-api.actalis.com", ("192.0.2.7",))
+    assert whole.url == "https://acme-api.actalis.com/acme/directory"
+    assert presets.behind(whole.use, whole.name, whole.addresses) == next(
+        preset for preset in presets.load().presets if preset.id == "actalis-ca"
+    )
+    with pytest.raises(
+        ValidationError, match="preset 'actalis-ca' has no addresses, as actalis publishes only the name"
+    ):
+        Endpoint.model_validate({"use": "ca", "preset": "actalis-ca"})
+    with pytest.raises(ValidationError, match="also sets url"):
+        Endpoint.model_validate(
+            {"use": "ca", "preset": "actalis-ca", "addresses": ["192.0.2.7"], "url": "https://a.example"}
+        )
+
+
+def test_a_preset_is_known_only_with_its_own_addresses() -> None:
+    assert presets.behind("dns", "213.186.33.99", ("213.186.33.99",))
+    assert presets.behind("dns", "213.186.33.99", ("192.0.2.7",)) is None
+
+
+def test_time_servers_and_authorities_are_listed_with_their_verdicts() -> None:
+    listed = {one["id"]: one for one in json.loads(classroom("presets", "--json", "--as-of", "2026-11-29").stdout)}
+    allowed = {"soil": "eu", "operator": "eu", "parent": "eu"}
+    for use, least in (("dns", 4), ("ntp", 3)):
+        assert sum(one["use"] == use and one["verdicts"] == allowed for one in listed.values()) >= least, use
+    authority = listed["actalis-ca"]
+    assert authority["account_binding"] and authority["url"] and authority["addresses"] == []
+    assert authority["verdicts"] == {"soil": "unknown", "operator": "eu", "parent": "unknown"}
+    lines = classroom("presets", "--as-of", "2026-11-29").stdout
+    assert (
+        "actalis-ca: ca, actalis, acme-api.actalis.com (add its addresses), needs an external account binding" in lines
+    )

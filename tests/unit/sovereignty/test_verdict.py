@@ -129,6 +129,17 @@ def test_the_known_traps(judged):
     assert judged.judge("51.91.10.1").operator.dpf is None
 
 
+@pytest.mark.parametrize(
+    "address", ["2001:668:1f:1c::9", "2001:2030:0:3b::9", "2001:1498:1:965::9", "2001:41a8:405:1::9"]
+)
+def test_networks_of_international_carriers_are_not_placed(judged, address):
+    """Both tables place servers in Atlanta, Denver, Bogotá and London in the Union, at the carrier's seat."""
+    soil = judged.judge(address).soil
+    assert (soil.verdict, soil.country) == ("unknown", None)
+    assert soil.reason and soil.reason.startswith("disputed: ") and "carrier" in soil.reason
+    assert soil.source and "M-Lab" in soil.source
+
+
 @pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "9.9.9.9", "193.0.14.129", "46.105.198.1"])
 def test_what_answers_everywhere_is_not_placed(judged, address):
     soil = judged.judge(address).soil
@@ -137,7 +148,7 @@ def test_what_answers_everywhere_is_not_placed(judged, address):
 
 
 def test_further_tables_that_disagree_give_unknown(judged):
-    group = owners.load().disputed[0]
+    group = next(group for group in owners.load().disputed if group.prefixes)
     for prefix in group.prefixes:
         soil = judged.judge(str(ipaddress.ip_network(prefix)[9])).soil
         assert soil.verdict == "unknown", prefix

@@ -73,6 +73,29 @@ def test_anycast_is_never_placed(rows, judged):
         assert judged[address].operator.verdict in ("third", "unknown")
 
 
+def test_no_server_of_a_carriers_customer_outside_the_union_is_placed_inside(capsys):
+    """A third set: every server that M-Lab runs itself, in networks of carriers, with the country that M-Lab states.
+
+    From github.com/m-lab/siteinfo, folder sites, commit d3be3c9: the ninth address of both networks of each physical site that is
+    not retired. Tables place much of such networks at the carrier's seat, so that most of those in the Union are unknown.
+    """
+    with (HERE / "labelled_sites.csv").open(encoding="utf-8", newline="") as file:
+        wanted = {row["address"]: classify(row["soil"], DAY).verdict for row in csv.DictReader(file)}
+    judge = Judge(DAY)
+    found = {address: judge.judge(address).soil for address in wanted}
+    union = [address for address, verdict in wanted.items() if verdict == "eu"]
+    hit = [address for address in union if found[address].verdict == "eu"]
+    false = {
+        address: soil.reason for address, soil in found.items() if soil.verdict == "eu" and wanted[address] != "eu"
+    }
+    with capsys.disabled():
+        print(
+            f"\nsoil, carriers: in the Union {len(union)}, found {len(hit)}, outside {len(wanted) - len(union)}, false {len(false)}"
+        )
+    assert not false
+    assert len(wanted) - len(union) >= 160 and len(hit) >= 20
+
+
 def test_places_that_operators_of_resolvers_state(capsys):
     """A second set, of other origin: addresses of resolvers and relays, with the country that their operators state.
 
