@@ -3,11 +3,13 @@
 It reads JSON from the first line of standard input and prints one line of JSON for each result. Kinds and their input, beside `url` (of
 the class page):
 
-- `joins`: `code`, `rate` (joins a second), `seconds`; prints `joins`, `failed` (number by reason), `median` and `p99` in milliseconds.
-  A join is that of a page: a request with code and name, then a WebSocket until the portal says what comes next, each on a new connection.
-- `waiting`: `code`, `people`; prints `waiting` (number) when everybody waits, and leaves at the end of standard input.
-- `lecture`: `teacher_code`, `code`, `people`, `program` (path of the load generator of the folder `engine/load`); a teacher publishes
-  video and `people` pupils receive it. Prints `ready`, then for each further line of standard input what they received since the last one.
+- `joins`: `codes` (of pupils, by turns), `rate` (joins a second), `seconds`; prints `joins`, `failed` (number by reason), `median` and
+  `p99` in milliseconds. A join is that of a page: a request with code and name, then a WebSocket until the portal says what comes next,
+  each on a new connection.
+- `waiting`: `codes`, `people`; prints `waiting` (number) when everybody waits, and leaves at the end of standard input.
+- `lecture`: `teacher_code`, `codes` (the first is used), `people`, `program` (path of the load generator of `engine/load`); a teacher
+  publishes video and `people` pupils receive it. Prints `ready`, then for each further line of standard input what they received since the
+  last one.
 """
 
 import asyncio
@@ -30,7 +32,7 @@ ANSWERS = ("enter", "waiting")
 """What the portal says after a join: the token of the media server, or that the person waits."""
 
 
-class Client:
+class PageClient:
     """A client of the class page at `url`."""
 
     def __init__(self, url: str) -> None:
@@ -42,7 +44,7 @@ class Client:
         connector = aiohttp.TCPConnector(ssl=self._trust, limit=0, force_close=True)
         return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT))
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> "PageClient":
         self._http = await self._session().__aenter__()
         return self
 
@@ -77,15 +79,15 @@ async def joins(job: dict[str, Any]) -> None:
     durations: list[float] = []
     failed: Counter[str] = Counter()
 
-    async def join(client: Client, number: int) -> None:
+    async def join(client: PageClient, number: int) -> None:
         begin = time.monotonic()
         try:
-            async with client.joined(job["code"], f"Pupil {number}"):
+            async with client.joined(job["codes"][number % len(job["codes"])], f"Pupil {number}"):
                 durations.append(1000 * (time.monotonic() - begin))
         except (aiohttp.ClientError, TimeoutError, ValueError, TypeError) as error:
             failed[f"{type(error).__name__}: {error}"[:80]] += 1
 
-    async with Client(job["url"]) as client, asyncio.TaskGroup() as group:
+    async with PageClient(job["url"]) as client, asyncio.TaskGroup() as group:
         begin = time.monotonic()
         for number in range(job["rate"] * job["seconds"]):
             await asyncio.sleep(max(0.0, begin + number / job["rate"] - time.monotonic()))
@@ -97,11 +99,16 @@ async def joins(job: dict[str, Any]) -> None:
 
 async def waiting(job: dict[str, Any]) -> None:
     """Let people wait for their teacher until the end of standard input."""
-    async with Client(job["url"]) as client, contextlib.AsyncExitStack() as stack:
+    async with PageClient(job["url"]) as client, contextlib.AsyncExitStack() as stack:
         for first in range(0, job["people"], STEPS):
-            names = [f"Pupil {number}" for number in range(first, min(first + STEPS, job["people"]))]
+            numbers = range(first, min(first + STEPS, job["people"]))
             frames = await asyncio.gather(
-                *(stack.enter_async_context(client.joined(job["code"], name)) for name in names)
+                *(
+                    stack.enter_async_context(
+                        client.joined(job["codes"][number % len(job["codes"])], f"Pupil {number}")
+                    )
+                    for number in numbers
+                )
             )
             assert {frame["type"] for frame in frames} == {"waiting"}
         say({"waiting": job["people"]})
@@ -110,7 +117,7 @@ async def waiting(job: dict[str, Any]) -> None:
 
 async def lecture(job: dict[str, Any]) -> None:
     """Let a teacher publish and pupils receive, by the load generator; pass its lines on."""
-    async with Client(job["url"]) as client, contextlib.AsyncExitStack() as stack:
+    async with PageClient(job["url"]) as client, contextlib.AsyncExitStack() as stack:
         teacher = await stack.enter_async_context(client.joined(job["teacher_code"], "Teacher", ("enter",)))
         # The class opens with the teacher's connection to the media server, which the load generator makes.
         generator = await asyncio.create_subprocess_exec(
@@ -126,7 +133,7 @@ async def lecture(job: dict[str, Any]) -> None:
         answer = await ask(json.dumps({"url": teacher["url"], "publisher": teacher["token"]}))
         tokens = []
         for number in range(job["people"]):
-            frame = await stack.enter_async_context(client.joined(job["code"], f"Pupil {number}", ("enter",)))
+            frame = await stack.enter_async_context(client.joined(job["codes"][0], f"Pupil {number}", ("enter",)))
             tokens.append(frame["token"])
         answer = await ask(json.dumps({"subscribers": tokens}))
         while answer:

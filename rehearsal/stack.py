@@ -105,7 +105,7 @@ def settings(shape: str, classes: int = 1) -> dict[str, object]:
         "ssh_from": ["0.0.0.0/0", "::/0"],
         "classes": [
             {"name": "CM2", "size": 30},
-            *({"name": f"Large {number}", "size": 600} for number in range(2, classes + 1)),
+            *({"name": f"Large {number}", "size": 500} for number in range(2, classes + 1)),
         ],
         "endpoints": ENDPOINTS,
         "rehearsal": True,
