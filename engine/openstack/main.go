@@ -73,10 +73,10 @@ func followNoRedirect(provider *schema.Provider) {
 	}
 }
 
-// Refuse a redirect to another host or port, or from HTTPS to HTTP; ten redirects are the limit of Go's own rule.
+// Refuse a redirect to another host, or from HTTPS to HTTP, as the preflight does; ten redirects are the limit of Go's own rule.
 func checkRedirect(next *http.Request, before []*http.Request) error {
 	last := before[len(before)-1].URL
-	if next.URL.Host != last.Host || next.URL.Scheme != last.Scheme && next.URL.Scheme != "https" {
+	if next.URL.Hostname() != last.Hostname() || (last.Scheme == "https" && next.URL.Scheme != "https") {
 		return fmt.Errorf(
 			"the cloud redirects from '%s://%s' to '%s://%s', which the policy has not checked, so the redirect is not followed",
 			last.Scheme, last.Host, next.URL.Scheme, next.URL.Host,
