@@ -46,7 +46,7 @@ def plugin_entry(
             break
     auth = entry.get("auth") if isinstance(entry.get("auth"), Mapping) else {}
     return {
-        "auth": {key: value for key in AUTH_KEYS if (value := str(auth.get(key) or "") or _variable(key, environment))},
+        "auth": {key: value for key in AUTH_KEYS if (value := _text(auth.get(key)) or _variable(key, environment))},
         "auth_type": entry.get("auth_type") or "password",
         "verify": {None: True, True: True, False: False}.get(entry.get("verify"), "unreadable"),
         **{key: environment.get(f"OS_{key.upper()}") or entry.get(key) or None for key in ("cacert", "cert", "key")},
@@ -74,6 +74,11 @@ def _entry(content: Any, key: str, name: str) -> dict[str, Any]:
     entries = content.get(key) if isinstance(content, Mapping) else None
     found = entries.get(name) if isinstance(entries, Mapping) else None
     return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    """Return a value as the plugin reads it; what YAML does not read as text, the plugin reads as it is written, which is not known."""
+    return value if isinstance(value, str) else "" if value is None else f"unreadable {type(value).__name__}"
 
 
 def _variable(key: str, environment: Mapping[str, str]) -> str:

@@ -37,7 +37,9 @@ class Control(Record):
     claim: Phrase
     observed: Phrase
     remediation: Phrase
-    limits: Phrase | None = Field(default=None, description="What the observation cannot know, if its data are others' statements.")
+    limits: Phrase | None = Field(
+        default=None, description="What the observation cannot know, if its data are others' statements."
+    )
     clauses: tuple[Clause, ...] = Field(default=(), description="Empty if no clause was read: reported as unknown.")
 
     @property

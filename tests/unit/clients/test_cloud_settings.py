@@ -278,6 +278,13 @@ def test_a_vendor_file_that_the_plugin_does_not_read_is_refused(
     assert openstack.cloud_credentials("school", "north").auth_url == URL
 
 
+def test_a_secret_that_yaml_reads_as_a_number_is_refused(home: Path) -> None:
+    """`0123` is 83 for one library and 0123 for the other."""
+    (home / "clouds.yaml").write_text(entries(**{key: value for key, value in GOOD.items() if key != "password"}))
+    (home / "secure.yaml").write_text("clouds: {school: {auth: {password: 0123}}}")
+    assert "read auth: password differently" in refused()
+
+
 @pytest.mark.parametrize(
     "more",
     [
