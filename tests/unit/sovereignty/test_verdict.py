@@ -701,3 +701,13 @@ def test_the_operator_of_a_place_that_another_company_runs_is_unknown(judged, ad
     assert (found.operator.verdict, found.parent.verdict) == ("unknown", "unknown")
     assert found.operator.source and found.operator.date
     assert found.soil.verdict not in ("eu", "eea")
+
+
+def test_places_of_another_company_are_outside_the_class_of_the_operator_s_seat():
+    listed = [(owner, fact) for owner in owners.load().owners for fact in owner.abroad]
+    assert {owner.id for owner, _ in listed} == {"ovhcloud", "ionos", "hetzner"}
+    for owner, fact in listed:
+        seat = classify(owner.operator.country).verdict
+        for code in fact.countries:
+            assert classify(code).verdict not in (seat, "unknown"), (owner.id, code)
+        assert fact.source.address.startswith("http")
