@@ -625,6 +625,36 @@ def test_a_program_without_an_engine_above_it_is_refused(tmp_path: Path) -> None
         pulumi_backend.stack_file("t", tmp_path)
 
 
+WAITS = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "file"),
+    [
+        ([], "", "root/Pulumi.t.yaml"),
+        (["--config-file", "a.yaml"], "", "place/a.yaml"),
+        (["--config-file=a.yaml"], "", "place/a.yaml"),
+        (["--config-file=a.yaml", "--config-file", "b.yaml"], "", "place/b.yaml"),
+        (["--config-file", "a.yaml", "--config-file=/b.yaml"], "", "/b.yaml"),
+        ([], "c.yaml", "place/c.yaml"),
+        (["--config-file=a.yaml"], "c.yaml", "place/a.yaml"),
+        (["--config-file"], "", "root/Pulumi.t.yaml"),
+        (["--config-files=a.yaml"], "", "root/Pulumi.t.yaml"),
+    ],
+)
+def test_the_stack_file_is_the_one_of_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], variable: str, file: str
+) -> None:
+    (tmp_path / "place").mkdir()
+    more = {"PULUMI_OPTION_CONFIG_FILE": variable} if variable else {}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([*WAITS, *options], cwd=tmp_path / "place", env=os.environ | more, **pipes) as engine:
+        assert engine.stdout and engine.stdout.readline() == b"\n"
+        monkeypatch.setattr(pulumi_backend, "_engine", lambda _: engine.pid)
+        assert pulumi_backend.stack_file("t", tmp_path / "root") == tmp_path / file
+        engine.communicate()
+
+
 def test_a_declaration_cannot_contain_public_addresses_or_names(plan: Callable[..., list[str]]) -> None:
     for changes, words in (
         (
