@@ -69,6 +69,8 @@ class CloudCredentials:
     interfaces: frozenset[str]
     without_domain: bool
     """Whether the user is named without the domain in which the name is unique."""
+    unsafe: tuple[str, ...] = ()
+    """Settings by which password and token are exposed to the network."""
 
 
 class OpenStackClient:
@@ -169,6 +171,7 @@ def cloud_credentials(entry: str | None, region: str) -> CloudCredentials:
         how=found.how,
         interfaces=_interfaces(*found.interfaces),
         without_domain="username" in found.auth and not {"user_domain_id", "user_domain_name"} & found.auth.keys(),
+        unsafe=found.unsafe,
     )
 
 

@@ -89,3 +89,14 @@ def _why(label: str) -> str:
         return f"as '{label}' begins or ends with a hyphen"
     sign = next(sign for sign in label if not re.match("[a-z0-9-]", sign))
     return f"as '{sign}' is not allowed in it"
+
+
+def is_local(host: str) -> bool:
+    """Return whether a host is this machine itself: `localhost` or a loopback address."""
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def in_clear(url: str) -> bool:
+    """Return whether what is sent to a URL crosses a network in clear; to this machine itself it crosses none."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_local(parts.hostname or "")

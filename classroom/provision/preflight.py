@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.clients.openstack import OpenStackClient, RedirectError, connect
-from classroom.clients.pulumi_backend import backend_url
+from classroom.clients.pulumi_backend import backend_url, folder_of
 from classroom.clients.pulumi_cli import replace_command
 from classroom.clients.ssh_keys import named_file, own_keys
 from classroom.common.errors import ClassroomError, WrongUseError
@@ -91,7 +91,7 @@ def state_folder() -> Path | None:
     url = backend_url()
     if not url.startswith("file://"):
         return None
-    return Path(url.removeprefix("file://").partition("?")[0]).expanduser()
+    return folder_of(url)
 
 
 def _there(folder: Path) -> Path:

@@ -129,7 +129,7 @@ def serving(
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give the server's address and the list of what it was asked; `elsewhere` may change while it serves."""
     asked: list[tuple[str, str]] = []
-    own = {"asked": asked, "elsewhere": {} if elsewhere is None else elsewhere, "moved": moved or {}}
+    own = {"asked": asked, "elsewhere": {} if elsewhere is None else elsewhere, "moved": {} if moved is None else moved}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), own))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:

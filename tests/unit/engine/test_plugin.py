@@ -1,16 +1,22 @@
-"""Tests that every resource property the program uses exists in both the published SDK and the built plugin."""
+"""Tests that every resource property the program uses exists in SDK and built plugin, and that the plugin stays at its host."""
 
 import asyncio
 import inspect
 import json
+import os
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pulumi
 import pulumi_openstack
 import pytest
+from google.protobuf import struct_pb2
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from classroom.config.endpoints import egress_for, endpoints_of
 from classroom.config.plan import plans_for
@@ -18,6 +24,7 @@ from classroom.configure.artifacts import PULUMI_ENGINE
 from classroom.provision.access import Access, AccessArgs, security_groups
 from classroom.provision.machines import Machines, MachinesArgs
 from classroom.provision.network import Network, NetworkArgs
+from tests.unit.keystone import PASSWORD, serving
 
 DNS = {"use": "dns", "name": "dns.example", "operator": "Example", "addresses": ["192.0.2.53"]}
 
@@ -123,3 +130,65 @@ def test_the_plugin_serves_every_output_that_is_read(plugin: dict[str, Any]) -> 
         snake = re.sub(r"([A-Z])", lambda m: f"_{m.group(1).lower()}", name)
         assert name in plugin[kind]
         assert hasattr(getattr(getattr(pulumi_openstack, module), cls), snake)
+
+
+@contextmanager
+def running(**variables: str) -> Iterator[Any]:
+    """Run the plugin without an engine, configured for the Keystone server in `variables`; yield its client."""
+    argv = [PULUMI_ENGINE.built() / "pulumi-resource-openstack", "127.0.0.1:1"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    with subprocess.Popen(
+        argv, env=kept | variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
+                stub = provider_pb2_grpc.ResourceProviderStub(channel)
+                given = struct_pb2.Struct()
+                given.update({"region": "north"})
+                stub.Configure(
+                    provider_pb2.ConfigureRequest(args=given, variables={"openstack:config:region": "north"})
+                )
+                yield stub
+        finally:
+            process.kill()
+
+
+def create_network(stub: Any) -> str:
+    """Create a network and return its ID, or the reason of the failure."""
+    inputs = struct_pb2.Struct()
+    inputs.update({"name": "t", "adminStateUp": True})
+    urn = "urn:pulumi:t::classroom::openstack:networking/network:Network::n"
+    try:
+        return str(stub.Create(provider_pb2.CreateRequest(urn=urn, properties=inputs, timeout=20)).id)
+    except grpc.RpcError as error:
+        return str(error.details())
+
+
+PASSED_ON = [
+    ("POST", "/network/v2.0/networks"),
+    ("POST", "/identity/v3/auth/tokens"),
+    ("GET", "/network/v2.0/networks/made"),
+]
+
+
+@pytest.mark.parametrize("request_", [None, *PASSED_ON])
+@pytest.mark.parametrize("delayed", ["true", "false"])
+def test_the_plugin_follows_no_redirect_to_another_host(request_: tuple[str, str] | None, delayed: str) -> None:
+    """Go's client would send password and token to the other host."""
+    moved: dict[tuple[str, str], str] = {}
+    with serving() as (other, elsewhere), serving(moved=moved) as (url, asked):
+        if request_:
+            moved[request_] = other.removesuffix("/identity/v3").replace("127.0.0.1", "localhost") + request_[1]
+        variables = {f"OS_{name}": value for name, value in (
+            ("AUTH_URL", url), ("USERNAME", "ada"), ("PASSWORD", PASSWORD), ("PROJECT_NAME", "classes"),
+            ("USER_DOMAIN_ID", "default"), ("PROJECT_DOMAIN_ID", "default"), ("DELAYED_AUTH", delayed),
+        )}  # fmt: skip
+        with running(**variables) as stub:
+            found = create_network(stub)
+        if request_ is None:
+            assert found == "made"
+            return
+        assert request_ in asked
+        assert elsewhere == []
+        assert "the cloud redirects from 'http://127.0.0.1" in found and "not followed" in found
