@@ -17,6 +17,7 @@ from classroom.cli import (
     configure,
     controls,
     data,
+    init,
     inventory,
     ports,
     presets,
@@ -37,6 +38,7 @@ def root() -> None:
 
 
 # `--help` lists them in this order.
+app.command("init")(init.command)
 app.command("settings")(settings.command)
 app.command("inventory")(inventory.command)
 app.command("configure")(configure.command)
