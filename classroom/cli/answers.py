@@ -27,19 +27,26 @@ class Answers:
     """`values` are the settings so far, by key; a secret is a text, or a mapping if it is stored and cannot be read."""
 
     def __init__(self, there: Mapping[str, Any], said: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-        self._there = dict(there)
-        self.values: dict[str, Any] = {**there, **secrets}
+        self._there, self._said = dict(there), set(said)
+        self.values: dict[str, Any] = {
+            **there,
+            **{key: value for key, value in secrets.items() if said.get(key, "") is not None},
+        }
         for key, value in said.items():
             self.values[key] = merged(key, there.get(key), value)
         self.values = {key: value for key, value in self.values.items() if value is not None}
         self._removed = {key for key, value in said.items() if value is None and key in there}
 
-    def refuse(self) -> None:
-        """Raise WrongUseError with one line for each fault of a setting that is there; those that are missing are not asked yet."""
-        known = {
+    def refuse(self, *, only_said: bool) -> None:
+        """Raise WrongUseError with one line for each fault of a setting that is there, or only of those that are said now.
+
+        Settings that are missing are not asked yet, and a secret that cannot be read is not judged.
+        """
+        readable = {
             key: value for key, value in self.values.items() if not (key in SECRETS and isinstance(value, Mapping))
         }
-        if own := [line for line in self.faults(known) if line.partition(":")[0].split(".")[0] in known]:
+        keys = self._said if only_said else readable.keys()
+        if own := [line for line in self.faults(readable) if line.partition(":")[0].split(".")[0] in keys]:
             raise WrongUseError("\n".join(own))
 
     def changes(self) -> dict[str, Any]:
@@ -106,6 +113,8 @@ def flag_values(
     services: Sequence[str],
     more: Sequence[str],
     certificate: Path | None,
+    acme: Mapping[str, str | Path | None],
+    there: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the settings that flags give, by key; None for one that is to be removed. WrongUseError names the flag."""
     found: dict[str, Any] = {key: value for key, value in texts.items() if value is not None}
@@ -124,11 +133,24 @@ def flag_values(
         if values:
             found[key] = merged(key, found.get(key), values) if key in found else values
     if certificate:
-        try:
-            found["certificate"] = f"{pem.chain_text(read_text(certificate, '--certificate'))}\n"
-        except ValueError as error:
-            raise WrongUseError(f"--certificate: '{certificate}' {error}") from None
+        found |= {"certificate": _chain(certificate, "--certificate"), "acme": None, "acme_eab_key": None}
+    given = {key: value for key, value in acme.items() if value is not None}
+    if given:
+        if isinstance(root := given.get("root"), Path):
+            given["root"] = _chain(root, "--acme-root")
+        before = there.get("acme")
+        found["acme"] = {**(before if isinstance(before, Mapping) else {}), **given}
+    if found.get("acme"):
+        found |= {"certificate": None, "certificate_key": None}
     return found
+
+
+def _chain(path: Path, flag: str) -> str:
+    """Return the certificates in a file in the one form."""
+    try:
+        return f"{pem.chain_text(read_text(path, flag))}\n"
+    except ValueError as error:
+        raise WrongUseError(f"{flag}: '{path}' {error}") from None
 
 
 def read_text(path: Path, flag: str) -> str:

@@ -47,6 +47,11 @@ def command(
     domain: Annotated[Text, typer.Option(help="Host name of the class page.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="File with the certificate chain.")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="File with the private key of the certificate.")] = None,
+    acme_directory: Annotated[Text, typer.Option(help="ACME directory (URL), instead of a certificate.")] = None,
+    acme_email: Annotated[Text, typer.Option(help="Address to which the ACME authority may write.")] = None,
+    acme_eab: Annotated[Text, typer.Option(help="Key identifier of the external account binding.")] = None,
+    acme_eab_key: Annotated[Path | None, typer.Option(help="File with the HMAC key of the binding.")] = None,
+    acme_root: Annotated[Path | None, typer.Option(help="File with the root certificate of the ACME server.")] = None,
     admins: Annotated[
         Many,
         typer.Option("--admin", metavar="NAME=KEY", help="An administrator with public key or its file; repeat it."),
@@ -94,10 +99,12 @@ def command(
         services=services or [],
         more=settings or [],
         certificate=certificate,
+        acme={"directory": acme_directory, "email": acme_email, "eab": acme_eab, "root": acme_root},
+        there=there,
     )
-    secrets = StackSecrets(stack, path, {"certificate_key": certificate_key})
+    secrets = StackSecrets(stack, path, {"certificate_key": certificate_key, "acme_eab_key": acme_eab_key})
     answers = Answers(there, said, secrets.readable())
-    answers.refuse()
+    answers.refuse(only_said=True)
     questions = Questions(silent=yes)
     interview = Interview(answers, questions, user=getpass.getuser())
     interview.run()
@@ -127,7 +134,7 @@ def _checked(answers: Answers) -> Settings | None:
     unreadable = {name for name in SECRETS & values.keys() if isinstance(values[name], Mapping)}
     if not unreadable:
         return load(values)
-    answers.refuse()
+    answers.refuse(only_said=False)
     return None
 
 

@@ -50,6 +50,7 @@ USES: Mapping[Use, str] = {
     "dns": "resolvers that machines ask",
     "ntp": "time servers",
     "packages": "mirror of Debian with its security archive",
+    "ca": "ACME server",
 }
 
 
@@ -214,16 +215,42 @@ class Interview:
 
     def _names(self) -> None:
         self._ask("domain", "Which host name has the class page, such as class.academy.example?")
-        if self._missing("certificate"):
-            text = "In which file is the certificate chain for this name and its TURN names?"
-            self._ask("certificate", text, parse=lambda answer: self._file("certificate", answer))
-        if self._missing("certificate_key"):
+        if self._missing("certificate") and self._missing("acme"):
+            text = (
+                "In which file is the certificate chain for this name and its TURN names? Or the https:// URL of an ACME directory, from"
+                " which the front orders certificates."
+            )
+            flag = "--certificate, or --acme-directory"
+            self._ask("certificate", text, flag=flag, parse=lambda answer: self._file("certificate", answer))
+        if self._missing("certificate_key") and not self._missing("certificate"):
             text = "In which file is its private key?"
             self._ask("certificate_key", text, parse=lambda answer: self._file("certificate_key", answer))
 
-    def _file(self, key: str, answer: str) -> str:
+    def _acme(self, directory: str) -> None:
+        """Take an ACME directory as the answer about the certificate."""
+        acme = {"directory": directory}
+        ask = self._questions.ask
+        if email := ask(
+            Question("acme.email", "--acme-email", "To which mail address may the authority write? Empty for none.")
+        ):
+            acme["email"] = email
+        text = "Which key identifier has the external account binding? Empty if the authority has none."
+        if eab := ask(Question("acme.eab", "--acme-eab", text)):
+            acme["eab"] = eab
+            text = "In which file is the HMAC key of the binding?"
+            self._values["acme_eab_key"] = ask(
+                Question(
+                    "acme_eab_key", "--acme-eab-key", text, parse=lambda answer: self._file("acme_eab_key", answer)
+                )
+            )
+        self._values["acme"] = self._answers.check("acme", acme)
+
+    def _file(self, key: str, answer: str) -> str | None:
         if not answer:
             raise ValueError("write the path of a file")
+        if key == "certificate" and answer.startswith("https://"):
+            self._acme(answer)
+            return None
         try:
             text = read_text(Path(answer), key)
         except WrongUseError as error:
@@ -273,7 +300,9 @@ class Interview:
     def _services(self) -> None:
         present = {row.get("use") for row in self._values.get("endpoints", []) if isinstance(row, Mapping)}
         cloud = cloud_at(self._rules, self._auth_url)
-        for use in NEEDED:
+        acme = self._values.get("acme")
+        uses: list[Use] = [*NEEDED, "ca"] if acme else [*NEEDED]
+        for use in uses:
             if use in present:
                 continue
             presets = [one for one in load_presets().presets if one.use == use]

@@ -43,6 +43,7 @@ VERSIONS: dict[str, dict[str, str]] = {
     "compute": {},
     "image": {"min_version": "2", "max_version": "2.latest"},
     "network": {"min_version": "2", "max_version": "2.latest"},
+    "block-storage": {"min_version": "3", "max_version": "3.latest"},
 }
 """Services, and the API versions that the request paths belong to."""
 

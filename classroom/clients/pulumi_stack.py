@@ -91,7 +91,7 @@ def _content(name: str, file: Path) -> str:
             f"{flag}: the file '{file}' cannot be read ({error.strerror}); give the path of a readable file"
         ) from None
     try:
-        return pem.private_key_text(text) if name == "certificate_key" else text.strip()
+        return pem.private_key_text(text) if name == "certificate_key" else "".join(text.split())
     except ValueError as error:
         raise WrongUseError(f"{flag}: '{file}' {error}") from None
 

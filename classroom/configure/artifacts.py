@@ -43,6 +43,9 @@ LIVEKIT = Artifact(
     "livekit", "the LiveKit server", (ENGINE / "livekit", ENGINE / "toolchain.lock"), file="livekit-server"
 )
 RELAY = Artifact("relay", "the TURN relay", (ENGINE / "relay", ENGINE / "toolchain.lock"), file="classroom-relay")
+ACME_SERVER = Artifact(
+    "acme", "the ACME server of the tests", (ENGINE / "acme", ENGINE / "toolchain.lock"), file="pebble"
+)
 PAGE = Artifact("page", "the class page", (REPO / "web", ENGINE / "toolchain.lock"))
 PORTAL = Artifact("portal", "the portal", (REPO / "portal",))
 """The join service with its packages, for the Python of the hosts."""

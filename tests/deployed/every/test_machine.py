@@ -223,6 +223,8 @@ def test_secrets_are_exactly_these(every: RemoteHost, target: Deployment) -> Non
         wanted["/etc/classroom/secrets/tls.key"] = root
         wanted["/etc/classroom/secrets/portal.json"] = ("-rw-r-----", "root", "portal")
         wanted["/etc/classroom/secrets/class-codes.key"] = ("-rw-------", "portal", "portal")
+        if target.vars.get("classroom_acme"):
+            wanted["/etc/classroom/secrets/acme.ini"] = ("-rw-r-----", "root", "acme")
         if several:
             wanted["/etc/classroom/secrets/valkey.conf"] = ("-rw-r-----", "root", "valkey")
     if "media" in every.machine.groups:

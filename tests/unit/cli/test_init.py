@@ -356,6 +356,60 @@ def test_the_default_network_is_taken_and_a_quota_that_is_too_small_is_named_bef
     assert not [one for one in clone.asked if one[0] == "POST" and not one[1].endswith("/auth/tokens")]
 
 
+ACME = "https://acme.example:9014/dir"
+CA = {
+    "use": "ca",
+    "name": "acme.example",
+    "operator": "Example Cooperative",
+    "addresses": ["203.0.113.14"],
+    "url": ACME,
+}
+
+
+def test_acme_takes_the_place_of_a_certificate_and_back(clone: Clone) -> None:
+    clone.environment["PULUMI_CONFIG_PASSPHRASE"] = "unit-passphrase"
+    assert clone.run("--yes", *clone.flags()).returncode == 0
+    done = clone.run("--yes", "--acme-directory", ACME)
+    assert done.returncode == 2 and "endpoints (ca): not known" in done.stderr
+    key = clone.root / "eab"
+    key.write_text("q83vEjRWeJCrze8S\nNFZ4kKvN7xI0VniQ \n")
+    row = yaml.safe_dump(CA, default_flow_style=True, width=10_000)
+    words = [
+        "--acme-directory",
+        ACME,
+        "--acme-email",
+        "team@class.example",
+        "--acme-eab",
+        "key-1",
+        "--acme-eab-key",
+        str(key),
+    ]
+    done = clone.run("--yes", *words, "--service", row)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = clone.settings()
+    assert found["acme"] == {"directory": ACME, "email": "team@class.example", "eab": "key-1"}
+    assert found["endpoints"][-1] == CA
+    assert found.keys() & {"certificate", "certificate_key"} == set() and found["acme_eab_key"].keys() == {"secure"}
+    assert "q83v" not in clone.file.read_text() and "VniQ" not in done.stdout
+    before = clone.file.read_text()
+    assert clone.run("--yes").returncode == 0 and clone.file.read_text() == before
+    pair = ["--certificate", str(clone.root / "chain.pem"), "--certificate-key", str(clone.root / "key.pem")]
+    done = clone.run("--yes", *pair)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert clone.settings().keys() & {"acme", "acme_eab_key"} == set()
+    assert clone.settings()["certificate_key"].keys() == {"secure"}
+
+
+def test_an_authority_that_the_policy_refuses_is_named(clone: Clone) -> None:
+    flags = clone.flags()
+    place = flags.index("--certificate")
+    row = yaml.safe_dump(CA | {"operator": "amazon"}, default_flow_style=True, width=10_000)
+    flags[place : place + 4] = ["--acme-directory", ACME, "--service", row]
+    done = clone.run("--yes", *flags)
+    assert done.returncode == 3
+    assert "endpoints: ca 'acme.example' of 'amazon': its operator is not allowed" in done.stderr
+
+
 def test_classes_of_a_spreadsheet(clone: Clone) -> None:
     file = clone.root / "classes.csv"
     file.write_bytes("Classe;Effectif\nCE1/CE2;25\n\n6\xe8me B; 28 \n".encode("latin-1"))
