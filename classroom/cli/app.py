@@ -17,6 +17,7 @@ from classroom.cli import (
     configure,
     controls,
     data,
+    dns,
     init,
     inventory,
     ports,
@@ -45,6 +46,7 @@ app.command("configure")(configure.command)
 app.command("classes")(classes.command)
 app.add_typer(codes.app, name="codes")
 app.command("status")(status.command)
+app.add_typer(dns.app, name="dns")
 app.command("verify")(verify.command)
 app.command("capture", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(capture.command)
 app.add_typer(cloud.app, name="cloud")

@@ -7,7 +7,6 @@ import json
 import secrets
 import socket
 import ssl
-import struct
 import subprocess
 import threading
 import time
@@ -21,7 +20,7 @@ from classroom.config.ports import port_number
 from engine import build
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.outside import ACME4, ACME6, ENDPOINTS, NAMES, OPERATOR, dns_answer
-from tests.roles.play import DOMAIN, Authority, Play
+from tests.roles.play import DOMAIN, Authority, Play, Run
 
 PORT, EAB_PORT, NONSENSE_PORT = 9014, 9015, 9016
 DNS_PORT = 9053
@@ -30,6 +29,17 @@ SECONDS = 900
 FORGET = "rm -f /var/lib/acme/record.json"
 """Makes an order due at once, as after a change of the directory."""
 TURN = f"turn.{DOMAIN}"
+ROLES = ("base", "firewall", "tls", "web", "acme")
+"""What concerns certificates; TURN is an echo of bytes here, behind nginx as the real one."""
+ECHO = """
+import socket, threading
+def serve(client):
+    while data := client.recv(512):
+        client.sendall(data)
+listening = socket.create_server((ADDRESS, PORT))
+while True:
+    threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+"""
 KEY_ID, EAB_KEY = "kid-1", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
 
 
@@ -89,6 +99,10 @@ class Case:
         self.address4, self.address6 = own.address4, own.address6
         self.use(server.settings(), server.port)
 
+    def run(self, tags: str = "acme", **extra: Any) -> Run:
+        """Run the roles, or the tasks with these tags."""
+        return self.play.run(*ROLES, tags=tags, **extra)
+
     def use(self, acme: dict[str, Any], port: int) -> None:
         row = {"use": "ca", "name": "acme.example", "operator": OPERATOR, "addresses": [ACME4, ACME6]}
         self.play.vars["classroom_acme"] = acme
@@ -147,12 +161,11 @@ def case(
 
 
 def test_without_dns_records_everything_but_the_certificate_is_done_and_the_fix_is_said(case: Case) -> None:
-    run = case.play.run()
+    run = case.run(tags="")
     assert run.status != 0
-    assert "add the dns_records of `pulumi up` to the DNS zone" in run.output
+    assert "add the dns_records of `pulumi up` to the DNS zone" in run.output[-3000:], run.output[-6000:]
     assert run.recap["class"]["failed"] == 1
-    assert "PLAY RECAP" in run.output and "Mark the run as finished" in run.output
-    for unit in ("nginx", "portal", "livekit", "relay", "acme.timer"):
+    for unit in ("nginx", "acme.timer"):
         assert case.host.service(unit).is_running, unit
     issuer = dict(pair for (pair,) in case.served(DOMAIN)[0]["issuer"])
     assert issuer == {"commonName": "classroom"}
@@ -162,7 +175,7 @@ def test_without_dns_records_everything_but_the_certificate_is_done_and_the_fix_
 
 def test_records_that_point_elsewhere_are_named_with_what_shows_it(case: Case) -> None:
     case.point(NAMES["leak.example"][0])
-    run = case.play.run(tags="acme")
+    run = case.run()
     assert run.status != 0
     assert f"http://{DOMAIN}/.well-known/acme-challenge/classroom answers 'classroom'" in run.output.replace("\\'", "'")
 
@@ -180,7 +193,7 @@ def test_only_the_clients_own_account_reaches_the_authority(case: Case) -> None:
 def test_challenges_are_answered_in_each_family_alone(case: Case, family: int) -> None:
     case.point(case.address4 if family == 4 else case.address6)
     case.host.check_output(FORGET)
-    run = case.play.run(tags="acme").good()
+    run = case.run().good()
     assert "was issued, valid until" in run.output
     for name in (DOMAIN, TURN):
         for over in (4, 6):
@@ -194,19 +207,16 @@ def test_challenges_are_answered_in_each_family_alone(case: Case, family: int) -
 
 def test_a_second_run_changes_nothing(case: Case) -> None:
     case.point(case.address4, case.address6)
-    second = case.play.run(tags="acme").good()
+    second = case.run().good()
     assert second.changed == 0, second.output
     judged = case.host.run("systemd-analyze security --no-pager --threshold=40 acme")
     assert judged.rc == 0, judged.stdout
 
 
-def binding(number: int) -> bytes:
-    """Return a STUN binding request."""
-    return struct.pack("!HHI12s", 1, 0, 0x2112A442, number.to_bytes(12, "big"))
-
-
 def test_the_timer_renews_without_ending_a_connection(case: Case) -> None:
-    case.play.run(tags="acme", acme_minutes=1).good()
+    case.run(acme_minutes=1).good()
+    echo = ECHO.replace("ADDRESS", repr(case.address4)).replace("PORT", str(port_number("turn-tls")))
+    case.host.check_output("systemd-run --unit=echo /usr/bin/python3 -c %s", echo)
     before = case.served(TURN)[1]
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -218,9 +228,8 @@ def test_the_timer_renews_without_ending_a_connection(case: Case) -> None:
         deadline, number, renewed = time.monotonic() + 300, 0, 0.0
         while time.monotonic() < deadline and (not renewed or time.monotonic() < renewed + 5):
             number += 1
-            tls.sendall(binding(number))
-            answer = tls.recv(512)
-            assert answer[:2] == b"\x01\x01" and answer[8:20] == number.to_bytes(12, "big"), "the connection was lost"
+            tls.sendall(f"{number:9}".encode())
+            assert tls.recv(9) == f"{number:9}".encode(), "the connection was lost"
             time.sleep(1)
             if not renewed and case.served(TURN)[1] != before:
                 renewed = time.monotonic()
@@ -240,10 +249,10 @@ def test_an_authority_that_is_down_costs_nothing_while_a_certificate_lasts(case:
     # The next attempt waits; an `up` does not, and warns only.
     case.host.check_output("systemctl start acme.service")
     assert case.record()["failures"] == 1
-    assert "WARNING: is valid until" in case.play.run(tags="acme").good().output
+    assert "WARNING: is valid until" in case.run().good().output
     # It comes back without its accounts, and the next attempt registers again.
     case.server.start()
-    assert "was issued" in case.play.run(tags="acme").good().output
+    assert "was issued" in case.run().good().output
     assert case.served(DOMAIN)[1] != before
 
 
@@ -252,11 +261,11 @@ def test_external_account_binding(case: Case, tmp_path: Path) -> None:
     server.start()
     try:
         case.use(server.settings(), EAB_PORT)
-        run = case.play.run(tags="acme,firewall")
-        assert "set acme.eab and acme_eab_key" in run.output, run.output
+        run = case.run(tags="acme,firewall")
+        assert "set acme.eab and acme_eab_key" in run.output, run.output[-4000:]
         assert case.served(DOMAIN)[1], "the old certificate stays"
         case.use(server.settings(eab=KEY_ID), EAB_PORT)
-        run = case.play.run(tags="acme", classroom_secret_acme_eab_key=EAB_KEY).good()
+        run = case.run(classroom_secret_acme_eab_key=EAB_KEY).good()
         assert "was issued" in run.output and EAB_KEY not in run.output
         settings = case.host.file("/etc/classroom/secrets/acme.ini")
         assert (settings.user, settings.group, settings.mode) == ("root", "acme", 0o640)
@@ -284,8 +293,8 @@ def test_an_authority_that_sends_nonsense_is_named(case: Case, tmp_path: Path) -
     try:
         acme = case.server.settings() | {"directory": f"https://acme.example:{NONSENSE_PORT}/dir"}
         case.use(acme, NONSENSE_PORT)
-        run = case.play.run(tags="acme,firewall")
-        assert f"acme.example:{NONSENSE_PORT}/dir issues no certificate" in run.output, run.output
+        run = case.run(tags="acme,firewall")
+        assert f"acme.example:{NONSENSE_PORT}/dir issues no certificate" in run.output, run.output[-4000:]
         assert "Traceback" not in run.output
     finally:
         server.shutdown()
@@ -296,8 +305,8 @@ def test_a_given_certificate_replaces_the_client(case: Case) -> None:
     chain, key = Authority().issue([DOMAIN, TURN])
     case.play.vars |= {"classroom_acme": {}, "classroom_certificate": chain}
     case.play.extra["classroom_secret_certificate_key"] = key
-    case.play.run(tags="tls,web,acme").good()
+    case.run(tags="tls,web,acme").good()
     assert case.served(DOMAIN)[1] == ssl.PEM_cert_to_DER_cert(chain)
     assert not case.host.file("/var/lib/acme").exists and not case.host.service("acme.timer").is_running
-    assert case.play.run(tags="tls,web,acme").good().changed == 0
+    assert case.run(tags="tls,web,acme").good().changed == 0
     assert case.host.check_output("systemctl --failed --plain --no-legend") == ""
