@@ -103,6 +103,11 @@ class Case:
         """Run the roles, or the tasks with these tags."""
         return self.play.run(*ROLES, tags=tags, **extra)
 
+    def order(self) -> tuple[int, str]:
+        """Order as the role does, which is faster than Ansible; return status and sentence."""
+        done = self.host.run("/usr/local/sbin/classroom-acme order")
+        return done.rc, done.stdout + done.stderr
+
     def use(self, acme: dict[str, Any], port: int) -> None:
         row = {"use": "ca", "name": "acme.example", "operator": OPERATOR, "addresses": [ACME4, ACME6]}
         self.play.vars["classroom_acme"] = acme
@@ -175,9 +180,9 @@ def test_without_dns_records_everything_but_the_certificate_is_done_and_the_fix_
 
 def test_records_that_point_elsewhere_are_named_with_what_shows_it(case: Case) -> None:
     case.point(NAMES["leak.example"][0])
-    run = case.run()
-    assert run.status != 0
-    assert f"http://{DOMAIN}/.well-known/acme-challenge/classroom answers 'classroom'" in run.output.replace("\\'", "'")
+    status, said = case.order()
+    assert status == 1
+    assert f"http://{DOMAIN}/.well-known/acme-challenge/classroom answers 'classroom'" in said
 
 
 def test_only_the_clients_own_account_reaches_the_authority(case: Case) -> None:
@@ -193,8 +198,8 @@ def test_only_the_clients_own_account_reaches_the_authority(case: Case) -> None:
 def test_challenges_are_answered_in_each_family_alone(case: Case, family: int) -> None:
     case.point(case.address4 if family == 4 else case.address6)
     case.host.check_output(FORGET)
-    run = case.run().good()
-    assert "was issued, valid until" in run.output
+    status, said = case.order()
+    assert status == 0 and "was issued, valid until" in said, said
     for name in (DOMAIN, TURN):
         for over in (4, 6):
             found, _ = case.served(name, over)
@@ -249,10 +254,12 @@ def test_an_authority_that_is_down_costs_nothing_while_a_certificate_lasts(case:
     # The next attempt waits; an `up` does not, and warns only.
     case.host.check_output("systemctl start acme.service")
     assert case.record()["failures"] == 1
-    assert "WARNING: is valid until" in case.run().good().output
+    status, said = case.order()
+    assert status == 0 and said.startswith("WARNING: is valid until"), said
     # It comes back without its accounts, and the next attempt registers again.
     case.server.start()
-    assert "was issued" in case.run().good().output
+    status, said = case.order()
+    assert status == 0 and "was issued" in said, said
     assert case.served(DOMAIN)[1] != before
 
 
