@@ -142,7 +142,11 @@ def _next(stack: str, values: Mapping[str, Any]) -> list[str]:
     return [
         f"open the classroom: pulumi up --stack {stack}",
         f"add the dns_records that it prints to the DNS zone of {values['domain']}; check: classroom dns check --stack {stack}",
-        *(["run pulumi up again: with the records, its last step orders the certificate"] if values.get("acme") else []),
+        *(
+            ["run pulumi up again: with the records, its last step orders the certificate"]
+            if values.get("acme")
+            else []
+        ),
         f"verify it, as root: classroom verify --stack {stack} --without up",
     ]
 

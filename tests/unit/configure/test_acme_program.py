@@ -128,6 +128,14 @@ Ask for help or search for solutions at https://community.letsencrypt.org. See t
     [
         (OUTPUT.format(kind="dns", detail="no records"), ["class.example: no records", "add the dns_records"]),
         (
+            OUTPUT.format(kind="connection", detail='could not resolve URL "x"'),
+            ["could not resolve", "add the dns_records"],
+        ),
+        (
+            "An unexpected error occurred:\nToo many orders\nurn:ietf:params:acme:error:rateLimited",
+            ["(Too many orders)", "the next attempt comes by itself"],
+        ),
+        (
             OUTPUT.format(kind="connection", detail="192.0.2.1: Timeout."),
             ["192.0.2.1: Timeout)", "http://class.example/.well-known/acme-challenge/classroom answers 'classroom'"],
         ),
