@@ -149,6 +149,10 @@ Ask for help or search for solutions at https://community.letsencrypt.org. See t
             "An unexpected error occurred:\nurn:ietf:params:acme:error:externalAccountRequired :: Request lacks it\n",
             ["set acme.eab and acme_eab_key"],
         ),
+        (
+            "Unable to register an account with ACME server. Server requires external account binding. Please use --eab-kid\n",
+            ["set acme.eab and acme_eab_key"],
+        ),
         ("the authority did not finish within 300 s", ["did not finish within 300 s", "read the log"]),
         ("", ["no reason given"]),
         ("An unexpected error occurred:\njson.decoder.JSONDecodeError: Expecting value\n", ["Expecting value"]),
