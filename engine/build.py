@@ -19,7 +19,7 @@ from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, REPO, digest
 from classroom.common.progress import run, say
 from classroom.config import guest
-from classroom.configure.artifacts import ENGINE, LIVEKIT, LOAD, PAGE, PORTAL, PULUMI_ENGINE, RELAY
+from classroom.configure.artifacts import ACME_SERVER, ENGINE, LIVEKIT, LOAD, PAGE, PORTAL, PULUMI_ENGINE, RELAY
 from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -157,6 +157,15 @@ def build_load(tools: Path) -> Path:
     if not target.exists():
         with _build_folder(target.parent) as folder:
             _go_build(tools, "load", ".", folder / target.name)
+    return target
+
+
+def build_acme_server(tools: Path) -> Path:
+    """Return the ACME server with which tests try certificates, built if missing; the product does not need it."""
+    target = ACME_SERVER.path
+    if not target.exists():
+        with _build_folder(target.parent) as folder:
+            _go_build(tools, "acme", "github.com/letsencrypt/pebble/v2/cmd/pebble", folder / target.name)
     return target
 
 

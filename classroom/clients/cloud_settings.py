@@ -48,6 +48,8 @@ class CloudSettings:
     interfaces: tuple[object, ...] = ()
     unsafe: tuple[str, ...] = ()
     """Settings by which password and token are exposed to the network, each as key, fault and fix."""
+    region: str = ""
+    """The region that the credentials name, if any."""
 
     @property
     def login(self) -> Mapping[str, str]:
@@ -108,11 +110,22 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> CloudSettin
         verify=False if insecure else files.get("cacert", True),
         certificate=(files["cert"], files["key"]) if "cert" in files and "key" in files else None,
         unsafe=_unsafe(auth["auth_url"], "OS_AUTH_URL", "OS_INSECURE: is set" if insecure else "", "OS_CACERT"),
+        region=auth.get("region_name", ""),
     )
 
 
-def from_file(name: str, region: str) -> CloudSettings:
-    """Return the settings of the entry `name` of clouds.yaml, with those of secure.yaml.
+def entries() -> list[str]:
+    """Return the names of the entries of clouds.yaml; WrongUseError if it cannot be read."""
+    from openstack.config import loader
+
+    own = os.environ.get("OS_CLIENT_CONFIG_FILE")
+    _, content = _check_files([*([own] if own else []), *loader.CONFIG_FILES])
+    clouds = content.get("clouds") if isinstance(content, Mapping) else None
+    return [str(name) for name in clouds] if isinstance(clouds, Mapping) else []
+
+
+def from_file(name: str, region: str | None) -> CloudSettings:
+    """Return the settings of the entry `name` of clouds.yaml, with those of secure.yaml; without a region, for the entry's first.
 
     WrongUseError if they are incomplete or unusable, RegionError if the entry only has other regions.
     """
@@ -133,7 +146,7 @@ def from_file(name: str, region: str) -> CloudSettings:
             other = entries.get_one(cloud=name, validate=False).config
         raise RegionError(str(error), str((other.get("auth") or {}).get("auth_url") or "")) from None
     settings = _checked(name, region, how, found)
-    _same(name, settings, found, plugin_entry(name, region, _check_files))
+    _same(name, settings, found, plugin_entry(name, region or settings.region, _check_files))
     return settings
 
 
@@ -173,8 +186,9 @@ def _unsafe(auth_url: str, key: str, insecure: str, trusted: str) -> tuple[str, 
     return tuple(found)
 
 
-def _checked(name: str, region: str, how: str, found: Mapping[str, Any]) -> CloudSettings:
+def _checked(name: str, region: str | None, how: str, found: Mapping[str, Any]) -> CloudSettings:
     """Return the settings in the merged entry `found`."""
+    named_region = str(found.get("region_name") or "")
     values = found.get("auth")
     if not isinstance(values, Mapping) or not values:
         raise _unusable(name, "it has no section `auth`", "write auth_url and the credentials below `auth:`")
@@ -189,7 +203,7 @@ def _checked(name: str, region: str, how: str, found: Mapping[str, Any]) -> Clou
             f"add {'it' if len(missing) == 1 else 'them'} below `auth:`"
             + (DOMAINS if "user_domain_name" in missing else ""),
         )
-    auth["auth_url"] = auth["auth_url"].replace("{region_name}", region)
+    auth["auth_url"] = auth["auth_url"].replace("{region_name}", region or named_region)
     _check_url(auth["auth_url"], f"auth_url of {how}")
     files = {key: _file(str(found[key]), f"{key} of {how}") for key in FILES if found.get(key)}
     trusted = files.get("cacert") or (_file(own, "OS_CACERT") if (own := os.environ.get("OS_CACERT")) else True)
@@ -208,6 +222,7 @@ def _checked(name: str, region: str, how: str, found: Mapping[str, Any]) -> Clou
         certificate=pair,
         interfaces=(found.get("interface"), found.get("endpoint_type")),
         unsafe=_unsafe(auth["auth_url"], f"auth_url of {how}", unsafe, "cacert"),
+        region=named_region,
     )
 
 

@@ -59,6 +59,16 @@ def url(text: str) -> str:
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), parts.query, ""))
 
 
+def has_path(text: str) -> bool:
+    """Return whether a URL has a path."""
+    return urlsplit(text).path.strip("/") != ""
+
+
+def host_of_url(text: str) -> str:
+    """Return the host of a URL that `url` returned."""
+    return urlsplit(text).hostname or ""
+
+
 def is_address(host: str) -> bool:
     """Return whether a host is written as an IP address."""
     try:

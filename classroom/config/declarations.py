@@ -55,7 +55,8 @@ VARIABLE = "classroom_sovereignty"
 """The inventory variable with these settings."""
 
 
-def _checked(values: Mapping[str, Any], where: str) -> Declarations:
+def of_values(values: Mapping[str, Any], where: str) -> Declarations:
+    """Return the declarations in settings, by key; WrongUseError names `where` and the key if one is invalid."""
     try:
         found = Declarations.model_validate(values)
     except ValidationError as error:
@@ -82,12 +83,12 @@ def of_stack(stack: str, folder: Path = REPO) -> Declarations:
                 ) from None
         if value is not None:
             values[name] = value
-    return _checked(values, path.name)
+    return of_values(values, path.name)
 
 
 def of_inventory(variables: Mapping[str, Any]) -> Declarations:
     """Return the declarations in an inventory's variables; the defaults if an older version wrote the inventory."""
-    return _checked(variables.get(VARIABLE) or {}, "inventory")
+    return of_values(variables.get(VARIABLE) or {}, "inventory")
 
 
 def variable(settings: Any) -> dict[str, Any]:

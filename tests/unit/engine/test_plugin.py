@@ -20,6 +20,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from classroom.config.endpoints import egress_for, endpoints_of
 from classroom.config.plan import plans_for
+from classroom.config.settings import Volume
 from classroom.configure.artifacts import PULUMI_ENGINE
 from classroom.provision.access import Access, AccessArgs, security_groups
 from classroom.provision.machines import Machines, MachinesArgs
@@ -88,6 +89,20 @@ def declared() -> list[tuple[str, dict[str, Any]]]:
                 access=access,
             ),
         )
+        Machines(
+            "volumes",
+            MachinesArgs(
+                stack="volumes",
+                plans=plans[:1],
+                image="i",
+                image_id="x",
+                volume=Volume(size=20, type="ssd"),
+                availability_zone="z",
+                external_network="e",
+                network=network,
+                access=access,
+            ),
+        )
         await pulumi.runtime.stack.wait_for_rpcs()
 
     asyncio.run(program())
@@ -104,7 +119,7 @@ def plugin() -> dict[str, Any]:
 def test_the_program_declares_every_kind_of_resource(declared: list[tuple[str, dict[str, Any]]]) -> None:
     kinds = {kind for kind, _ in declared}
     assert len(kinds) == 12, kinds
-    assert sum(kind.endswith(":Instance") for kind, _ in declared) == 3
+    assert sum(kind.endswith(":Instance") for kind, _ in declared) == 4
 
 
 def test_sdk_and_plugin_know_every_argument(declared: list[tuple[str, dict[str, Any]]], plugin: dict[str, Any]) -> None:
@@ -119,12 +134,19 @@ def test_sdk_and_plugin_know_every_argument(declared: list[tuple[str, dict[str, 
         assert required <= set(inputs), f"{kind} lacks {required - set(inputs)}"
 
 
+def test_the_sdk_knows_every_argument_of_a_root_volume(declared: list[tuple[str, dict[str, Any]]]) -> None:
+    (disks,) = [inputs["blockDevices"] for _, inputs in declared if inputs.get("blockDevices")]
+    known = inspect.signature(pulumi_openstack.compute.InstanceBlockDeviceArgs.__init__).parameters
+    assert set(disks[0]) <= {camel(name) for name in known}
+
+
 def test_the_plugin_serves_every_output_that_is_read(plugin: dict[str, Any]) -> None:
     for kind, name in (
         ("openstack:networking/port:Port", "allFixedIps"),
         ("openstack:networking/floatingIp:FloatingIp", "address"),
         ("openstack:compute/keypair:Keypair", "name"),
         ("openstack:compute/instance:Instance", "imageId"),
+        ("openstack:compute/instance:Instance", "blockDevices"),
     ):
         module, cls = kind.split(":")[1].split("/")[0], kind.split(":")[2]
         snake = re.sub(r"([A-Z])", lambda m: f"_{m.group(1).lower()}", name)
