@@ -32,13 +32,15 @@ CHANGE_NO_FILE = frozenset(
         "validate_argument_spec",
         "wait_for",
     )
-) | {"accounts"}
-"""Modules whose tasks put no file of their own on a host; `accounts` only removes."""
+) | {"accounts", "trees"}
+"""Modules whose tasks put no file of their own on a host; `accounts` and `trees` only remove."""
 
 RESULTS: Mapping[str, Any] = {
     "ansible_check_mode": False,
     "classroom_closed": False,
+    "__portal_compared": {"differs": True},
     "__valkey_was": {"stat": {"exists": True}},
+    "__web_compared": {"differs": True},
 }
 """Results of earlier tasks on which those depend that write or remove files: a run on a new host, with something to remove."""
 
@@ -59,6 +61,7 @@ class RoleState:
     """What the roles put on one host."""
 
     files: dict[str, RoleFile] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
     accounts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
@@ -209,6 +212,8 @@ class _Reader:
         else:
             content = hashlib.sha256(entry["content"].encode()).hexdigest()
             known = None if secret and not self._open else content
+            if not secret:
+                self.state.texts[path] = entry["content"]
             self.state.files[path] = RoleFile("f", int(entry["mode"], 8), owner, group, known)
 
     def _tree(self, archive: Path, folder: str) -> None:

@@ -16,7 +16,7 @@ from classroom.configure.role_files import RoleFile, RoleState, role_states
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.verify.deployment import Deployment
 from classroom.verify.hosts.debian_archive import Mirror, PackageKey, Proven, prove, suites
-from classroom.verify.hosts.file_judgement import Findings, Known, judge_files
+from classroom.verify.hosts.file_judgement import FileFindings, Known, judge_files
 from classroom.verify.hosts.host_survey import Survey, read_survey
 from classroom.verify.hosts.written_files import load_rules
 from classroom.verify.ssh import RemoteHost
@@ -48,7 +48,7 @@ class HostAccount:
 
     survey: Survey
     known: Known
-    files: Findings
+    files: FileFindings
 
 
 class Accounting:
@@ -56,6 +56,7 @@ class Accounting:
 
     def __init__(self, target: Deployment, remotes: Mapping[str, RemoteHost]) -> None:
         self._target, self._remotes = target, remotes
+        self._states: dict[str, RoleState] = {}
         self._all: Future[dict[str, HostAccount | ClassroomError | AssertionError]] = Future()
 
     def start(self, pool: ThreadPoolExecutor) -> None:
@@ -69,10 +70,16 @@ class Accounting:
             raise found
         return found
 
+    def roles(self, machine: str) -> RoleState:
+        """Return what the roles put on a machine, whether or not the machine answers."""
+        self._all.result()
+        return self._states[machine]
+
     def _collect(self) -> dict[str, HostAccount | ClassroomError | AssertionError]:
         with ThreadPoolExecutor(8) as pool:
             roles = pool.submit(self._roles)
             answers = dict(zip(self._remotes, pool.map(self._survey, self._remotes), strict=True))
+        self._states = roles.result()
         surveys = {name: answer for name, answer in answers.items() if isinstance(answer, Survey)}
         installed = {PackageKey(*package) for survey in surveys.values() for package in survey.installed}
         architecture = next((a for _, _, a in sorted(installed) if a in ARCHITECTURES), "amd64")
@@ -81,7 +88,7 @@ class Accounting:
         found: dict[str, HostAccount | ClassroomError | AssertionError] = {}
         for name, answer in answers.items():
             if isinstance(answer, Survey):
-                known = Known(only(proven, answer), roles.result()[name], load_rules(), image)
+                known = Known(only(proven, answer), self._states[name], load_rules(), image)
                 found[name] = HostAccount(answer, known, judge_files(answer, known))
             else:
                 found[name] = answer
@@ -98,7 +105,7 @@ class Accounting:
                     f"{name}: {PROGRAM} is not the program of this version ({shown[:12]}… instead of {wanted[:12]}…); run"
                     " `classroom configure`, and find out who changed it"
                 )
-            return read_survey(remote.listed_bytes(PROGRAM), name)
+            return read_survey(remote.listed_bytes("/usr/local/sbin/classroom-survey"), name)
         except (ClassroomError, AssertionError) as error:
             return error
 

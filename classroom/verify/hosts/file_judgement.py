@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from classroom.configure.role_files import RoleFile, RoleState
 from classroom.verify.hosts.debian_archive import Contents, FileFact, PackageKey, Proven, canonical
 from classroom.verify.hosts.host_survey import Survey, SurveyedFile, unescaped
-from classroom.verify.hosts.written_files import Rules
+from classroom.verify.hosts.written_files import WrittenRules
 
 NOT_INSTALLED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/lintian/", "/usr/share/info/")
 """Documentation and translations, which an image may leave out."""
@@ -39,7 +39,7 @@ LARGEST_PART = 12
 
 
 @dataclass
-class Findings:
+class FileFindings:
     """What was found: faults, what is not proven and why, and the paths that are accounted for."""
 
     faults: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Known:
 
     proven: Proven
     roles: RoleState
-    rules: Rules
+    rules: WrittenRules
     image: Mapping[str, RoleFile] = field(default_factory=dict)
 
     @cached_property
@@ -94,7 +94,7 @@ class Known:
         return self._by_name.get(name.partition(":")[0])
 
 
-def judge_files(survey: Survey, known: Known) -> Findings:
+def judge_files(survey: Survey, known: Known) -> FileFindings:
     """Return the findings on all files of a host."""
     judge = _FileJudge(survey, known)
     for file in survey.files:
@@ -107,7 +107,7 @@ def judge_files(survey: Survey, known: Known) -> Findings:
 
 class _FileJudge:
     def __init__(self, survey: Survey, known: Known) -> None:
-        self.survey, self.known, self.found = survey, known, Findings()
+        self.survey, self.known, self.found = survey, known, FileFindings()
         # Only the host knows what a package contains that the archive cannot prove: its files are named as not proven.
         unproven = {key.name for key in known.proven.unproven}
         self._claims = {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from classroom.verify.hosts.file_judgement import Findings, Known
+from classroom.verify.hosts.file_judgement import FileFindings, Known
 from classroom.verify.hosts.host_survey import Process, Survey, unescaped
 
 STARTING = {"service", "socket", "timer", "path", "automount", "swap"}
@@ -32,7 +32,7 @@ LISTENS = 0x10000
 """Flag of a Unix socket that accepts connections."""
 
 
-def judge_units(survey: Survey, files: Findings) -> list[str]:
+def judge_units(survey: Survey, files: FileFindings) -> list[str]:
     """Return the faults of units: each is loaded from files that are accounted for, and as these are now."""
     found = []
     blocks = survey.unit_blocks()
@@ -59,7 +59,7 @@ def judge_units(survey: Survey, files: Findings) -> list[str]:
     return found
 
 
-def judge_processes(survey: Survey, known: Known, files: Findings, kept: Sequence[str]) -> list[str]:
+def judge_processes(survey: Survey, known: Known, files: FileFindings, kept: Sequence[str]) -> list[str]:
     """Return the faults of processes: program, libraries, unit and account of each are known.
 
     `kept` are the accounts that may log in: the verifier first, whose commands run meanwhile, then the administrators.
@@ -78,7 +78,7 @@ def _faults_of(
     process: Process,
     survey: Survey,
     known: Known,
-    files: Findings,
+    files: FileFindings,
     kept: Sequence[str],
     units: Mapping[str, Mapping[str, str]],
 ) -> Iterator[str]:

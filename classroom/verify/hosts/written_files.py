@@ -50,7 +50,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True)
-class Rules:
+class WrittenRules:
     """The rules: what Debian writes, copies of packaged files, digests, units of the image, rights, and what may be missing."""
 
     rows: tuple[WrittenRule, ...]
@@ -97,14 +97,14 @@ class Rules:
 
 
 @functools.cache
-def load_rules() -> Rules:
+def load_rules() -> WrittenRules:
     """Return the rules."""
     data = yaml.safe_load(RULES.read_text(encoding="utf-8"))
     rows = []
     for pattern, owner, modes, reason in data["written"]:
         name, _, group = owner.partition(":")
         rows.append(WrittenRule(pattern, name, group or name, frozenset(modes.split()), reason))
-    return Rules(
+    return WrittenRules(
         rows=tuple(rows),
         copies=data["copies"],
         digests={path: frozenset(digests) for path, digests in data["digests"].items()},

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from classroom.verify.hosts.file_judgement import Findings
+from classroom.verify.hosts.file_judgement import FileFindings
 from classroom.verify.hosts.host_judgement import (
     judge_accounts,
     judge_modules,
@@ -15,7 +15,7 @@ from classroom.verify.hosts.host_judgement import (
 )
 from tests.unit.verify.hosts.world import CONTENTS, GROUP, PASSWD, TOOL, known, survey_of
 
-GOOD = Findings(
+GOOD = FileFindings(
     good={
         *CONTENTS[TOOL].files,
         "/usr/lib/openssh/sshd-session",
@@ -224,7 +224,7 @@ HEAD = "sl local rem st tx tr retrnsmt uid\n"
         ("raw", "0: 0 0 07 0 0 0 0 0 1"),
         ("raw6", "0: 0 0 07 0 0 0 0 0 1"),
         ("packet", "ffff 3 3 0003 2 1 0 0 99"),
-        ("vsock", "1:22"),
+        ("vsock", "1:7"),
         ("unix", "0: 00000002 00000000 00010000 0001 01 9 @evil"),
         ("unix", "0: 00000002 00000000 00010000 0001 01 9 /tmp/deleted"),
     ],
