@@ -1,9 +1,14 @@
 """Everything on a host is accounted for, and forty faults are each named by exactly their tests."""
 
+import contextlib
+import hashlib
+import os
 import re
+import shlex
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +33,7 @@ from rehearsal.rootfs import mirrors
 from tests.roles.fleet import ADMINISTRATOR, Fleet
 from tests.roles.host_faults import FAULTS, KEPT
 from tests.roles.image import files_of
-from tests.roles.play import Play
+from tests.roles.play import DOMAIN, Authority, Play
 
 HOST = "class"
 
@@ -145,3 +150,77 @@ def test_a_changed_release_is_refused() -> None:
     assert "Codename: " in verified(release, keyring)
     with pytest.raises(ArchiveError):
         verified(release.replace(b"Codename: ", b"Codename:  ", 1), keyring)
+
+
+CHANGES = """
+f=$(find /srv/classroom/ -name '*.js' | sort | head -1); echo 'console.log(1)' >> "$f"
+echo more > /srv/classroom/more.html; mkdir /srv/classroom-000000000000
+echo '# more' >> /usr/local/lib/classroom-portal/portal/__main__.py
+echo more > /usr/local/lib/classroom-portal/portal/more.py; chmod 0666 /usr/local/lib/classroom-portal/portal/__init__.py
+echo '# more' >> /etc/nginx/nginx.conf; chmod 0666 /etc/classroom/livekit.yaml; echo more >> /usr/local/bin/classroom-relay
+echo 'PermitTunnel yes' > /etc/ssh/sshd_config.d/99-more.conf; rm /etc/sudoers.d/classroom-verifier
+echo '# not ours' > /etc/cron.d/more
+"""
+
+
+def test_a_run_of_the_roles_restores_its_own_files_and_leaves_others(account: Account, host: Any) -> None:
+    host.check_output(f"sh -c {shlex.quote(CHANGES)}")
+    healed = account.play.run().good()
+    assert healed.changed >= 6, healed.output
+    assert host.check_output("ls /etc/cron.d/more") == "/etc/cron.d/more"
+    assert [line.partition(":")[0] for line in account.findings()["files"]] == ["/etc/cron.d/more"]
+    host.check_output("rm /etc/cron.d/more")
+    assert account.play.run().good().changed == 0
+    assert account.findings() == NOTHING
+
+
+USE = """
+systemctl start apt-daily.service apt-daily-upgrade.service systemd-tmpfiles-clean.service
+journalctl --rotate --quiet; logger 'a day of use'
+apt-get install --yes --quiet --reinstall less python3-minimal >/dev/null
+systemctl restart unbound chrony ulogd2 nginx
+"""
+
+
+def test_it_stays_sound_after_updates_timers_and_a_new_certificate(account: Account, host: Any) -> None:
+    host.check_output(f"sh -c {shlex.quote(USE)}")
+    play = account.play
+    play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = Authority().issue(
+        [DOMAIN, *play.turn_names.values()]
+    )
+    play.run("tls").good()
+    assert account_of(play).findings() == NOTHING
+
+
+def test_the_disk_read_from_outside_is_what_the_host_says(account: Account) -> None:
+    """Compare the survey with the same files, read by this machine below the host's own root folder."""
+    survey = account.survey()
+    root = root_of(HOST)
+    differing = []
+    for file in survey.files:
+        if file.kind not in "fl" or not file.path.startswith(("/usr/", "/etc/", "/srv/", "/boot/", "/opt/", "/root/")):
+            continue
+        path = root / file.path.lstrip("/")
+        found = str(path.readlink()) if file.kind == "l" else hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != file.content:
+            differing.append(file.path)
+    assert differing == []
+    outside = {
+        "/" + str(Path(folder, name).relative_to(root))
+        for top in ("usr", "etc", "srv", "opt", "root")
+        for folder, inner, names in os.walk(root / top)
+        for name in [*inner, *names]
+    }
+    assert len(outside) > 5000
+    assert outside - survey.by_path.keys() == set()
+
+
+def root_of(name: str) -> Path:
+    """Return a host's root folder, as its first process sees it and this machine reads it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            root = process / "root"
+            first = (process / "status").read_text().rpartition("NSpid:")[2].split("\n")[0].split()[-1] == "1"
+            if first and (root / "etc/hostname").read_text().strip() == name and (root / "etc/classroom").is_dir():
+                return root
+    raise AssertionError(f"no process of the host {name} is found")
