@@ -157,7 +157,8 @@ f=$(find /srv/classroom/ -name '*.js' | sort | head -1); echo 'console.log(1)' >
 echo more > /srv/classroom/more.html; mkdir /srv/classroom-000000000000
 echo '# more' >> /usr/local/lib/classroom-portal/portal/__main__.py
 echo more > /usr/local/lib/classroom-portal/portal/more.py; chmod 0666 /usr/local/lib/classroom-portal/portal/__init__.py
-echo '# more' >> /etc/nginx/nginx.conf; chmod 0666 /etc/classroom/livekit.yaml; cp -p /usr/local/bin/classroom-relay /root/r; echo more >> /root/r; mv /root/r /usr/local/bin/classroom-relay
+echo '# more' >> /etc/nginx/nginx.conf; chmod 0666 /etc/classroom/livekit.yaml
+cp -p /usr/local/bin/classroom-relay /root/r; echo more >> /root/r; mv /root/r /usr/local/bin/classroom-relay
 echo 'PermitTunnel yes' > /etc/ssh/sshd_config.d/99-more.conf; rm /etc/sudoers.d/classroom-verifier
 echo '# not ours' > /etc/cron.d/more
 """

@@ -16,9 +16,10 @@ from classroom.configure.role_files import RoleFile, RoleState, role_states
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.verify.deployment import Deployment
 from classroom.verify.hosts.debian_archive import Mirror, PackageKey, Proven, prove, suites
-from classroom.verify.hosts.file_judgement import FileFindings, Known, judge_files
+from classroom.verify.hosts.file_judgement import SECRETS, FileFindings, Known, judge_files
 from classroom.verify.hosts.host_survey import Survey, read_survey
 from classroom.verify.hosts.written_files import load_rules
+from classroom.verify.report.phrases import Sentence, sentence
 from classroom.verify.ssh import RemoteHost
 
 PROGRAM = "/usr/local/sbin/classroom-survey"
@@ -115,6 +116,17 @@ class Accounting:
         except ClassroomError:
             secrets = None  # the contents of secret files are reported as not proven
         return role_states(self._target.inventory, artifacts.shipped(), secrets)
+
+
+def open_questions(machine: str, files: FileFindings) -> list[Sentence]:
+    """Return what is not proven of a machine's files, for the report."""
+    found = []
+    for about, paths in files.unproven.items():
+        if about == SECRETS:
+            found.append(sentence("secrets-not-compared", host=machine, number=len(paths)))
+        else:
+            found.append(sentence("package-not-proven", host=machine, number=len(paths), package=about))
+    return found
 
 
 def only(proven: Proven, survey: Survey) -> Proven:

@@ -30,7 +30,7 @@ from classroom.common.errors import UnknownError
 from classroom.common.paths import CACHE
 from classroom.config import guest
 
-KEPT = CACHE / "debian"
+KEPT = CACHE / "debian-packages"
 """Folder of fetched lists and of what is known of each package."""
 KEYRINGS = tuple(Path("/usr/share/keyrings") / f"debian-archive-keyring.{end}" for end in ("pgp", "gpg"))
 """Debian's public keys on the operations team's machine, from its own package debian-archive-keyring."""

@@ -17,6 +17,8 @@ from classroom.verify.hosts.written_files import WrittenRules
 
 NOT_INSTALLED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/lintian/", "/usr/share/info/")
 """Documentation and translations, which an image may leave out."""
+SECRETS = "contents of secrets"
+"""Key of the files in `FileFindings.unproven` whose contents only the stack's secrets prove."""
 INFO = "/var/lib/dpkg/info/"
 ALTERNATIVES = "/etc/alternatives/"
 WANTS = re.compile(r"^/etc/systemd/(system|user)/([^/]+)\.(wants|requires|upholds)/([^/]+)$")
@@ -190,7 +192,7 @@ class _FileJudge:
             if "note" in file.more:
                 return f"{file.more['note']}, so its content is not known"
             if wanted.content is None:
-                self.found.unproven.setdefault("contents of secrets", []).append(file.path)
+                self.found.unproven.setdefault(SECRETS, []).append(file.path)
                 return ""
             if file.content != wanted.content:
                 return f"is not what {who} wrote ({file.content[:LARGEST_PART]}… instead of {wanted.content[:LARGEST_PART]}…)"
