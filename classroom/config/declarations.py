@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.config.advice import OnlyWith
+from classroom.config.image_files import ImageFile
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages, Record, first_error
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
@@ -35,6 +36,7 @@ class Declarations(Record):
     declared_cloud: Annotated[tuple[DeclaredCloud, ...], OneOrMore] = ()
     declared_operators: tuple[DeclaredOperator, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    image_files: tuple[ImageFile, ...] = ()
     facts_max_age_months: int = MAX_AGE_MONTHS
     statements_max_age_months: int = MAX_STATEMENT_MONTHS
     rehearsal: bool = False

@@ -26,6 +26,7 @@ from classroom.config.certificates import certificate_faults, chain_of, issued_f
 from classroom.config.declarations import REHEARSAL_ONLY, OneOrMore
 from classroom.config.endpoints import port_of
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.image_files import ImageFile
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
@@ -326,6 +327,9 @@ class Settings(_Section):
             ]
         ],
         description="External services that the classroom uses, each with its operator and its addresses.",
+    )
+    image_files: Annotated[list[ImageFile], AfterValidator(_once)] = Field(
+        default=[], description="Files of your machine image that neither Debian's packages nor the roles bring."
     )
     facts_max_age_months: int = Field(
         default=MAX_AGE_MONTHS,
