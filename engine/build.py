@@ -19,7 +19,17 @@ from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, REPO, digest
 from classroom.common.progress import run, say
 from classroom.config import guest
-from classroom.configure.artifacts import ACME_SERVER, ENGINE, LIVEKIT, LOAD, PAGE, PORTAL, PULUMI_ENGINE, RELAY
+from classroom.configure.artifacts import (
+    ACME_SERVER,
+    ENGINE,
+    LIVEKIT,
+    LOAD,
+    PAGE,
+    PORTAL,
+    PULUMI_ENGINE,
+    RELAY,
+    Artifact,
+)
 from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -133,40 +143,33 @@ def build_engine(tools: Path) -> Path:
     return target
 
 
-def build_livekit(tools: Path) -> Path:
-    """Return the LiveKit server, built if missing."""
-    target = LIVEKIT.path
+def _go_program(tools: Path, artifact: Artifact, package: str = ".") -> Path:
+    """Return a program of the module named as its artifact, built if missing."""
+    target = artifact.path
     if not target.exists():
         with _build_folder(target.parent) as folder:
-            _go_build(tools, "livekit", "github.com/livekit/livekit-server/cmd/server", folder / target.name)
+            _go_build(tools, artifact.kind, package, folder / target.name)
     return target
+
+
+def build_livekit(tools: Path) -> Path:
+    """Return the LiveKit server, built if missing."""
+    return _go_program(tools, LIVEKIT, "github.com/livekit/livekit-server/cmd/server")
 
 
 def build_relay(tools: Path) -> Path:
     """Return the TURN relay, built if missing."""
-    target = RELAY.path
-    if not target.exists():
-        with _build_folder(target.parent) as folder:
-            _go_build(tools, "relay", ".", folder / target.name)
-    return target
+    return _go_program(tools, RELAY)
 
 
 def build_load(tools: Path) -> Path:
     """Return the load generator for media, built if missing; only the benchmark needs it."""
-    target = LOAD.path
-    if not target.exists():
-        with _build_folder(target.parent) as folder:
-            _go_build(tools, "load", ".", folder / target.name)
-    return target
+    return _go_program(tools, LOAD)
 
 
 def build_acme_server(tools: Path) -> Path:
     """Return the ACME server with which tests try certificates, built if missing; the product does not need it."""
-    target = ACME_SERVER.path
-    if not target.exists():
-        with _build_folder(target.parent) as folder:
-            _go_build(tools, "acme", "github.com/letsencrypt/pebble/v2/cmd/pebble", folder / target.name)
-    return target
+    return _go_program(tools, ACME_SERVER, "github.com/letsencrypt/pebble/v2/cmd/pebble")
 
 
 def build_page(tools: Path) -> Path:

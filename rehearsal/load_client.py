@@ -26,6 +26,8 @@ from typing import Any
 
 import aiohttp
 
+from classroom.verify.browsers.browser import AUTHORITIES
+
 TIMEOUT, STEPS = 10.0, 20
 """Seconds after which a step of a join has failed; number of people who join at once."""
 ANSWERS = ("enter", "waiting")
@@ -37,7 +39,7 @@ class PageClient:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._trust = ssl.create_default_context(cafile=os.environ["CLASSROOM_EXTRA_CA"])
+        self._trust = ssl.create_default_context(cafile=os.environ[AUTHORITIES])
 
     def _session(self) -> aiohttp.ClientSession:
         # A connection of its own for each request, as those of different people.

@@ -17,9 +17,10 @@ def verdicts(preset: Preset, judge: Judge, operators: Operators) -> dict[str, st
     named = operators.named(preset.operator)
     parties = {reason.about: reason for reason in judge_operator(named, Policy(), judge.as_of)} if named else {}
     old = outdated(preset.all_sources, judge.as_of)
+    judged = [judge.judge(address) for address in preset.addresses]
     found: dict[str, str] = {}
     for about in ("soil", "operator", "parent"):
-        seen: list[Any] = [getattr(judge.judge(address), about).verdict for address in preset.addresses]
+        seen: list[Any] = [getattr(one, about).verdict for one in judged]
         if about != "soil":
             reason = parties.get(about)
             known = reason and (reason.verdict != "unknown")

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from classroom.config.ports import port_number
-from classroom.verify.browsers.browser import Meeting, Participant
+from classroom.verify.browsers.browser import AUTHORITIES, Meeting, Participant
 from tests.signalling import signalling_url
 
 BOTS, SECONDS, PAUSE, BEHIND = 50, 60, 0.25, 5
@@ -51,7 +51,7 @@ class Raid:
         self._names = itertools.cycle(
             [teacher, teacher.upper(), "a" + "\u0301" * 9, "Intruder", "\u202eabc", "x" * 5000]
         )
-        self._trust = ssl.create_default_context(cafile=os.environ["CLASSROOM_EXTRA_CA"])
+        self._trust = ssl.create_default_context(cafile=os.environ[AUTHORITIES])
         self.attacks: Counter[str] = Counter()
         self._tokens: list[str] = []
 

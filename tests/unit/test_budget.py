@@ -45,6 +45,8 @@ def makefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "Makefile").write_text(f"a b c d:\n{rule}bad:\n\t@echo broken; exit 3\n")
     (tmp_path / "tests").mkdir()
     monkeypatch.setattr(budget, "TESTS", tmp_path / "tests")
+    # Those of the `make` that runs this test, with its job server.
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
     return tmp_path
 
 
