@@ -4,7 +4,7 @@ import base64
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -242,7 +242,15 @@ class Settings(_Section):
         default=None, description="Private key of the certificate: PEM, stored as a Pulumi secret."
     )
     acme: Acme | None = Field(
-        default=None, description="ACME server from which the front gets its certificates, instead of certificate."
+        default=None,
+        examples=[
+            {
+                "directory": "https://acme.academy.example/directory",
+                "email": "operations@academy.example",
+                "eab": "key-1",
+            }
+        ],
+        description="ACME server from which the front gets its certificates, instead of certificate.",
     )
     acme_eab_key: Annotated[SecretStr, AfterValidator(_eab_key)] | None = Field(
         default=None, description="HMAC key of the external account binding: base64url, stored as a Pulumi secret."
@@ -329,7 +337,17 @@ class Settings(_Section):
         description="External services that the classroom uses, each with its operator and its addresses.",
     )
     image_files: Annotated[list[ImageFile], AfterValidator(_once)] = Field(
-        default=[], description="Files of your machine image that neither Debian's packages nor the roles bring."
+        default=[],
+        examples=[
+            [
+                {
+                    "path": "/etc/systemd/network/10-academy.network",
+                    "sha256": "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+                    "reason": "addresses of the academy's network",
+                }
+            ]
+        ],
+        description="Files of your machine image that neither Debian's packages nor the roles bring.",
     )
     facts_max_age_months: int = Field(
         default=MAX_AGE_MONTHS,
@@ -534,19 +552,14 @@ NOTES = {
     "certificate_key": lambda _: (
         f"set the private key that belongs to `certificate` with {pem.SET_KEY}; if it is lost, get a new certificate"
     ),
+    "acme_eab_key": lambda _: f"set the HMAC key that the authority gave you with {set_command('acme_eab_key')}",
 }
 """What the settings that belong together have to fit, for the sentences on their faults."""
-
-
-def _holds_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))
-
-
 STRUCTURED = {
     name
     for name, field in Settings.model_fields.items()
     if advice.section(field.annotation) or get_origin(field.annotation) is list
 }
 """Keys whose value is a section or a list."""
-SECRETS = {name for name, field in Settings.model_fields.items() if _holds_secret(field.annotation)}
+SECRETS = {name for name, field in Settings.model_fields.items() if advice.holds_secret(field.annotation)}
 """Keys whose value is a secret."""

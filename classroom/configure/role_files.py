@@ -34,10 +34,15 @@ CHANGE_NO_FILE = frozenset(
     )
 ) | {"accounts", "trees"}
 """Modules whose tasks put no file of their own on a host; `accounts` and `trees` only remove."""
+WRITE_FILES = frozenset(f"ansible.builtin.{name}" for name in ("copy", "file", "group", "unarchive", "user")) | {
+    "files"
+}
+"""Modules whose tasks put files, accounts or groups on a host, or remove them."""
 
 RESULTS: Mapping[str, Any] = {
     "ansible_check_mode": False,
     "classroom_closed": False,
+    "__acme_was": {"stat": {"exists": True}},
     "__portal_compared": {"differs": True},
     "__valkey_was": {"stat": {"exists": True}},
     "__web_compared": {"differs": True},
@@ -98,6 +103,7 @@ def role_states(
         "classroom_secret_livekit": "?" * 43,
         "classroom_secret_certificate_key": "?",
         "classroom_secret_codes_key": "?",
+        "classroom_secret_acme_eab_key": "?",
     }
     loader = DataLoader()
     loader.set_basedir(str(ANSIBLE))
@@ -160,10 +166,12 @@ class _Reader:
             return
         if action == "ansible.builtin.systemd_service":
             self._unit(task, templar, values)
+        elif action not in WRITE_FILES:
+            raise UnknownTaskError(f"task '{task.get_name()}' uses {action}: say in {__name__} which files it writes")
         elif self._wanted(task, templar):
             for item in self._items(task, templar):
                 values["item"] = item
-                self._apply(task, action, Templar(loader=self._loader, variables=values).template(task.args))
+                self._apply(action, Templar(loader=self._loader, variables=values).template(task.args))
 
     @staticmethod
     def _wanted(task: Any, templar: Any) -> bool:
@@ -182,7 +190,7 @@ class _Reader:
                 values["item"] = item
                 self.state.enabled.add(str(templar.template(task.args["name"])))
 
-    def _apply(self, task: Any, action: str, given: Mapping[str, Any]) -> None:
+    def _apply(self, action: str, given: Mapping[str, Any]) -> None:
         if action == "files":
             for entry in given.get("files") or []:
                 self._entry(entry, secret=False)
@@ -196,12 +204,14 @@ class _Reader:
             )
         elif action == "ansible.builtin.unarchive":
             self._tree(Path(given["src"]), given["dest"])
-        elif action == "ansible.builtin.user":
-            self.state.accounts[given["name"]] = dict(given)
         elif action == "ansible.builtin.group":
             self.state.groups.add(given["name"])
-        else:
-            raise UnknownTaskError(f"task '{task.get_name()}' uses {action}: say in {__name__} which files it writes")
+        elif action == "ansible.builtin.user" and given.get("state", "present") == "present":
+            self.state.accounts[given["name"]] = dict(given)
+        elif action == "ansible.builtin.file" and given["state"] == "absent":
+            self.state.absent.add(given["path"])
+        elif given.get("state") != "absent":
+            raise UnknownTaskError(f"{action} with state {given.get('state')}: say in {__name__} which files it writes")
 
     def _entry(self, entry: Mapping[str, Any], *, secret: bool) -> None:
         path, owner, group = entry["path"], entry.get("owner", "root"), entry.get("group", "root")

@@ -157,13 +157,13 @@ class Play:
             return {self.media[0]: f"turn.{DOMAIN}"}
         return {name: f"turn{i}.{DOMAIN}" for i, name in enumerate(self.media, 1)}
 
-    def inventory(self) -> dict[str, Any]:
-        """Return the inventory in the format of `classroom inventory --json`."""
+    def inventory(self, user: str = "") -> dict[str, Any]:
+        """Return the inventory in the format of `classroom inventory --json`, with the login `user` if it is given."""
         hosts = self.fleet.hosts
         variables = {
             name: {
                 "ansible_host": hosts[name].address4,
-                "ansible_user": self.user or self.fleet.account(name),
+                "ansible_user": user or self.user or self.fleet.account(name),
                 "classroom_private4": hosts[name].address4,
                 "classroom_public4": hosts[name].address4,
                 "classroom_public6": hosts[name].address6,

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.server
 import json
+import re
 import secrets
 import socket
 import ssl
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from classroom.config.ports import port_number
 from engine import build
+from tests.roles.accounted_host import AccountedHost
 from tests.roles.fleet import CLIENT4, Fleet
 from tests.roles.outside import ACME4, ACME6, ENDPOINTS, NAMES, OPERATOR, dns_answer
 from tests.roles.play import DOMAIN, Authority, Play, Run
@@ -229,6 +231,25 @@ def test_a_second_run_changes_nothing(case: Case) -> None:
     assert judged.rc == 0, judged.stdout
 
 
+def left_of_the_client(case: Case) -> list[str]:
+    """Return what no test accounts for on the host, of all that is the client's or the certificate's."""
+    found = AccountedHost.of(case.play).findings()
+    lines = [line for kind in ("files", "units", "accounts") for line in found[kind]]
+    return [line for line in lines if re.search("acme|certbot|letsencrypt|/tls", line)]
+
+
+def test_everything_that_the_client_writes_is_accounted_for(case: Case) -> None:
+    assert case.record()["directory"] and left_of_the_client(case) == []
+    case.host.check_output("install -m 755 /dev/null /var/lib/acme/config/renewal-hooks/deploy/more")
+    case.host.check_output("chmod 0644 /etc/classroom/secrets/tls.key")
+    try:
+        found = [line.partition(":")[0] for line in left_of_the_client(case)]
+        assert found == ["/etc/classroom/secrets/tls.key", "/var/lib/acme/config/renewal-hooks/deploy/more"]
+    finally:
+        case.host.check_output("rm /var/lib/acme/config/renewal-hooks/deploy/more")
+        case.host.check_output("chmod 0640 /etc/classroom/secrets/tls.key")
+
+
 def test_the_timer_renews_without_ending_a_connection(case: Case) -> None:
     case.run(acme_minutes=1).good()
     echo = ECHO.replace("ADDRESS", repr(case.address4)).replace("PORT", str(port_number("turn-tls")))
@@ -326,6 +347,7 @@ def test_a_given_certificate_replaces_the_client(case: Case) -> None:
     case.run(tags="tls,web,acme").good()
     leaf = x509.load_pem_x509_certificates(chain.encode())[0]
     assert case.served(DOMAIN)[1] == leaf.public_bytes(Encoding.DER)
-    assert not case.host.file("/var/lib/acme").exists and not case.host.service("acme.timer").is_running
+    assert not case.host.service("acme.timer").is_running
+    assert left_of_the_client(case) == []
     assert case.run(tags="tls,web,acme").good().changed == 0
     assert case.host.check_output("systemctl --failed --plain --no-legend") == ""

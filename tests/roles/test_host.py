@@ -5,115 +5,52 @@ import hashlib
 import os
 import re
 import shlex
-import subprocess
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from classroom.config.guest import IMAGE_ACCOUNT
-from classroom.configure.role_files import RoleState, role_states
 from classroom.verify.deployment import ACCOUNT
 from classroom.verify.hosts import debian_archive
 from classroom.verify.hosts.accounting import PROGRAM
-from classroom.verify.hosts.debian_archive import ArchiveError, Mirror, PackageKey, Proven, prove, suites, verified
-from classroom.verify.hosts.file_judgement import Known, judge_files
-from classroom.verify.hosts.host_judgement import (
-    judge_accounts,
-    judge_mounts,
-    judge_processes,
-    judge_sockets,
-    judge_units,
-)
-from classroom.verify.hosts.host_survey import Survey, read_survey
-from classroom.verify.hosts.written_files import load_rules
+from classroom.verify.hosts.debian_archive import ArchiveError, Mirror, suites, verified
 from rehearsal.rootfs import mirrors
+from tests.roles.accounted_host import HOST, NOTHING, AccountedHost
 from tests.roles.fleet import ADMINISTRATOR, Fleet
 from tests.roles.host_faults import FAULTS, KEPT
-from tests.roles.image import files_of
 from tests.roles.play import DOMAIN, Authority, Play
 
-HOST = "class"
-
-
-@dataclass
-class Account:
-    """A host of a fleet, what the roles and the archive say of it, and its findings."""
-
-    play: Play
-    roles: RoleState
-    proven: Proven | None = None
-
-    def survey(self) -> Survey:
-        """Return the host's survey, made with the verifier's rights."""
-        words = ["ssh", "-F", str(self.play.fleet.ssh_config), "-l", ACCOUNT, HOST, "sudo", "-n", PROGRAM]
-        with self.play.fleet.network():
-            answer = subprocess.run(words, capture_output=True, check=False)
-        assert answer.returncode == 0, answer.stderr.decode()
-        return read_survey(answer.stdout, HOST)
-
-    def findings(self) -> dict[str, list[str]]:
-        """Return the faults of each kind."""
-        survey = self.survey()
-        if self.proven is None:
-            self.proven = prove([PackageKey(*p) for p in survey.installed], Mirror(suites(*mirrors())), "amd64")
-        image = files_of(self.play.fleet.hosts[HOST])
-        known = Known(self.proven, self.roles, load_rules(), image)
-        files = judge_files(survey, known)
-        assert files.unproven == {}
-        return {
-            "files": files.faults,
-            "units": judge_units(survey, files),
-            "processes": judge_processes(survey, known, files, [ACCOUNT, ADMINISTRATOR]),
-            "mounts": judge_mounts(survey, known),
-            "accounts": judge_accounts(survey, known, IMAGE_ACCOUNT, [ADMINISTRATOR], ACCOUNT),
-            "sockets": judge_sockets(survey),
-        }
-
-
-NOTHING: Mapping[str, list[str]] = {
-    kind: [] for kind in ("files", "units", "processes", "mounts", "accounts", "sockets")
-}
-
 
 @pytest.fixture(scope="module")
-def account(fleet_of: Callable[..., Fleet]) -> Account:
+def account(fleet_of: Callable[..., Fleet]) -> AccountedHost:
     play = Play(fleet_of(HOST))
     play.run().good()
-    return account_of(play)
-
-
-def account_of(play: Play) -> Account:
-    """Return the account of a host whose roles have run."""
-    secrets = {name: value for name, value in play.extra.items() if name.startswith("classroom_secret_")}
-    shipped = {name: value for name, value in play.extra.items() if name not in secrets}
     play.user = ADMINISTRATOR
-    return Account(play, role_states(play.inventory(), shipped, secrets)[HOST])
+    return AccountedHost.of(play)
 
 
 @pytest.fixture(scope="module")
-def host(account: Account, login: Callable[..., Any]) -> Any:
+def host(account: AccountedHost, login: Callable[..., Any]) -> Any:
     return login(account.play.fleet, HOST)
 
 
-def test_everything_on_a_sound_host_is_accounted_for(account: Account) -> None:
+def test_everything_on_a_sound_host_is_accounted_for(account: AccountedHost) -> None:
     assert account.findings() == NOTHING
 
 
-def test_every_role_file_is_on_the_host(account: Account) -> None:
+def test_every_role_file_is_on_the_host(account: AccountedHost) -> None:
     assert len(account.roles.files) > 200
     assert {"/etc/nginx/nginx.conf", "/usr/local/bin/livekit-server", PROGRAM} <= account.roles.files.keys()
 
 
-def test_the_survey_takes_no_argument(account: Account, host: Any) -> None:
+def test_the_survey_takes_no_argument(account: AccountedHost, host: Any) -> None:
     refused = host.run(f"sudo -n -u {ACCOUNT} sudo -n {PROGRAM} /etc/shadow")
     assert refused.rc != 0
     assert host.run(f"{PROGRAM} /etc").rc != 0
 
 
-def test_forty_faults_are_each_named_by_exactly_their_tests(account: Account, host: Any) -> None:
+def test_forty_faults_are_each_named_by_exactly_their_tests(account: AccountedHost, host: Any) -> None:
     assert len(FAULTS) >= 40
     host.check_output(f"mkdir -m 700 {KEPT}")
     try:
@@ -164,7 +101,7 @@ echo '# not ours' > /etc/cron.d/more
 """
 
 
-def test_a_run_of_the_roles_restores_its_own_files_and_leaves_others(account: Account, host: Any) -> None:
+def test_a_run_of_the_roles_restores_its_own_files_and_leaves_others(account: AccountedHost, host: Any) -> None:
     host.check_output(f"sh -c {shlex.quote(CHANGES)}")
     healed = account.play.run().good()
     assert healed.changed >= 6, healed.output
@@ -183,17 +120,17 @@ systemctl restart unbound chrony ulogd2 nginx
 """
 
 
-def test_it_stays_sound_after_updates_timers_and_a_new_certificate(account: Account, host: Any) -> None:
+def test_it_stays_sound_after_updates_timers_and_a_new_certificate(account: AccountedHost, host: Any) -> None:
     host.check_output(f"sh -c {shlex.quote(USE)}")
     play = account.play
     play.vars["classroom_certificate"], play.extra["classroom_secret_certificate_key"] = Authority().issue(
         [DOMAIN, *play.turn_names.values()]
     )
     play.run("tls").good()
-    assert account_of(play).findings() == NOTHING
+    assert AccountedHost.of(play).findings() == NOTHING
 
 
-def test_the_disk_read_from_outside_is_what_the_host_says(account: Account) -> None:
+def test_the_disk_read_from_outside_is_what_the_host_says(account: AccountedHost) -> None:
     """Compare the survey with the same files, read by this machine below the host's own root folder."""
     survey = account.survey()
     root = root_of(HOST)

@@ -300,7 +300,7 @@ def test_input_that_ends_is_named_and_nothing_is_written(clone: Clone) -> None:
         (["--region", "south"], "has no region 'south'"),
         (["--domain", "https://class.example/"], "domain: 'https://class.example/' is not a host name but a URL"),
         (["--shape", "round"], "shape: 'round' is not allowed"),
-        (["--media-count", "3"], "media_count: must be 1 with shape 'single'"),
+        (["--media-count", "3"], "media_count: 3 is only allowed with shape: split"),
         (["--ssh-from", "10.20.0.0/24"], "ssh_from: '10.20.0.0/24' overlaps with network_cidr"),
     ],
 )

@@ -77,8 +77,10 @@ def test_an_eab_key_with_blanks_padding_or_in_ordinary_base64_is_the_same_key(
         ({"acme_eab_key": KEY}, ["acme.eab: missing"]),
         ({"acme": ACME | {"eab": "k"}, "acme_eab_key": "hidden-word-7"}, ["acme_eab_key", "base64url"]),
         ({"acme": ACME | {"eab": "k"}, "acme_eab_key": 7}, ["acme_eab_key", "not a text"]),
+        ({"acme": ACME | {"eab": "k"}, "acme_eab_key": ["hidden-word-7"]}, ["acme_eab_key", "not a text"]),
         ({"acme": ACME | {"root": "none"}}, ["acme.root", "PEM"]),
-        ({"acme": ACME | {"directry": "x"}}, ["acme.directry", "did you mean directory?"]),
+        ({"acme": ACME | {"directry": "x"}}, ["acme.directry", "directory is already set"]),
+        ({"acme": {"directry": "x"}}, ["acme.directry", "did you mean directory?"]),
     ],
 )
 def test_faults_are_named_without_secrets(values: dict[str, Any], changes: dict[str, Any], words: list[str]) -> None:

@@ -48,8 +48,9 @@ def settings_of(shape: str, media: int) -> Settings:
 
 
 def states(
-    shape: str, media: int, shipped: Mapping[str, str], secrets: Mapping[str, str] | None
+    shape: str, media: int, shipped: Mapping[str, str], secrets: Mapping[str, str] | None, **variables: object
 ) -> dict[str, RoleState]:
+    """Return what the roles put on each machine; `variables` replace those of the inventory."""
     settings = settings_of(shape, media)
     plans = plans_for(settings.shape, settings.media_count, settings.flavor_front, settings.flavor_media)
     network = ipaddress.ip_network(settings.network_cidr)
@@ -57,7 +58,9 @@ def states(
         plan.name: {"server": plan.name, "private4": str(network[i % 14]), "public4": f"203.0.113.{i}", "public6": ""}
         for i, plan in enumerate(plans, 10)
     }
-    return role_states(inventory("academy", settings, plans, addresses), shipped, secrets)
+    whole = inventory("academy", settings, plans, addresses)
+    whole["all"]["vars"] |= variables
+    return role_states(whole, shipped, secrets)
 
 
 def test_a_single_machine_has_the_files_of_all_its_roles(shipped: dict[str, str]) -> None:
@@ -87,6 +90,31 @@ def test_each_machine_of_a_split_class_has_its_own_files(shipped: dict[str, str]
     assert "/etc/classroom/secrets/valkey.conf" in front.files and "valkey-server" in front.enabled
     assert "/etc/nginx/nginx.conf" not in media.files and "/usr/local/bin/livekit-server" not in front.files
     assert media.files["/etc/classroom/livekit.yaml"] != other.files["/etc/classroom/livekit.yaml"]
+
+
+ACME = {"directory": "https://acme.example/dir", "email": None, "eab": "kid", "root": None}
+
+
+def test_a_front_with_ordered_certificates_has_the_client_in_place_of_the_certificate(shipped: dict[str, str]) -> None:
+    (ordered,) = states("single", 1, shipped, SECRETS, classroom_acme=ACME).values()
+    (given,) = states("single", 1, shipped, SECRETS).values()
+    client = {
+        "/etc/classroom/acme.json",
+        "/etc/classroom/secrets/acme.ini",
+        "/etc/systemd/system/acme.service",
+        "/etc/systemd/system/acme.timer",
+        "/etc/systemd/system/certbot.timer",
+        "/srv/acme",
+        "/usr/local/sbin/classroom-acme",
+    }
+    assert ordered.files.keys() - given.files.keys() == client
+    assert given.files.keys() - ordered.files.keys() == {
+        "/etc/classroom/secrets/tls.key",
+        "/etc/classroom/tls/fullchain.pem",
+    }
+    assert given.absent - ordered.absent >= client | {"/var/lib/acme"}
+    assert ordered.accounts.keys() - given.accounts.keys() == {"acme"}
+    assert ordered.enabled - given.enabled == {"acme.timer"}
 
 
 def test_without_secrets_exactly_their_contents_are_unknown(shipped: dict[str, str]) -> None:
