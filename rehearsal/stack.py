@@ -109,7 +109,7 @@ def settings(shape: str, classes: int = 1) -> dict[str, object]:
             *({"name": f"Large {number}", "size": 500} for number in range(2, classes + 1)),
         ],
         "endpoints": ENDPOINTS,
-        "image_files": image_files(),
+        "image_files": [*image_files(), {"path": "/.oldroot", "mode": "0755", "reason": "mount point of libvirt"}],
         "rehearsal": True,
         "overlay": [jurisdiction.overlay() for jurisdiction in JURISDICTIONS],
         "declared_cloud": DECLARED | {"date": datetime.date.today().isoformat()},

@@ -33,7 +33,8 @@ PLAIN_UNIT_KEYS = re.compile(
 """Settings of units that start no program."""
 HASH_LINK = re.compile(r"^/etc/ssl/certs/[0-9a-f]{8}\.\d$")
 STORED_NAME = re.compile(
-    r"cloudinit(\.[a-z_]+)*\.[A-Z]\w*|builtins\.(set|object|frozenset)|copyreg\._reconstructor|collections\.\w+|uuid\.UUID|\?\.[A-Z]\w*"
+    r"(cloudinit|email)(\.\w+)*\.[A-Z]\w*|builtins\.(set|object|frozenset)|copyreg\._reconstructor|collections\.\w+|uuid\.UUID"
+    r"|\?\.[A-Z]\w*"
 )
 """Names in objects that cloud-init stores."""
 LARGEST_PART = 12
@@ -406,8 +407,9 @@ class _FileJudge:
             return "is a unit that root does not own"
         if file.kind == "l":
             unit = f"/usr/lib/systemd/system/{PurePosixPath(file.content).name}"
+            merged = file.content if file.content.startswith("/usr/") else f"/usr{file.content}"
             own = f"{PurePosixPath(file.path).parent.parent}/{PurePosixPath(file.content).name}"
-            good = (file.content == unit and self._accounted(unit)) or (
+            good = (merged == unit and self._accounted(unit)) or (
                 file.content.startswith("../") and own in self.survey.by_path and self._accounted(own)
             )
             return None if good else f"leads to {file.content}"

@@ -204,6 +204,36 @@ def test_links_that_start_or_replace_something_are_named(path: str, target: str)
     assert named(faults([*SOUND, link(path, target)]), path)
 
 
+def test_a_link_of_a_generator_leads_to_a_packaged_unit_in_either_spelling() -> None:
+    path = "/run/systemd/generator.early/multi-user.target.wants/tool.service"
+    for target, good in (
+        ("/usr/lib/systemd/system/tool.service", True),
+        ("/lib/systemd/system/tool.service", True),
+        ("/tmp/lib/systemd/system/tool.service", False),
+        ("/lib/systemd/system/evil.service", False),
+    ):
+        assert named(faults([*SOUND, link(path, target)]), path) != good, target
+
+
+def test_what_cloud_init_stored_loads_its_own_classes_and_mails_alone() -> None:
+    path = "/var/lib/cloud/instances/1/obj.pkl"
+    stored = written(path, 0o400)
+    for name, good in (
+        ("cloudinit.net.netops.iproute2.Iproute2", True),
+        ("cloudinit.sources.DataSourceOpenStack.DataSourceOpenStack", True),
+        ("email.mime.multipart.MIMEMultipart", True),
+        ("posix.system", False),
+        ("cloudinit.subp.subp", False),
+    ):
+        assert named(faults([*SOUND, stored._replace(more={"names": [name]})]), path) != good, name
+
+
+def test_the_folder_of_lost_files_is_empty() -> None:
+    folder = written("/lost+found", 0o700)._replace(kind="d", content="")
+    assert faults([*SOUND, folder]) == []
+    assert named(faults([*SOUND, folder, written("/lost+found/x", 0o644)]), "/lost+found/x")
+
+
 def test_a_units_file_made_at_run_time_may_not_start_a_program() -> None:
     path = "/run/systemd/generator/x.mount"
     for text, good in (

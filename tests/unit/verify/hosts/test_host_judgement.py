@@ -148,6 +148,15 @@ def test_strange_mounts_are_named(line: str) -> None:
     assert judge_mounts(survey_of(mounts=""), known()) != []
 
 
+def test_mounts_of_a_container_are_expected_at_their_places_alone() -> None:
+    sound = survey_of().mounts
+    for place, kind in (("/proc/meminfo", "fuse"), ("/dev/tty1", "devpts"), ("/proc/sys/kernel/sysrq", "tmpfs")):
+        assert judge_mounts(survey_of(mounts=f"{sound}9 1 0:9 / {place} rw - {kind} x rw\n"), known()) == []
+        for other in ("/etc/motd", f"{place}1"):
+            line = f"9 1 0:9 / {other} rw - {kind} x rw\n"
+            assert (judge_mounts(survey_of(mounts=sound + line), known()) == []) == other.startswith("/proc/sys"), line
+
+
 def test_kernel_modules_are_those_of_the_kernels_package() -> None:
     own = known()
     own.packaged["/usr/lib/modules/6.12.0/kernel/net/nf-tables.ko.xz"] = []
