@@ -11,9 +11,9 @@ MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox firefox-esr libnss3-too
 # Run two targets in parallel. Output is grouped by target; commands with `+` print immediately.
 LANES = $(MAKE) --no-print-directory -j2 --output-sync
 
-# The parts of `make test`, in order: the roles beside the pages and `up`; `overload` alone, as it measures times.
+# The parts of `make test`, in order. One after the other, as most of them measure times or need both processors.
 # tests/budgets.toml has the budget of each in seconds.
-TEST_PARTS := check 'roles|pages,up' overload class
+TEST_PARTS := check roles pages up overload class
 
 ROLE ?= base
 export CLASSROOM_PLUGIN := $(PLUGIN)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.common.errors import ClassroomError
+from classroom.verify.browsers.browser import AUTHORITIES
 from engine.build import build_load, toolchain
 from rehearsal import stack
 
@@ -54,12 +55,16 @@ def resident(unit: str) -> float:
     return sum(int(kilobytes) for found in sizes for kilobytes in found) / 1024
 
 
+def people(kind: str) -> list[object]:
+    """Return the command of `rehearsal.load_client`."""
+    return ["python", "-m", "rehearsal.load_client", kind]
+
+
 @contextlib.contextmanager
-def client(kind: str, **job: object) -> Iterator["subprocess.Popen[str]"]:
-    """Run `rehearsal.load_client` in the outside network."""
-    command = stack.command(["python", "-m", "rehearsal.load_client", kind])
+def client(command: list[object], **job: object) -> Iterator["subprocess.Popen[str]"]:
+    """Run a command in the outside network, with the job as first line of its standard input."""
     with subprocess.Popen(
-        command,
+        stack.command(command),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -104,10 +109,11 @@ def joins() -> tuple[float, float]:
     The growth is the share of the memory after a warm-up of a quarter of a minute. ClassroomError if a join failed.
     """
     one = large_classes()
+    command = ["sh", "-c", f'SSL_CERT_FILE="${AUTHORITIES}" exec "$0" joins', build_load(toolchain())]
     found = {}
     for seconds in (MINUTE // 4, MINUTE):
         before = resident(PORTAL)
-        with client("joins", **one, rate=RATE, seconds=seconds) as process:
+        with client(command, **one, rate=RATE, seconds=seconds) as process:
             found = answer(process)
         if found["failed"]:
             raise ClassroomError(f"of {RATE * seconds} joins failed: {found['failed']}")
@@ -116,7 +122,7 @@ def joins() -> tuple[float, float]:
 
 def waiting() -> float:
     """Let pupils wait for their teacher; return the share of a core that portal and nginx use meanwhile."""
-    with client("waiting", **large_classes(), people=PEOPLE) as process:
+    with client(people("waiting"), **large_classes(), people=PEOPLE) as process:
         answer(process)
         time.sleep(WARM)
         before = processor_seconds(PORTAL, NGINX)
@@ -143,7 +149,7 @@ def lecture() -> tuple[float, float]:
 
 
 def _lecture(program: Path) -> float:
-    with client("lecture", **large_classes(), people=SUBSCRIBERS, program=str(program)) as process:
+    with client(people("lecture"), **large_classes(), people=SUBSCRIBERS, program=str(program)) as process:
 
         def ask() -> dict[str, Any]:
             send(process, "")

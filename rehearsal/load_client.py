@@ -3,9 +3,6 @@
 It reads JSON from the first line of standard input and prints one line of JSON for each result. Kinds and their input, beside `url` (of
 the class page):
 
-- `joins`: `codes` (of pupils, by turns), `rate` (joins a second), `seconds`; prints `joins`, `failed` (number by reason), `median` and
-  `p99` in milliseconds. A join is that of a page: a request with code and name, then a WebSocket until the portal says what comes next,
-  each on a new connection.
 - `waiting`: `codes`, `people`; prints `waiting` (number) when everybody waits, and leaves at the end of standard input.
 - `lecture`: `teacher_code`, `codes` (the first is used), `people`, `program` (path of the load generator of `engine/load`); a teacher
   publishes video and `people` pupils receive it. Prints `ready`, then for each further line of standard input what they received since the
@@ -17,10 +14,7 @@ import contextlib
 import json
 import os
 import ssl
-import statistics
 import sys
-import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -76,29 +70,6 @@ async def _read(place: aiohttp.ClientWebSocketResponse) -> None:
         pass
 
 
-async def joins(job: dict[str, Any]) -> None:
-    """Let people join at a constant rate, each of whom leaves at once."""
-    durations: list[float] = []
-    failed: Counter[str] = Counter()
-
-    async def join(client: PageClient, number: int) -> None:
-        begin = time.monotonic()
-        try:
-            async with client.joined(job["codes"][number % len(job["codes"])], f"Pupil {number}"):
-                durations.append(1000 * (time.monotonic() - begin))
-        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError) as error:
-            failed[f"{type(error).__name__}: {error}"[:80]] += 1
-
-    async with PageClient(job["url"]) as client, asyncio.TaskGroup() as group:
-        begin = time.monotonic()
-        for number in range(job["rate"] * job["seconds"]):
-            await asyncio.sleep(max(0.0, begin + number / job["rate"] - time.monotonic()))
-            group.create_task(join(client, number))
-    p99 = statistics.quantiles(durations, n=100)[-1] if len(durations) > 1 else None
-    median = statistics.median(durations) if durations else None
-    say({"joins": len(durations), "failed": failed, "median": median, "p99": p99})
-
-
 async def waiting(job: dict[str, Any]) -> None:
     """Let people wait for their teacher until the end of standard input."""
     async with PageClient(job["url"]) as client, contextlib.AsyncExitStack() as stack:
@@ -123,7 +94,7 @@ async def lecture(job: dict[str, Any]) -> None:
         teacher = await stack.enter_async_context(client.joined(job["teacher_code"], "Teacher", ("enter",)))
         # The class opens with the teacher's connection to the media server, which the load generator makes.
         generator = await asyncio.create_subprocess_exec(
-            job["program"], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            job["program"], "lecture", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         source, sink = generator.stdout, generator.stdin
         assert source and sink
@@ -152,7 +123,7 @@ def say(found: dict[str, Any]) -> None:
     print(json.dumps(found), flush=True)
 
 
-KINDS = {"joins": joins, "waiting": waiting, "lecture": lecture}
+KINDS = {"waiting": waiting, "lecture": lecture}
 
 
 if __name__ == "__main__":

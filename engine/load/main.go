@@ -1,6 +1,6 @@
-// Command load joins a room with one publisher of simulcast video and many subscribers, and counts what these receive.
+// Command load puts load on an open class: `classroom-load joins` (see joins.go) or `classroom-load lecture`.
 //
-// It reads lines of JSON from standard input and answers each with one. The first has the `url` of the media server's signalling and a
+// `lecture` joins a room with one publisher of simulcast video and many subscribers, and counts what these receive. It reads lines of JSON from standard input and answers each with one. The first has the `url` of the media server's signalling and a
 // token of the `publisher`; answer: {"published": true}. The second has tokens of the `subscribers`; answer, when every one of them receives
 // video: {"ready": N}. For each further line, it prints what the subscribers received since the line before ({"packets": N, "bytes": N,
 // "lost": N}). At the end of standard input it leaves the room.
@@ -42,7 +42,7 @@ type job struct {
 	Subscribers []string `json:"subscribers"`
 }
 
-var packets, bytes, lost atomic.Int64
+var packets, octets, lost atomic.Int64
 
 // frames provides VP8 frames whose header is valid and whose picture is noise: the server forwards them, and no subscriber decodes.
 type frames struct {
@@ -90,7 +90,7 @@ func receive(track *webrtc.TrackRemote, first func()) {
 		}
 		begun, last = true, packet.SequenceNumber
 		packets.Add(1)
-		bytes.Add(int64(len(packet.Payload)))
+		octets.Add(int64(len(packet.Payload)))
 	}
 }
 
@@ -132,6 +132,14 @@ func fail(err error) {
 }
 
 func main() {
+	commands := map[string]func(){"joins": joins, "lecture": lecture}
+	if len(os.Args) != 2 || commands[os.Args[1]] == nil {
+		fail(fmt.Errorf("usage: classroom-load joins|lecture"))
+	}
+	commands[os.Args[1]]()
+}
+
+func lecture() {
 	lksdk.SetLogger(logger.GetDiscardLogger())
 	input := bufio.NewScanner(os.Stdin)
 	input.Buffer(nil, 1<<24)
@@ -178,6 +186,6 @@ func main() {
 	}
 	_ = output.Encode(map[string]int{"ready": len(wanted.Subscribers)})
 	for input.Scan() {
-		_ = output.Encode(map[string]int64{"packets": packets.Swap(0), "bytes": bytes.Swap(0), "lost": lost.Swap(0)})
+		_ = output.Encode(map[string]int64{"packets": packets.Swap(0), "bytes": octets.Swap(0), "lost": lost.Swap(0)})
 	}
 }

@@ -31,6 +31,9 @@ ORDER = (
     "test_end",
 )
 
+SECONDS = 2700
+"""Limit of one test, as the first one of a run starts a cloud and opens a class."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", action="store_true", help="use the rehearsal that is open, and leave it running")
@@ -39,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem))
+    for item in items:
+        item.add_marker(pytest.mark.timeout(SECONDS))
     if config.getoption("--keep"):
         items[:] = [item for item in items if item.path.stem != "test_end"]
 

@@ -5,6 +5,7 @@ The tests of this file build on each other and run in their order.
 
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -54,7 +55,9 @@ def argv(fleet: Fleet, account: str, *words: str, key: str = "key") -> list[str]
 
 
 def ssh(fleet: Fleet, account: str, *words: str, key: str = "key") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(argv(fleet, account, *words, key=key), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        argv(fleet, account, *words, key=key), capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def accepts_login(fleet: Fleet, account: str, key: str = "key") -> bool:
@@ -75,7 +78,7 @@ def root(fleet: Fleet) -> Callable[[str], str]:
         account, key = (IMAGE_ACCOUNT, "key") if fleet.account(NAME) == IMAGE_ACCOUNT else current(fleet)
         words = argv(fleet, account, "sudo", "-n", "sh", "-e", key=key)
         for _ in range(60):
-            answer = subprocess.run(words, input=command, capture_output=True, text=True, check=False)
+            answer = subprocess.run(words, input=command, capture_output=True, text=True, check=False, timeout=120)
             if "kex_exchange_identification" not in answer.stderr:
                 break
             time.sleep(1)  # after failed logins, for some seconds
@@ -91,15 +94,20 @@ def current(fleet: Fleet) -> tuple[str, str]:
 
 @pytest.fixture
 def session(fleet: Fleet) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
-    """Return a function that opens an SSH session in which a command runs."""
+    """Return a function that opens an SSH session in which a command runs; AssertionError if it does not start in a minute."""
     opened = []
 
     def start(account: str, command: str, key: str = "key") -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(
-            argv(fleet, account, command, key=key), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        opened.append(process)
-        return process
+        words = argv(fleet, account, f"echo started; exec {command}", key=key)
+        for _ in range(60):
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            opened.append(process)
+            assert process.stdout and process.stderr
+            if process.stdout.readline() == b"started\n":
+                return process
+            refusal = process.stderr.read().decode()
+            time.sleep(1)  # the server refuses connections for some seconds after failed logins
+        raise AssertionError(refusal)
 
     yield start
     for process in opened:
@@ -134,6 +142,14 @@ def user_id(root: Callable[[str], str], account: str) -> str:
 
 def running(root: Callable[[str], str]) -> str:
     return root(f"pgrep -f 'sleep {MARK}' || true")
+
+
+def wait_for(root: Callable[[str], str], number: int) -> None:
+    """Wait until at least `number` of the marked processes run; AssertionError after 30 seconds."""
+    end = time.monotonic() + 30
+    while len(found := running(root).split()) < number:
+        assert time.monotonic() < end, f"{len(found)} of {number} processes run"
+        time.sleep(0.1)
 
 
 def leave_access(account: str) -> str:
@@ -195,8 +211,7 @@ def test_the_first_run_locks_the_images_account(
     number = user_id(root, IMAGE_ACCOUNT)
     root(leave_access(IMAGE_ACCOUNT))
     opened = [session(IMAGE_ACCOUNT, f"sleep {MARK}"), session(IMAGE_ACCOUNT, f"sudo sleep {MARK}")]
-    while len(running(root).split()) < 3:
-        time.sleep(0.1)
+    wait_for(root, 3)
     play.run("access").good()
     assert [process.wait(30) for process in opened] == [255, 255]
     assert not accepts_login(fleet, IMAGE_ACCOUNT)
@@ -220,6 +235,8 @@ def test_second_run_changes_nothing(play: Play, chosen: Callable[..., dict[str, 
     assert checked.changed == 0, checked.output
 
 
+HIDDEN = "203.0.113.250"
+"""Address to which no machine has a route."""
 RELAY = """
 import socket, sys, threading
 connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
@@ -232,20 +249,69 @@ while data := sys.stdin.buffer.raw.read(65536):
 """
 
 
+@pytest.fixture
+def with_ssh_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that makes a text the SSH configuration of the person who runs `pulumi up`."""
+
+    def use(text: str) -> None:
+        (tmp_path / "config").write_text(text)
+        program = tmp_path / "ssh"
+        program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    return use
+
+
 def test_the_login_goes_through_the_proxy_in_the_ssh_configuration(
-    play: Play, fleet: Fleet, chosen: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    play: Play,
+    fleet: Fleet,
+    chosen: Callable[..., dict[str, str]],
+    tmp_path: Path,
+    with_ssh_config: Callable[[str], None],
 ) -> None:
     """The machine is reached only through the proxy, as no machine has the address that is connected to."""
     (tmp_path / "relay.py").write_text(RELAY)
-    host, hidden = fleet.hosts[NAME].address4, "203.0.113.250"
+    host = fleet.hosts[NAME].address4
     proxy = f"ProxyCommand {sys.executable} {tmp_path}/relay.py {host} {port_number('ssh')}"
-    (tmp_path / "config").write_text(f"Host {hidden}\n  HostKeyAlias {host}\n  {proxy}\n")
-    program = tmp_path / "ssh"
-    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with_ssh_config(f"Host {HIDDEN}\n  HostKeyAlias {host}\n  {proxy}\n")
     login = {"ansible_user": ADMINISTRATOR, "classroom_login": ADMINISTRATOR}
-    assert chosen("key", known=True, before=play.vars["classroom_admins"], address=hidden) == login
+    assert chosen("key", known=True, before=play.vars["classroom_admins"], address=HIDDEN) == login
+
+
+def test_the_login_goes_through_the_jump_host_in_the_ssh_configuration(
+    play: Play,
+    fleet: Fleet,
+    root: Callable[[str], str],
+    chosen: Callable[..., dict[str, str]],
+    with_ssh_config: Callable[[str], None],
+) -> None:
+    """Only the jump host, a second SSH server on the same machine, has a way to the address that is connected to."""
+    host, port = fleet.hosts[NAME].address4, 2022
+    lines = (f"Port {port}", f"AuthorizedKeysFile {KEYS}/%u", "AllowTcpForwarding yes", "UsePAM no", "PidFile none")
+    root(f"""
+ip address add {HIDDEN}/32 dev lo
+printf '%s\\n' {" ".join(map(shlex.quote, lines))} > /run/jump.conf
+systemd-run --quiet --collect --unit jump /usr/sbin/sshd -D -f /run/jump.conf""")
+    try:
+        with_ssh_config(f"""
+Host jump
+  HostName {host}
+  Port {port}
+  User {ADMINISTRATOR}
+  IdentityFile {fleet.state}/key
+  IdentitiesOnly yes
+  UserKnownHostsFile {fleet.state}/known_hosts
+  HostKeyAlias {host}
+Host {HIDDEN}
+  ProxyJump jump
+  HostKeyAlias {host}
+""")
+        login = {"ansible_user": ADMINISTRATOR, "classroom_login": ADMINISTRATOR}
+        assert chosen("key", known=True, before=play.vars["classroom_admins"], address=HIDDEN) == login
+        assert "Accepted publickey" in root("journalctl --unit jump --output cat")
+    finally:
+        root(f"systemctl stop jump; rm /run/jump.conf; ip address del {HIDDEN}/32 dev lo")
 
 
 def test_cloud_init_does_not_unlock_the_images_account(play: Play, fleet: Fleet, root: Callable[[str], str]) -> None:
@@ -290,8 +356,7 @@ printf 'Match User games\\nAuthorizedKeysFile .ssh/authorized_keys\\n' > /etc/ss
 {leave_access("bob")}""")
     sudo = session("bob", f"sudo sleep {MARK}", key="bob.key")
     own = session("bob", f"sleep {MARK}", key="bob.key")
-    while len(running(root).split()) < 3:
-        time.sleep(0.1)
+    wait_for(root, 3)
     play.vars["classroom_admins"] = ada
     play.run("access").good()
     assert (sudo.wait(30), own.wait(30)) == (255, 255)
@@ -323,8 +388,7 @@ def test_the_first_administrator_is_replaced(
     number = user_id(root, ADMINISTRATOR)
     root(leave_access(ADMINISTRATOR))
     opened = session(ADMINISTRATOR, f"sudo sleep {MARK}")
-    while len(running(root).split()) < 2:
-        time.sleep(0.1)
+    wait_for(root, 2)
     play.vars["classroom_admins"] = [bob]
     play.run("access").good()
     Path(fleet.state / "first.gone").touch()
