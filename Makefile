@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install machine lock check linters units up gate plays roles overload drills all-drills class pages rehearsal rehearsal-down test planted bench no-open-rehearsal role role-down
+.PHONY: help install machine lock check linters units up gate plays roles overload drills all-drills mutants class pages rehearsal rehearsal-down test planted bench no-open-rehearsal role role-down
 
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
@@ -79,6 +79,9 @@ linters:
 units:
 	+@$(VENV)/pytest -q tests/unit
 
+mutants: install ## change the code that decides what is allowed in random places (COUNT=100, SEED=1); list what no unit test notices
+	@$(VENV)/python -m tests.mutants --count $(or $(COUNT),100) --seed $(or $(SEED),1)
+
 up: install ## run `pulumi up` with the real engine on this machine, without a cloud
 	@$(LANES) plays gate
 
@@ -102,7 +105,7 @@ drills: no-open-rehearsal install machine ## run the long tests: all roles on on
 	+@$(VENV)/python -m tests.budget --drills all-drills
 
 all-drills:
-	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_single.py tests/roles/test_split.py
+	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_host.py tests/roles/test_single.py tests/roles/test_split.py
 	@$(VENV)/pytest -v -s -o console_output_style=times -m drill tests/rehearsal
 
 pages: install machine ## test the class page in real browsers with a real media server

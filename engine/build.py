@@ -19,7 +19,17 @@ from classroom.common.errors import ClassroomError
 from classroom.common.paths import CACHE, REPO, digest
 from classroom.common.progress import run, say
 from classroom.config import guest
-from classroom.configure.artifacts import ENGINE, LIVEKIT, LOAD, PAGE, PORTAL, PULUMI_ENGINE, RELAY, Artifact
+from classroom.configure.artifacts import (
+    ACME_SERVER,
+    ENGINE,
+    LIVEKIT,
+    LOAD,
+    PAGE,
+    PORTAL,
+    PULUMI_ENGINE,
+    RELAY,
+    Artifact,
+)
 from classroom.sovereignty import addresses
 
 VENV_BIN = Path(sys.prefix) / "bin"
@@ -155,6 +165,11 @@ def build_relay(tools: Path) -> Path:
 def build_load(tools: Path) -> Path:
     """Return the load generator for media, built if missing; only the benchmark needs it."""
     return _go_program(tools, LOAD)
+
+
+def build_acme_server(tools: Path) -> Path:
+    """Return the ACME server with which tests try certificates, built if missing; the product does not need it."""
+    return _go_program(tools, ACME_SERVER, "github.com/letsencrypt/pebble/v2/cmd/pebble")
 
 
 def build_page(tools: Path) -> Path:

@@ -4,6 +4,7 @@ Both come from the Debian mirror in the machine's apt sources, are cached under 
 place atomically. Nothing is installed, enabled or started on the machine itself.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -136,6 +137,42 @@ def _move_into_place(scratch: Path, target: Path) -> None:
 def guest_manifest() -> dict[str, Any]:
     """Return the guest image's manifest: suite, packages, masked units, size and the folder of its boot files."""
     return tomllib.loads((HERE / "guest" / "manifest.toml").read_text())
+
+
+def image_files() -> list[dict[str, str]]:
+    """Return the files of the guest image that no package brings, as the setting `image_files` names them."""
+    manifest = guest_manifest()
+    boot = {name: mode for name, mode in manifest["files"].items() if not name.startswith("/etc/apt/")}
+    trimmed = "".join(f"{line}\n" for line in TRIMMED)
+    found = [
+        {
+            "path": name,
+            "sha256": _sha256((HERE / "guest" / Path(name).name).read_bytes()),
+            "mode": mode,
+            "reason": "boot",
+        }
+        for name, mode in boot.items()
+    ]
+    init = (HERE / "guest" / "guest-init").read_bytes()
+    found += [
+        {"path": "/usr/sbin/init", "sha256": _sha256(init), "mode": "0755", "reason": "starts systemd in a container"},
+        {"path": "/usr/sbin/init.systemd", "link": "../lib/systemd/systemd", "reason": "the packaged file"},
+        {
+            "path": "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+            "sha256": _sha256(trimmed.encode()),
+            "reason": "no documentation",
+        },
+    ]
+    # The roles start the timers of security updates again.
+    masked = [name for name in manifest["masked"] if not name.startswith("apt-daily")]
+    return found + [
+        {"path": f"/etc/systemd/system/{name}", "link": "/dev/null", "reason": "not needed in a container"}
+        for name in masked
+    ]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def guest_root() -> Path:

@@ -19,6 +19,7 @@ from rehearsal.authority import NAME as AUTHORITY
 from rehearsal.cloud_config import API, AUTH_URL, DOMAIN, ENDPOINTS, OPERATOR, REGION, member_environment
 from rehearsal.folders import STACK
 from rehearsal.outside_hosts import JURISDICTIONS, US, US_AUTHORITY, seat
+from rehearsal.rootfs import image_files
 
 CLASSROOM = Path(sys.prefix) / "bin" / "classroom"
 NAME = "rehearsal"
@@ -108,6 +109,7 @@ def settings(shape: str, classes: int = 1) -> dict[str, object]:
             *({"name": f"Large {number}", "size": 500} for number in range(2, classes + 1)),
         ],
         "endpoints": ENDPOINTS,
+        "image_files": [*image_files(), {"path": "/.oldroot", "mode": "0755", "reason": "mount point of libvirt"}],
         "rehearsal": True,
         "overlay": [jurisdiction.overlay() for jurisdiction in JURISDICTIONS],
         "declared_cloud": DECLARED | {"date": datetime.date.today().isoformat()},

@@ -17,6 +17,8 @@ from classroom.cli import (
     configure,
     controls,
     data,
+    dns,
+    init,
     inventory,
     ports,
     presets,
@@ -37,12 +39,14 @@ def root() -> None:
 
 
 # `--help` lists them in this order.
+app.command("init")(init.command)
 app.command("settings")(settings.command)
 app.command("inventory")(inventory.command)
 app.command("configure")(configure.command)
 app.command("classes")(classes.command)
 app.add_typer(codes.app, name="codes")
 app.command("status")(status.command)
+app.add_typer(dns.app, name="dns")
 app.command("verify")(verify.command)
 app.command("capture", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(capture.command)
 app.add_typer(cloud.app, name="cloud")

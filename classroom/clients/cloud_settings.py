@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from classroom.clients.plugin_reading import AUTH_KEYS, OTHER_NAMES, plugin_entry
 from classroom.common import hosts
 from classroom.common.errors import WrongUseError
 from classroom.sovereignty.catalogue import load_catalogue
@@ -31,6 +32,8 @@ NEEDED = {
 DOMAINS = " (the domain is often Default; your project's openrc file has its name)"
 SECRETS = {"password", "token", "application_credential_secret"}
 FILES = ("cacert", "cert", "key")
+NO = {"", "0", "f", "F", "false", "FALSE", "False"}
+"""Values of OS_INSECURE by which the plugin checks certificates."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class CloudSettings:
     verify: bool | str = True
     certificate: tuple[str, str] | str | None = None
     interfaces: tuple[object, ...] = ()
+    unsafe: tuple[str, ...] = ()
+    """Settings by which password and token are exposed to the network, each as key, fault and fix."""
+    region: str = ""
+    """The region that the credentials name, if any."""
 
     @property
     def login(self) -> Mapping[str, str]:
@@ -78,6 +85,14 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> CloudSettin
     }
     if "tenant_name" in auth or "tenant_id" in auth:  # the names of Keystone's second version
         auth = {"project_name": auth.get("tenant_name", ""), "project_id": auth.get("tenant_id", "")} | auth
+    for key, others in OTHER_NAMES.items():
+        # The plugin prefers other names than keystoneauth.
+        named = {name: value for name in (key.upper(), *others) if (value := environment.get(f"OS_{name}"))}
+        if len(set(named.values())) > 1 or (key == "token" and named and "TOKEN" not in named):
+            raise WrongUseError(
+                f"OpenStack credentials are ambiguous: {', '.join(f'OS_{name}' for name in named)} would be read differently by Pulumi's"
+                f" plugin; set OS_{key.upper()} alone"
+            )
     kind = _kind(auth, auth.get("auth_type"), "OS_AUTH_TYPE", how)
     missing = [_variable(name) for name in _missing(auth, kind)]
     if missing:
@@ -87,18 +102,30 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> CloudSettin
         )
     _check_url(auth["auth_url"], "OS_AUTH_URL")
     files = {name: _file(auth[name], _variable(name)) for name in FILES if auth.get(name)}
-    insecure = auth.get("insecure", "").lower() in {"1", "true", "yes"}
+    insecure = environment.get("OS_INSECURE", "") not in NO
     return CloudSettings(
         how=how,
         kind=kind,
         auth=auth,
         verify=False if insecure else files.get("cacert", True),
         certificate=(files["cert"], files["key"]) if "cert" in files and "key" in files else None,
+        unsafe=_unsafe(auth["auth_url"], "OS_AUTH_URL", "OS_INSECURE: is set" if insecure else "", "OS_CACERT"),
+        region=auth.get("region_name", ""),
     )
 
 
-def from_file(name: str, region: str) -> CloudSettings:
-    """Return the settings of the entry `name` of clouds.yaml, with those of secure.yaml.
+def entries() -> list[str]:
+    """Return the names of the entries of clouds.yaml; WrongUseError if it cannot be read."""
+    from openstack.config import loader
+
+    own = os.environ.get("OS_CLIENT_CONFIG_FILE")
+    _, content = _check_files([*([own] if own else []), *loader.CONFIG_FILES])
+    clouds = content.get("clouds") if isinstance(content, Mapping) else None
+    return [str(name) for name in clouds] if isinstance(clouds, Mapping) else []
+
+
+def from_file(name: str, region: str | None) -> CloudSettings:
+    """Return the settings of the entry `name` of clouds.yaml, with those of secure.yaml; without a region, for the entry's first.
 
     WrongUseError if they are incomplete or unusable, RegionError if the entry only has other regions.
     """
@@ -118,11 +145,50 @@ def from_file(name: str, region: str) -> CloudSettings:
         with _readable(name):
             other = entries.get_one(cloud=name, validate=False).config
         raise RegionError(str(error), str((other.get("auth") or {}).get("auth_url") or "")) from None
-    return _checked(name, region, how, found)
+    settings = _checked(name, region, how, found)
+    _same(name, settings, found, plugin_entry(name, region or settings.region, _check_files))
+    return settings
 
 
-def _checked(name: str, region: str, how: str, found: Mapping[str, Any]) -> CloudSettings:
+def _same(name: str, settings: CloudSettings, found: Mapping[str, Any], plugin: Mapping[str, Any] | None) -> None:
+    """Raise WrongUseError if the plugin reads the entry in another way than openstacksdk, which names no value."""
+    if plugin is None:
+        raise _unusable(name, "Pulumi's plugin does not find it", f"write the entry in {_usual_file()}")
+    here = {key: value for key, value in settings.auth.items() if key in AUTH_KEYS or key not in plugin["auth"]}
+    differing = [f"auth: {key}" for key in sorted({*here, *plugin["auth"]}) if here.get(key) != plugin["auth"].get(key)]
+    own = {
+        "auth_type": found.get("auth_type") or "password",
+        "verify": found.get("verify", True),
+        **{key: found.get(key) or os.environ.get(f"OS_{key.upper()}") or None for key in FILES},
+    }
+    differing += [key for key in own if own[key] != plugin[key]]
+    if differing:
+        raise _unusable(
+            name,
+            f"Pulumi's plugin and this program read {', '.join(differing)} differently, as they read other files, variables or types",
+            f"write the whole entry in {_usual_file()}, its secrets there or in secure.yaml beside it, and unset other OS_* variables",
+        )
+
+
+def _usual_file() -> Path:
+    return Path("~/.config/openstack/clouds.yaml").expanduser()
+
+
+def _unsafe(auth_url: str, key: str, insecure: str, trusted: str) -> tuple[str, ...]:
+    """Return the settings by which password and token are exposed to the network."""
+    found = []
+    if insecure:
+        found.append(
+            f"{insecure}, so that the cloud's certificate is not checked; remove it, and set {trusted} to the file with the cloud's CA"
+        )
+    if hosts.in_clear(auth_url):
+        found.append(f"{key}: '{auth_url}' is plain HTTP, by which password and token are sent in clear; use HTTPS")
+    return tuple(found)
+
+
+def _checked(name: str, region: str | None, how: str, found: Mapping[str, Any]) -> CloudSettings:
     """Return the settings in the merged entry `found`."""
+    named_region = str(found.get("region_name") or "")
     values = found.get("auth")
     if not isinstance(values, Mapping) or not values:
         raise _unusable(name, "it has no section `auth`", "write auth_url and the credentials below `auth:`")
@@ -137,11 +203,16 @@ def _checked(name: str, region: str, how: str, found: Mapping[str, Any]) -> Clou
             f"add {'it' if len(missing) == 1 else 'them'} below `auth:`"
             + (DOMAINS if "user_domain_name" in missing else ""),
         )
-    auth["auth_url"] = auth["auth_url"].replace("{region_name}", region)
+    auth["auth_url"] = auth["auth_url"].replace("{region_name}", region or named_region)
     _check_url(auth["auth_url"], f"auth_url of {how}")
     files = {key: _file(str(found[key]), f"{key} of {how}") for key in FILES if found.get(key)}
     trusted = files.get("cacert") or (_file(own, "OS_CACERT") if (own := os.environ.get("OS_CACERT")) else True)
-    insecure = bool(found.get("insecure")) or found.get("verify") in {False, "false", "False"}
+    insecure = (
+        "verify" if found.get("verify") in {False, "false", "False"} else "insecure" if found.get("insecure") else ""
+    )
+    unsafe = f"{insecure}: is set to {found.get(insecure)} in {how}" if insecure else ""
+    if os.environ.get("OS_INSECURE", "") not in NO:  # the plugin prefers it to the entry
+        unsafe = "OS_INSECURE: is set"
     pair = (files["cert"], files["key"]) if "key" in files and "cert" in files else files.get("cert")
     return CloudSettings(
         how=how,
@@ -150,6 +221,8 @@ def _checked(name: str, region: str, how: str, found: Mapping[str, Any]) -> Clou
         verify=False if insecure else trusted,
         certificate=pair,
         interfaces=(found.get("interface"), found.get("endpoint_type")),
+        unsafe=_unsafe(auth["auth_url"], f"auth_url of {how}", unsafe, "cacert"),
+        region=named_region,
     )
 
 

@@ -43,6 +43,7 @@ VERSIONS: dict[str, dict[str, str]] = {
     "compute": {},
     "image": {"min_version": "2", "max_version": "2.latest"},
     "network": {"min_version": "2", "max_version": "2.latest"},
+    "block-storage": {"min_version": "3", "max_version": "3.latest"},
 }
 """Services, and the API versions that the request paths belong to."""
 
@@ -69,6 +70,10 @@ class CloudCredentials:
     interfaces: frozenset[str]
     without_domain: bool
     """Whether the user is named without the domain in which the name is unique."""
+    unsafe: tuple[str, ...] = ()
+    """Settings by which password and token are exposed to the network."""
+    region: str = ""
+    """The region that the credentials name, if any."""
 
 
 class OpenStackClient:
@@ -144,8 +149,10 @@ class _NotOffered(ClassroomError):
     """The cloud answers 403, 404 or 409."""
 
 
-def cloud_credentials(entry: str | None, region: str) -> CloudCredentials:
+def cloud_credentials(entry: str | None, region: str | None) -> CloudCredentials:
     """Return the credentials in `entry` of clouds.yaml, or in the `OS_*` variables, without any request.
+
+    Without a region, those for the entry's first one.
 
     WrongUseError if they are incomplete, RegionError if the entry only has other regions. Later requests with its session
     raise RedirectError if the cloud redirects to another host.
@@ -169,17 +176,31 @@ def cloud_credentials(entry: str | None, region: str) -> CloudCredentials:
         how=found.how,
         interfaces=_interfaces(*found.interfaces),
         without_domain="username" in found.auth and not {"user_domain_id", "user_domain_name"} & found.auth.keys(),
+        unsafe=found.unsafe,
+        region=found.region,
     )
+
+
+def regions(entry: str | None) -> list[str]:
+    """Return the regions of the cloud that have machines, by its service catalogue; errors as in `connect`."""
+    catalog = _access(cloud_credentials(entry, None)).service_catalog.catalog
+    computing, every = _regions(catalog)
+    return sorted(computing or every)
+
+
+def _regions(catalog: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """Return the regions with machines, and all regions of a service catalogue."""
+    places = {str(one["type"]): {end.get("region") for end in one["endpoints"]} - {None} for one in catalog}
+    return places.get("compute", set()), set().union(*places.values())
 
 
 def _check_region(region: str, catalog: Sequence[Mapping[str, Any]]) -> None:
     """Raise WrongUseError if the cloud has no such region, or one without machines, such as a region of an object store."""
-    places = {str(one["type"]): {end.get("region") for end in one["endpoints"]} - {None} for one in catalog}
-    regions = set().union(*places.values())
-    computing = places.get("compute", set()) or regions
+    with_machines, every = _regions(catalog)
+    computing = with_machines or every
     if region in computing:
         return
-    why = "has no machines in" if region in regions else "has no"
+    why = "has no machines in" if region in every else "has no"
     raise WrongUseError(f"region: the cloud {why} '{region}'; choose one of: {', '.join(sorted(computing))}")
 
 
@@ -204,7 +225,7 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     return results[0]
 
 
-def _settings(entry: str | None, region: str) -> CloudSettings:
+def _settings(entry: str | None, region: str | None) -> CloudSettings:
     both = [name for name in CREDENTIAL_VARIABLES if os.environ.get(name)]
     if entry and both:
         # The plugin fills gaps in the entry from these variables, and would mix two sets of credentials.
@@ -240,6 +261,24 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
     redirects to another host; ClassroomError if the cloud is unreachable or refuses the credentials.
     """
     credentials = cloud_credentials(entry, region)
+    access = _access(credentials)
+    catalog = access.service_catalog.catalog
+    _check_region(region, catalog)
+    rows = [
+        (
+            str(endpoint["region_name"] or ""),
+            CloudService(str(service["type"]), str(endpoint["interface"]), str(endpoint["url"])),
+        )
+        for service in access.service_catalog.normalize_catalog()
+        for endpoint in service["endpoints"]
+        if endpoint["interface"] in credentials.interfaces
+    ]
+    own = [row for place, row in rows if place in {region, ""}]
+    return OpenStackClient(credentials.session, region, credentials.auth_url, own, rows)
+
+
+def _access(credentials: CloudCredentials) -> Any:
+    """Return keystoneauth's access information: a token of a project with the service catalogue; errors as in `connect`."""
     session, url, user, how = credentials.session, credentials.auth_url, credentials.user, credentials.how
     try:
         # Every plugin that requests a token from Keystone has get_access.
@@ -282,22 +321,11 @@ def connect(entry: str | None, region: str) -> OpenStackClient:
         raise ClassroomError(
             f"the cloud {url} gives no valid answer ({first_line(error)}); check its URL and certificates in {how}"
         ) from None
-    catalog = access.service_catalog.catalog
-    if not catalog:
+    if not access.service_catalog.catalog:
         raise WrongUseError(
             f"the token of '{user}' on the cloud {url} has no project; set OS_PROJECT_NAME and OS_PROJECT_DOMAIN_NAME"
         )
-    _check_region(region, catalog)
-    rows = [
-        (
-            str(endpoint["region_name"] or ""),
-            CloudService(str(service["type"]), str(endpoint["interface"]), str(endpoint["url"])),
-        )
-        for service in access.service_catalog.normalize_catalog()
-        for endpoint in service["endpoints"]
-        if endpoint["interface"] in credentials.interfaces
-    ]
-    return OpenStackClient(session, region, url, [row for place, row in rows if place in {region, ""}], rows)
+    return access
 
 
 def _interfaces(*named: object) -> frozenset[str]:

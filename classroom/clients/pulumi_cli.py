@@ -51,6 +51,30 @@ def _read(stack: str, thing: str, *words: str) -> Any:
     return json.loads(answer.stdout)
 
 
+def configure_secrets(stack: str) -> dict[str, Any]:
+    """Return the secret variables of a stack's last Ansible run, decrypted; ClassroomError if stack or passphrase are missing."""
+    answer = subprocess.run(
+        pulumi("stack", "export", "--stack", stack, "--show-secrets"),
+        cwd=REPO,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if answer.returncode:
+        raise ClassroomError(f"stack '{stack}': its secrets are not available ({answer.stderr.strip()[-200:]})")
+    resources = json.loads(answer.stdout).get("deployment", {}).get("resources", [])
+    for resource in resources:
+        if resource.get("urn") == configure_urn(stack):
+            found = resource["inputs"]["secrets"]
+            # The engine marks a decrypted secret and keeps its value as JSON.
+            values = json.loads(found["plaintext"]) if isinstance(found, dict) and "plaintext" in found else found
+            return {name: value for name, value in values.items() if isinstance(value, str)}
+    raise ClassroomError(f"stack '{stack}': it was not configured yet; complete a `pulumi up`")
+
+
 def pulumi(*words: str) -> list[str]:
     """Return a non-interactive Pulumi command line."""
     return ["pulumi", "--non-interactive", *words]

@@ -59,6 +59,16 @@ def url(text: str) -> str:
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), parts.query, ""))
 
 
+def has_path(text: str) -> bool:
+    """Return whether a URL has a path."""
+    return urlsplit(text).path.strip("/") != ""
+
+
+def host_of_url(text: str) -> str:
+    """Return the host of a URL that `url` returned."""
+    return urlsplit(text).hostname or ""
+
+
 def is_address(host: str) -> bool:
     """Return whether a host is written as an IP address."""
     try:
@@ -89,3 +99,14 @@ def _why(label: str) -> str:
         return f"as '{label}' begins or ends with a hyphen"
     sign = next(sign for sign in label if not re.match("[a-z0-9-]", sign))
     return f"as '{sign}' is not allowed in it"
+
+
+def is_local(host: str) -> bool:
+    """Return whether a host is this machine itself: `localhost` or a loopback address."""
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def in_clear(url: str) -> bool:
+    """Return whether what is sent to a URL crosses a network in clear; to this machine itself it crosses none."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_local(parts.hostname or "")

@@ -104,6 +104,11 @@ def shown_value(value: Any) -> str:
     return shortened(text, 60)
 
 
+def holds_secret(annotation: Any) -> bool:
+    """Return whether the value of a key is a secret, required or not."""
+    return annotation is SecretStr or any(map(holds_secret, get_args(annotation)))
+
+
 def section(annotation: Any) -> type[BaseModel] | None:
     """Return the section type of a key, or of the elements of its list; None if it has no section type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -303,7 +308,7 @@ class _Advice:
 
 
 def _is_secret(field: FieldInfo | None) -> bool:
-    return field is not None and field.annotation is SecretStr
+    return field is not None and holds_secret(field.annotation)
 
 
 def _line_of(place: KeyPath, text: str) -> str:

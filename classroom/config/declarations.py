@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from classroom.common.errors import WrongUseError
 from classroom.common.paths import REPO
 from classroom.config.advice import OnlyWith
+from classroom.config.image_files import ImageFile
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages, Record, first_error
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
@@ -35,6 +36,7 @@ class Declarations(Record):
     declared_cloud: Annotated[tuple[DeclaredCloud, ...], OneOrMore] = ()
     declared_operators: tuple[DeclaredOperator, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    image_files: tuple[ImageFile, ...] = ()
     facts_max_age_months: int = MAX_AGE_MONTHS
     statements_max_age_months: int = MAX_STATEMENT_MONTHS
     rehearsal: bool = False
@@ -55,7 +57,8 @@ VARIABLE = "classroom_sovereignty"
 """The inventory variable with these settings."""
 
 
-def _checked(values: Mapping[str, Any], where: str) -> Declarations:
+def of_values(values: Mapping[str, Any], where: str) -> Declarations:
+    """Return the declarations in settings, by key; WrongUseError names `where` and the key if one is invalid."""
     try:
         found = Declarations.model_validate(values)
     except ValidationError as error:
@@ -82,12 +85,12 @@ def of_stack(stack: str, folder: Path = REPO) -> Declarations:
                 ) from None
         if value is not None:
             values[name] = value
-    return _checked(values, path.name)
+    return of_values(values, path.name)
 
 
 def of_inventory(variables: Mapping[str, Any]) -> Declarations:
     """Return the declarations in an inventory's variables; the defaults if an older version wrote the inventory."""
-    return _checked(variables.get(VARIABLE) or {}, "inventory")
+    return of_values(variables.get(VARIABLE) or {}, "inventory")
 
 
 def variable(settings: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ EGRESS_USES: Mapping[Use, EgressUse] = {
     "dns": EgressUse("unbound", (("udp", 53), ("tcp", 53))),
     "ntp": EgressUse("_chrony", (("udp", 123),)),
     "packages": EgressUse("_apt", (("tcp", 0),)),
-    "ca": EgressUse("root", (("tcp", 0),)),
+    "ca": EgressUse("acme", (("tcp", 0),)),
 }
 """Uses for which hosts connect to endpoints. Other uses (registry, stun, mail, backups) are checked, but opened on no host."""
 

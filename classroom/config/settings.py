@@ -1,6 +1,8 @@
 """Define and check the settings of a classroom, as the stack file contains them, including the rules between settings."""
 
+import base64
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 
@@ -15,22 +17,26 @@ from pydantic import (
     model_validator,
 )
 
-from classroom.common import networks
+from classroom.common import hosts, networks
 from classroom.common.errors import WrongUseError
 from classroom.common.shorten import shortened
 from classroom.config import advice, guest, keys, pem, valid_names
 from classroom.config.advice import OnlyWith
 from classroom.config.certificates import certificate_faults, chain_of, issued_for, needed
 from classroom.config.declarations import REHEARSAL_ONLY, OneOrMore
+from classroom.config.endpoints import port_of
 from classroom.config.guest import IMAGE_ACCOUNT
+from classroom.config.image_files import ImageFile
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Ages
 from classroom.sovereignty.policy import DeclaredCloud, DeclaredOperator, Policy, PolicyException
 from classroom.sovereignty.verdict import Overlay
 
-RESERVED_ACCOUNTS = {"root", IMAGE_ACCOUNT, "verifier", "livekit", "relay", "portal", "www-data", "classroom-admins"}
+RESERVED_ACCOUNTS = {
+    *("root", IMAGE_ACCOUNT, "verifier", "livekit", "relay", "portal", "acme", "www-data", "classroom-admins"),
+}
 """Accounts and groups of the roles; those of the guest system are in `guest.TAKEN_NAMES`."""
-OWN_MESSAGE = {"certificate", "certificate_key", "public_key"}
+OWN_MESSAGE = {"certificate", "certificate_key", "public_key", "root"}
 """Keys whose own check finds a private key, with a message that fits."""
 
 
@@ -40,6 +46,32 @@ NetworkText = Annotated[str, AfterValidator(networks.network)]
 
 def _one_form(secret: SecretStr) -> SecretStr:
     return SecretStr(pem.private_key_text(secret.get_secret_value()))
+
+
+EAB_BYTES = 16
+"""Least length of the key of an external account binding, in bytes; authorities give 32 or 64."""
+
+
+def _eab_key(secret: SecretStr) -> SecretStr:
+    """Return the key in the one form, base64url without blanks and padding; its message contains no part of it."""
+    text = re.sub(r"\s", "", secret.get_secret_value()).rstrip("=").replace("+", "-").replace("/", "_")
+    try:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+            raise ValueError
+        size = len(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:
+        size = 0
+    if size < EAB_BYTES:
+        raise ValueError(
+            f"is not a key in base64url with {EAB_BYTES} bytes or more; copy the authority's HMAC key (not the key's identifier, which"
+            f" is acme.eab), and set it with {set_command('acme_eab_key')}"
+        )
+    return SecretStr(text)
+
+
+def set_command(key: str) -> str:
+    """Return the command, in backticks, that stores a secret."""
+    return pem.SET_KEY if key == "certificate_key" else f"`pulumi config set --secret {key} < FILE`"
 
 
 def _once(rows: list[Row]) -> list[Row]:
@@ -96,6 +128,61 @@ class Class(_Section):
         return valid_names.room_name(self.name)
 
 
+class Acme(_Section):
+    """Certificates from an ACME server instead of a given one: ordered and renewed by the front itself."""
+
+    directory: str = Field(description="URL of the authority's ACME directory.")
+    email: str | None = Field(default=None, description="Address to which the authority may write.")
+    eab: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Key identifier of the external account binding; its HMAC key is the secret acme_eab_key.",
+    )
+    root: Annotated[str, AfterValidator(pem.chain_text)] | None = Field(
+        default=None, description="Root certificate of the ACME server itself, if Debian does not know it: PEM."
+    )
+
+    @field_validator("directory")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        url = hosts.url(value)
+        if not url.startswith("https://"):
+            raise ValueError(f"'{value}' is not encrypted; write the https:// URL of the authority's directory")
+        return f"{url}/" if value.strip().endswith("/") and hosts.has_path(url) else url
+
+    @field_validator("email")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(
+            r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+", value
+        ):
+            raise ValueError(
+                f"'{shortened(value)}' is not a mail address; write one such as operations@academy.example"
+            )
+        return value
+
+    @field_validator("eab")
+    @classmethod
+    def _identifier(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value):
+            raise ValueError("contains blanks or signs that no key identifier has; copy the identifier alone")
+        return value
+
+    @property
+    def host(self) -> str:
+        """Host of the directory."""
+        return hosts.host_of_url(self.directory)
+
+
+class Volume(_Section):
+    """The root disk of each machine as a volume of the cloud, instead of the flavour's own disk."""
+
+    size: int = Field(ge=8, le=2000, description="Size in GiB.")
+    type: str | None = Field(
+        default=None, min_length=1, description="Volume type by name or ID; if not set, the cloud's default."
+    )
+
+
 class Settings(_Section):
     """The settings of a stack, with the keys of its stack file."""
 
@@ -121,6 +208,11 @@ class Settings(_Section):
     flavor_media: str | None = Field(
         default=None, examples=["b3-16"], description="Flavour of the media machines; required in shape split."
     )
+    volume: Volume | None = Field(
+        default=None,
+        examples=[{"size": 20, "type": "ssd"}],
+        description="Root disks on volumes, for clouds whose flavours have no disk; if not set, on the flavour's disk.",
+    )
     external_network: str = Field(
         min_length=1, examples=["Ext-Net"], description="External network that provides floating IPs."
     )
@@ -141,12 +233,27 @@ class Settings(_Section):
     domain: str = Field(
         examples=["class.academy.example"], description="Host name of the class page, such as class.academy.example."
     )
-    certificate: Annotated[str, AfterValidator(pem.chain_text)] = Field(
+    certificate: Annotated[str, AfterValidator(pem.chain_text)] | None = Field(
+        default=None,
         examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n"],
-        description="Certificate chain for domain and its TURN names: PEM, the leaf first.",
+        description="Certificate chain for domain and its TURN names: PEM, the leaf first; not with acme.",
     )
-    certificate_key: Annotated[SecretStr, AfterValidator(_one_form)] = Field(
-        description="Private key of the certificate: PEM, stored as a Pulumi secret."
+    certificate_key: Annotated[SecretStr, AfterValidator(_one_form)] | None = Field(
+        default=None, description="Private key of the certificate: PEM, stored as a Pulumi secret."
+    )
+    acme: Acme | None = Field(
+        default=None,
+        examples=[
+            {
+                "directory": "https://acme.academy.example/directory",
+                "email": "operations@academy.example",
+                "eab": "key-1",
+            }
+        ],
+        description="ACME server from which the front gets its certificates, instead of certificate.",
+    )
+    acme_eab_key: Annotated[SecretStr, AfterValidator(_eab_key)] | None = Field(
+        default=None, description="HMAC key of the external account binding: base64url, stored as a Pulumi secret."
     )
     admins: list[Admin] = Field(
         min_length=1,
@@ -228,6 +335,19 @@ class Settings(_Section):
             ]
         ],
         description="External services that the classroom uses, each with its operator and its addresses.",
+    )
+    image_files: Annotated[list[ImageFile], AfterValidator(_once)] = Field(
+        default=[],
+        examples=[
+            [
+                {
+                    "path": "/etc/systemd/network/10-academy.network",
+                    "sha256": "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+                    "reason": "addresses of the academy's network",
+                }
+            ]
+        ],
+        description="Files of your machine image that neither Debian's packages nor the roles bring.",
     )
     facts_max_age_months: int = Field(
         default=MAX_AGE_MONTHS,
@@ -326,8 +446,39 @@ class Settings(_Section):
             )
 
     def _certificate_faults(self) -> Iterator[str]:
-        key = self.certificate_key.get_secret_value()
-        yield from certificate_faults(self.certificate, key, [self.domain, *self.turn_names])
+        if self.acme:
+            given = [name for name in ("certificate", "certificate_key") if getattr(self, name) is not None]
+            if given:
+                yield f"{given[0]}: is set beside acme, and one of them is allowed; remove {' and '.join(given)}, or acme"
+            yield from self._acme_faults(self.acme)
+            return
+        if self.acme_eab_key is not None:
+            yield "acme_eab_key: is set, but acme is not; set acme, or remove the key"
+        if self.certificate is None:
+            yield "certificate: missing; set it (with the chain of domain and its TURN names), or set acme"
+        elif self.certificate_key is None:
+            yield f"certificate_key: missing; set it with {set_command('certificate_key')}"
+        else:
+            key = self.certificate_key.get_secret_value()
+            yield from certificate_faults(self.certificate, key, [self.domain, *self.turn_names])
+
+    def _acme_faults(self, acme: Acme) -> Iterator[str]:
+        if (acme.eab is None) != (self.acme_eab_key is None):
+            fault, fix = (
+                ("acme_eab_key", set_command("acme_eab_key")) if acme.eab else ("acme.eab", "the key's identifier")
+            )
+            yield f"{fault}: missing, but the external account binding has two parts; set it with {fix}"
+        rows = [one for one in self.endpoints if one.use == "ca" and one.name == acme.host]
+        if not rows:
+            yield (
+                f"endpoints: none has use: ca and name: {acme.host}, the host of acme.directory, so that the policy cannot judge the"
+                " authority and machines cannot reach it; add it with its operator and addresses"
+            )
+        elif not any(port_of(one.url) == port_of(acme.directory) for one in rows):
+            yield (
+                f"endpoints: the one with use: ca and name: {acme.host} is for port {port_of(rows[0].url)}, but acme.directory has port"
+                f" {port_of(acme.directory)}; set its url to {acme.directory}"
+            )
 
     def _condition_faults(self) -> Iterator[str]:
         for name, mark in advice.conditions(Settings).items():
@@ -401,6 +552,7 @@ NOTES = {
     "certificate_key": lambda _: (
         f"set the private key that belongs to `certificate` with {pem.SET_KEY}; if it is lost, get a new certificate"
     ),
+    "acme_eab_key": lambda _: f"set the HMAC key that the authority gave you with {set_command('acme_eab_key')}",
 }
 """What the settings that belong together have to fit, for the sentences on their faults."""
 STRUCTURED = {
@@ -409,5 +561,5 @@ STRUCTURED = {
     if advice.section(field.annotation) or get_origin(field.annotation) is list
 }
 """Keys whose value is a section or a list."""
-SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+SECRETS = {name for name, field in Settings.model_fields.items() if advice.holds_secret(field.annotation)}
 """Keys whose value is a secret."""

@@ -46,6 +46,9 @@ RELAY = Artifact("relay", "the TURN relay", (ENGINE / "relay", ENGINE / "toolcha
 LOAD = Artifact(
     "load", "the load generator of `make bench`", (ENGINE / "load", ENGINE / "toolchain.lock"), file="classroom-load"
 )
+ACME_SERVER = Artifact(
+    "acme", "the ACME server of the tests", (ENGINE / "acme", ENGINE / "toolchain.lock"), file="pebble"
+)
 PAGE = Artifact("page", "the class page", (REPO / "web", ENGINE / "toolchain.lock"))
 PORTAL = Artifact("portal", "the portal", (REPO / "portal",))
 """The join service with its packages, for the Python of the hosts."""

@@ -117,7 +117,7 @@ def _services(role: Path) -> Iterator[str]:
     seen: set[str] = set()
     for task in _tasks(role):
         unit = task.get("ansible.builtin.systemd_service", {})
-        name = str(unit.get("name", "{{"))
+        name = str(unit.get("name", "{{")).removesuffix(".timer")  # which starts the service of its name
         if "{{" in name or name.startswith("systemd-") or name in seen:
             continue
         if unit.get("state") != "stopped" and unit.get("enabled") is not False:

@@ -61,7 +61,8 @@ def inventory(
             }
             for c in settings.classes
         ],
-        "classroom_certificate": settings.certificate,
+        "classroom_certificate": settings.certificate or "",
+        "classroom_acme": settings.acme.model_dump() if settings.acme else {},
         "classroom_network_cidr": settings.network_cidr,
         "classroom_ports": ports,
         "classroom_port_numbers": port_numbers(),

@@ -61,6 +61,8 @@ class Classroom(pulumi.ComponentResource):
                 stack=stack,
                 plans=plans,
                 image=settings.image,
+                image_id=found.image_id,
+                volume=settings.volume,
                 availability_zone=settings.availability_zone,
                 external_network=settings.external_network,
                 network=network,
@@ -134,10 +136,14 @@ def explain(failure: pulumi.ErrorHookArgs, settings: Settings) -> bool:
 
 def secret_variables(settings: Settings, livekit: str, codes_key: str) -> dict[str, Any]:
     """Return the secret variables for Ansible."""
+    given = {
+        "classroom_secret_certificate_key": settings.certificate_key,
+        "classroom_secret_acme_eab_key": settings.acme_eab_key,
+    }
     return {
         "classroom_secret_livekit": livekit,
-        "classroom_secret_certificate_key": settings.certificate_key.get_secret_value(),
         "classroom_secret_codes_key": codes_key,
+        **{name: secret.get_secret_value() for name, secret in given.items() if secret},
     }
 
 

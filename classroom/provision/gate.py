@@ -11,7 +11,9 @@ from pathlib import Path
 
 from classroom.clients.cloud_settings import RegionError
 from classroom.clients.openstack import CloudService, cloud_credentials
+from classroom.clients.proxies import refuse_proxies
 from classroom.clients.pulumi_backend import backend_url, provider_in, refuse_backend, refuse_secrets_provider
+from classroom.common import hosts
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.common.paths import REPO
 from classroom.config.settings import Settings
@@ -34,8 +36,10 @@ def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[
     OpenStack credentials are incomplete.
     """
     regions: RegionError | None = None
+    unsafe: tuple[str, ...] = ()
     try:
-        auth_url = cloud_credentials(settings.cloud, settings.region).auth_url
+        credentials = cloud_credentials(settings.cloud, settings.region)
+        auth_url, unsafe = credentials.auth_url, credentials.unsafe
     except RegionError as error:  # a refusal by the policy is reported first
         regions, auth_url = error, error.auth_url
     outside = outside_of(settings)
@@ -57,6 +61,8 @@ def check_plan(settings: Settings, stack_file: Path, root: Path = REPO) -> list[
     backend = backend_url(root)
     found = [
         judged.message.replace("auth-url: ", f"{_address_key(settings)}: ") if judged.verdict != "allowed" else None,
+        *(() if settings.rehearsal else unsafe),
+        *refuse_proxies(outside),
         *(outside.endpoint(one) for one in settings.endpoints),
         refuse_backend(backend, outside),
         refuse_secrets_provider(provider_in(stack_file), backend, outside),
@@ -75,7 +81,18 @@ def check_catalogue(settings: Settings, auth_url: str, endpoints: Iterable[Cloud
     """
     if cloud_at(settings, auth_url) is None:  # the plan was not judged before
         raise RefusedError(f"auth-url: '{auth_url}' is not a Keystone in the catalogue; check OS_AUTH_URL\n{END}")
-    _end(fault for row in endpoints if (fault := astray(settings, auth_url, row)))
+    rows = list(endpoints)
+    _end([*(fault for row in rows if (fault := astray(settings, auth_url, row))), *_in_clear(settings, rows)])
+
+
+def _in_clear(settings: Settings, rows: Iterable[CloudService]) -> list[str]:
+    """Return a fault for each service to which the token would be sent in clear; a rehearsal's cloud has no certificates."""
+    return [
+        f"region: '{settings.region}': the cloud's own service catalogue lists '{row.url}' for {row.service} ({row.interface}), which is"
+        " plain HTTP, by which the token is sent in clear; ask the cloud's operator for HTTPS"
+        for row in rows
+        if hosts.in_clear(row.url) and not settings.rehearsal
+    ]
 
 
 def outside_of(settings: Settings) -> ServicePolicy:

@@ -10,21 +10,24 @@ from pulumi import Output, ResourceOptions
 from classroom.common.templates import render
 from classroom.config.plan import Plan
 from classroom.config.ports import named
+from classroom.config.settings import Volume
 from classroom.provision.access import Access
 from classroom.provision.network import Network, tag
 
-KEPT = ["keyPair", "imageName", "userData"]
+KEPT = ["keyPair", "imageName", "userData", "blockDevices"]
 """Properties ignored on existing machines. The role base updates keys on them; a change of image or user data would rebuild
 all machines at once, during classes: the preflight names the command that replaces one machine at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachinesArgs:
-    """What all machines share, and the plan of each."""
+    """What all machines share, and the plan of each. With a `volume`, machines start from it, copied from the image `image_id`."""
 
     stack: str
     plans: Sequence[Plan]
     image: str
+    image_id: str = ""
+    volume: Volume | None = None
     availability_zone: str | None
     external_network: str
     network: Network
@@ -77,7 +80,8 @@ class Machines(pulumi.ComponentResource):
         server = openstack.compute.Instance(
             label,
             name=full,
-            image_name=args.image,
+            image_name=None if args.volume else args.image,
+            block_devices=_root_volume(args.volume, args.image_id) if args.volume else None,
             flavor_name=plan.flavor,
             key_pair=args.access.key_pair,
             availability_zone=args.availability_zone,
@@ -113,7 +117,7 @@ class Machines(pulumi.ComponentResource):
         return ProvisionedMachine(
             plan=plan,
             server_id=server.id,
-            image_id=server.image_id,
+            image_id=server.block_devices.apply(lambda devices: _image_of(devices)) if args.volume else server.image_id,
             private4=port.all_fixed_ips.apply(lambda found: next(a for a in found if ":" not in a)),
             public4=floating.address,
             public6=port.all_fixed_ips.apply(lambda found: next((a for a in found if ":" in a), "")),
@@ -135,3 +139,23 @@ class Machines(pulumi.ComponentResource):
             description=f"{stack}: TURN's relay to its own machine",
             opts=ResourceOptions(parent=self, delete_before_replace=True),
         )
+
+
+def _root_volume(volume: Volume, image_id: str) -> list[openstack.compute.InstanceBlockDeviceArgs]:
+    """Return the root disk: a new volume with the content of an image, deleted with the machine."""
+    return [
+        openstack.compute.InstanceBlockDeviceArgs(
+            uuid=image_id,
+            source_type="image",
+            destination_type="volume",
+            boot_index=0,
+            volume_size=volume.size,
+            volume_type=volume.type,
+            delete_on_termination=True,
+        )
+    ]
+
+
+def _image_of(devices: Sequence[openstack.compute.outputs.InstanceBlockDevice] | None) -> str:
+    """Return the ID of the image from which a machine's root volume was made."""
+    return next((str(device.uuid) for device in devices or [] if device.uuid), "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.clients.openstack import OpenStackClient, RedirectError, connect
-from classroom.clients.pulumi_backend import backend_url
+from classroom.clients.pulumi_backend import backend_url, folder_of
 from classroom.clients.pulumi_cli import replace_command
 from classroom.clients.ssh_keys import named_file, own_keys
 from classroom.common.errors import ClassroomError, WrongUseError
@@ -31,6 +31,12 @@ STATE_MIB, CACHE_MIB, MEMORY_MIB = 200, 100, 150
 """Free space that a run needs on this machine: for Pulumi's state with backups, the cache, and files in memory."""
 
 
+LEAST_VOLUME = 20
+"""Proposed size of a root volume in GiB."""
+VOLUME_SERVICES = {"block-storage", "volume", "volumev3"}
+"""Names of the volume service in service catalogues."""
+
+
 @dataclass(frozen=True)
 class Findings:
     """Results of the preflight.
@@ -41,6 +47,7 @@ class Findings:
     external_network_id: str
     broken: Mapping[str, str] = field(default_factory=dict)
     advice: Sequence[str] = ()
+    image_id: str = ""
 
 
 def check(settings: Settings, stack: str) -> Findings:
@@ -91,7 +98,7 @@ def state_folder() -> Path | None:
     url = backend_url()
     if not url.startswith("file://"):
         return None
-    return Path(url.removeprefix("file://").partition("?")[0]).expanduser()
+    return folder_of(url)
 
 
 def _there(folder: Path) -> Path:
@@ -117,20 +124,23 @@ class _Check:
         self._zone(faults)
         image = self._image(images.result()["images"], faults)
         # Details are slow, as Nova queries Neutron for each server: they are requested only if a machine differs from the settings.
-        sound = get("compute", "/servers", name=self._named, status="ACTIVE", image=image["id"]) if image else None
+        # A machine on a volume has no image for Nova.
+        of_image = {} if self._settings.volume else {"image": image["id"]} if image else None
+        sound = None if of_image is None else get("compute", "/servers", name=self._named, status="ACTIVE", **of_image)
         self._flavors(flavors.result()["flavors"], image, faults)
+        self._volume(image, faults)
         external = self._external(networks.result()["networks"], faults)
         if faults:
             raise WrongUseError("\n".join(faults))
         if sound and self._plans.keys() <= {server["name"] for server in sound.result()["servers"]}:
-            return Findings(external)
+            return Findings(external, image_id=str(image["id"]))
         servers = get("compute", "/servers/detail", name=self._named)
         own = get("network", "/networks", tags=tag(self._stack))
         there = {server["name"]: server for server in servers.result()["servers"]}
         self._quota(there, {f["name"]: f for f in flavors.result()["flavors"]}, bool(own.result()["networks"]))
         mine = {self._plans[name].name: server for name, server in there.items() if name in self._plans}
         broken = {name: _fault(server) for name, server in mine.items() if server["status"] == "ERROR"}
-        return Findings(external, broken, self._advice(mine, image))
+        return Findings(external, broken, self._advice(mine, image), str(image["id"]))
 
     def _get(self, service: str, path: str, **query: str | int | bool) -> "Future[dict[str, Any]]":
         return self._pool.submit(self._cloud.get, service, path, **query)
@@ -160,6 +170,8 @@ class _Check:
         if self._settings.shape == "split":
             keys["flavor_media"] = self._settings.flavor_media or ""
         disk, memory = image.get("min_disk") or 1, image.get("min_ram") or 0
+        if self._settings.volume:
+            disk = 0  # the root disk is a volume
         fit = [name for name, flavor in by_name.items() if flavor["disk"] >= disk and flavor["ram"] >= memory]
         for key, name in keys.items():
             _one_of(key, name, by_name, faults)
@@ -168,14 +180,40 @@ class _Check:
                 why = (
                     f"has {has['disk']} GiB of disk and {has['ram']} MiB of memory, but the image needs {disk} GiB and {memory} MiB"
                     if has["disk"]
-                    else "has no disk of its own, as machines of such flavours start from volumes, which are not supported"
+                    else "has no disk of its own"
                 )
+                on_volume = not has["disk"] and has["ram"] >= memory
                 fix = (
-                    f"choose one of: {_names(fit, name)}"
+                    f"set volume: {{size: {max(LEAST_VOLUME, disk)}}}, so that its machines start from volumes"
+                    + (f", or choose one of: {_names(fit, name)}" if fit else "")
+                    if on_volume
+                    else f"choose one of: {_names(fit, name)}"
                     if fit
                     else f"no flavour of the cloud has a disk of {disk} GiB and {memory} MiB of memory: ask the cloud's operator for one"
                 )
                 faults.append(f"{key}: '{name}' {why}; {fix}")
+
+    def _volume(self, image: Mapping[str, Any], faults: list[str]) -> None:
+        """Add a fault if the image does not fit on the volume, or the cloud has no volumes or none of this type."""
+        volume = self._settings.volume
+        if volume is None:
+            return
+        needed = max(image.get("min_disk") or 0, math.ceil((image.get("virtual_size") or 0) / 1024**3))
+        if volume.size < needed:
+            faults.append(
+                f"volume.size: {volume.size} GiB are too few for the image, which needs {needed}; set {needed} or more"
+            )
+        if not any(service.service in VOLUME_SERVICES for service in self._cloud.endpoints):
+            faults.append(
+                "volume: the cloud has no volume service in this region; remove volume, and choose a flavour with a disk"
+            )
+        elif volume.type is not None:
+            found = (self._cloud.find("block-storage", "/types") or {}).get("volume_types", [])
+            names = {str(one["name"]) for one in found}
+            if volume.type not in names | {str(one["id"]) for one in found}:
+                faults.append(
+                    f"volume.type: the cloud has no '{volume.type}'; choose one of: {_names(names, volume.type)}"
+                )
 
     def _external(self, found: list[dict[str, Any]], faults: list[str]) -> str:
         name = self._settings.external_network
@@ -202,6 +240,7 @@ class _Check:
             ("machines", len(new), left["maxTotalInstances"], left["totalInstancesUsed"]),
             ("processors", sum(f["vcpus"] for f in chosen), left["maxTotalCores"], left["totalCoresUsed"]),
             ("MiB of memory", sum(f["ram"] for f in chosen), left["maxTotalRAMSize"], left["totalRAMUsed"]),
+            *self._volume_quota(len(new)),
             *(
                 (what, needed, *network[what])
                 for what, needed in self._parts(new, network_there).items()
@@ -217,6 +256,18 @@ class _Check:
                 )
         if faults:
             raise ClassroomError("\n".join(faults))
+
+    def _volume_quota(self, new: int) -> list[tuple[str, int, int | None, int]]:
+        """Return what volumes need, with limit and usage as far as the cloud reports them."""
+        volume = self._settings.volume
+        if volume is None:
+            return []
+        left = (self._cloud.find("block-storage", "/limits") or {}).get("limits", {}).get("absolute", {})
+        wanted = (
+            ("volumes", new, "maxTotalVolumes", "totalVolumesUsed"),
+            ("GiB of volumes", new * volume.size, "maxTotalVolumeGigabytes", "totalGigabytesUsed"),
+        )
+        return [(what, needed, left.get(most), left.get(used) or 0) for what, needed, most, used in wanted]
 
     def _parts(self, new: Sequence[Plan], network_there: bool) -> dict[str, int]:
         """Return the number of network resources that the new machines need, with the keys of `_network_quota`."""

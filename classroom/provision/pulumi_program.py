@@ -14,7 +14,7 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 from classroom.clients.pulumi_backend import stack_file
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.config import valid_names
-from classroom.config.settings import SECRETS, STRUCTURED, Settings, load
+from classroom.config.settings import SECRETS, STRUCTURED, Settings, load, set_command
 from classroom.provision.gate import check_plan
 from classroom.provision.preflight import Findings, check
 
@@ -39,8 +39,8 @@ def settings() -> Settings:
 def refuse_secrets_in_clear(values: Mapping[str, Any], stack: str) -> None:
     """Raise WrongUseError if the stack file contains a secret that is not encrypted, with the command that encrypts it."""
     faults = [
-        f"{name}: is in the stack file in clear; store it as a secret with `pulumi config set --stack {stack} --secret {name} < key.pem`,"
-        " and use a new key and certificate if others can read the file"
+        f"{name}: is in the stack file in clear; store it as a secret with"
+        f" {set_command(name).replace('--secret', f'--stack {stack} --secret')}, and use a new one if others can read the file"
         for name in sorted(SECRETS & values.keys())
         if not is_config_secret(f"{pulumi.get_project()}:{name}")
     ]

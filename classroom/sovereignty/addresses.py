@@ -429,6 +429,27 @@ class Tables:
         last, number = self._range(index, address.version)
         return Announced(number, self._names.get(number, "")) if value <= last else None
 
+    def _end(self, address: IpAddress) -> int:
+        """Return the last address from `address` on for which the table of networks says the same, as a number."""
+        value, version = int(address), address.version
+        index = self._index(value, version)
+        if index >= 0 and value <= (last := self._range(index, version)[0]):
+            return last
+        following = index + 1
+        if version == 4:
+            firsts: Any = self._four[0]
+            return firsts[following] - 1 if following < len(firsts) else (1 << 32) - 1
+        high, low = self._six[0], self._six[1]
+        return ((high[following] << 64) | low[following]) - 1 if following < len(high) else (1 << 128) - 1
+
+    def alike(self, address: IpAddress) -> int:
+        """Return the last address, as a number, of the range from `address` on about which every table says the same."""
+        ends = [self._end(address)]
+        for reader in self._places.values():
+            _, length = reader.get_with_prefix_len(str(address))
+            ends.append(int(ipaddress.ip_network((address, length), strict=False)[-1]))
+        return min(ends)
+
     def public(self, prefix: str) -> str | None:
         """Return the owner or country that any table gives for any address of a prefix, or None if none knows it."""
         network = ipaddress.ip_network(prefix)

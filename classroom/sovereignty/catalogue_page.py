@@ -64,6 +64,8 @@ def page() -> str:
         lines += [f"- **{owner.id}** ({numbers}){f': {what}' if what else ''}"]
         if not owner.cloud:
             lines += [*_parties(owner.operator, owner.parent, day, "  "), *_missing(owner.missing, "  ")]
+        for one in owner.abroad:
+            lines += _fact(f"unknown in {' and '.join(one.countries)}", one, day, "  ")
     lines += ["", "## Services outside", ""]
     for service in load_services():
         lines += [

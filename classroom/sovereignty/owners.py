@@ -7,6 +7,7 @@ clouds is taken from there, so that each fact has one place. A fact without a so
 
 import functools
 import ipaddress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -15,6 +16,12 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from classroom.common.errors import ClassroomError
 from classroom.sovereignty.catalogue import Catalogue, Fact, Party, load_catalogue, with_sources
 from classroom.sovereignty.facts import DATA, Record, Source, first_error, read_yaml
+
+
+class Abroad(Fact):
+    """Countries in which a company other than the operator runs the places of its networks."""
+
+    countries: tuple[str, ...] = Field(min_length=1, description="ISO 3166-1 alpha-2, in quotes.")
 
 
 class Owner(Record):
@@ -32,6 +39,9 @@ class Owner(Record):
     anycast: bool = Field(
         default=False,
         description="Whether each of its addresses is served from several places at once, so that none has a location.",
+    )
+    abroad: tuple[Abroad, ...] = Field(
+        default=(), description="Where operator and parent are not known, as another company runs the places there."
     )
     missing: tuple[str, ...] = Field(default=(), description="What is not known, one sentence each.")
 
@@ -100,6 +110,11 @@ class Owners(Record):
     def _networks(self) -> dict[int, tuple[str, OwnerGroup]]:
         groups = (("disputed", self.disputed), ("anycast", self.anycast))
         return {number: (kind, group) for kind, listed in groups for group in listed for number in group.networks}
+
+    def unplaced_prefixes(self) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Yield every prefix for which location tables are not valid."""
+        for group in (*self.anycast, *self.disputed):
+            yield from map(ipaddress.ip_network, group.prefixes)
 
     def of_cloud(self, cloud: str) -> tuple[Owner, ...]:
         """Return the owners of the networks in which a cloud's machines have their addresses."""

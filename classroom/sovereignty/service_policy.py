@@ -1,12 +1,14 @@
 """Judgement of the outside services that a stack file names. No name is resolved."""
 
 import datetime
+import functools
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from classroom.common.hosts import is_address
+from classroom.common.networks import IpNetwork
 from classroom.sovereignty.catalogue import ASPECTS, About, Cloud
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import AGES, Ages, outdated
@@ -25,7 +27,10 @@ from classroom.sovereignty.policy import (
     judge_region,
 )
 from classroom.sovereignty.presets import behind
-from classroom.sovereignty.verdict import Declared, Judge, Judged, Overlay, Verdict
+from classroom.sovereignty.verdict import MOST_RANGES, Declared, Judge, Judged, Overlay, Verdict
+
+SHOWN = 8
+"""Maximum number of reasons, and of ranges of one network, that a refusal lists."""
 
 
 class Rules(Protocol):
@@ -76,7 +81,6 @@ class ServicePolicy:
     endpoints: Sequence[Endpoint] = ()
     ages: Ages = AGES
     used: list[PolicyException] = field(default_factory=list)
-    _judge: Judge | None = None
 
     @classmethod
     def of(cls, rules: Rules, operators: Operators, as_of: datetime.date) -> Self:
@@ -107,15 +111,29 @@ class ServicePolicy:
                 f"{subject}: its operator '{one.operator}' is neither in the catalogue nor declared, and {NEVER_ALLOWED}\n"
                 f"{self.allowed()}\nto use another operator, describe it under classroom:declared_operators in the stack file"
             )
-        reasons, faults = self._operator(operator), []
-        for address in one.addresses:
-            for seen in self._addresses(address):
-                soil, *network = self._verdicts(seen)
+        reasons = self._operator(operator)
+        faults: list[str | None] = []
+        for text in one.addresses:
+            network = ipaddress.ip_network(text)
+            widest = self._judge.widest(network)
+            if widest != network:
+                faults.append(
+                    f"{subject}, network '{network}': it has more than {MOST_RANGES} announced ranges, too many to judge each, and"
+                    f" {NEVER_ALLOWED}; name narrower networks: from its first address on, '{widest}' is the widest that can be judged"
+                )
+                continue
+            parties: list[str | None] = []
+            for seen in self._different(network):
+                soil, *owners = self._verdicts(seen)
                 reasons.append(soil)
-                # The network's owner is judged apart from the named operator, also for exceptions. If the owner is not
-                # known, only the named operator is judged.
-                network = [reason for reason in network if reason.verdict != "unknown"]
-                faults.append(self.refusal(f"{subject}, address '{seen.address}'", self._known(seen), network))
+                # The network's owner is judged apart from the named operator, also for exceptions. Only where no table and no
+                # other declaration decides who runs the address, the named operator is judged alone.
+                if not self._judge.undecided(ipaddress.ip_address(seen.address)):
+                    parties.append(self.refusal(f"{subject}, address '{seen.address}'", self._known(seen), owners))
+            refused = [fault for fault in parties if fault]
+            faults += refused[:SHOWN]
+            if len(refused) > SHOWN:
+                faults.append(f"{subject}, network '{network}': {len(refused) - SHOWN} further ranges are refused")
         faults.insert(0, self.refusal(f"{subject} of '{one.operator}'", _names(operator), reasons))
         return "\n".join(fault for fault in faults if fault) or None
 
@@ -126,7 +144,7 @@ class ServicePolicy:
             return f"{subject}: it is a refused endpoint:\n{fault}" if fault else None
         cloud = self.operators.of_host(host)
         if cloud is None and is_address(host):
-            (seen,) = self._addresses(host)
+            seen = self._judge.judge(host)
             return self.refusal(subject, self._known(seen), self._verdicts(seen))
         if cloud is None:
             return (
@@ -152,12 +170,14 @@ class ServicePolicy:
         if not bad:
             return None
         lines = []
-        for reason in bad:
+        for reason in bad[:SHOWN]:
             level: Level = getattr(self.policy, reason.about)
             wanted = "is not allowed" if reason.verdict == "refused" else f"is not known, and {NEVER_ALLOWED},"
             lines.append(f"{subject}: its {reason.about} {wanted} under policy {reason.about}: {level}: {reason.fact}")
             if reason.source:
                 lines.append(f"  source: {reason.source}, {reason.days}")
+        if len(bad) > SHOWN:
+            lines.append(f"{subject}: {len(bad) - SHOWN} further reasons")
         lines.append(self.allowed())
         if any(reason.verdict == "refused" for reason in bad):
             lines.append(admitting_line(judged, self.policy, names[0]))
@@ -173,11 +193,17 @@ class ServicePolicy:
     def _operator(self, one: Cloud) -> list[Reason]:
         return judge_operator(one, self.policy, self.as_of, self.ages)
 
-    def _addresses(self, text: str) -> list[Judged]:
-        """Return the verdicts on the first and the last address of a network."""
-        self._judge = self._judge or Judge(self.as_of, self.declared, ages=self.ages)
-        net = ipaddress.ip_network(text)
-        return [self._judge.judge(address) for address in dict.fromkeys((str(net[0]), str(net[-1])))]
+    @functools.cached_property
+    def _judge(self) -> Judge:
+        return Judge(self.as_of, self.declared, ages=self.ages)
+
+    def _different(self, network: IpNetwork) -> list[Judged]:
+        """Return the verdicts on a network's ranges, each different result once, with the first address that has it."""
+        found: dict[tuple[Verdict, ...], Judged] = {}
+        for address in self._judge.ranges(network):
+            seen = self._judge.judge(str(address), address)
+            found.setdefault((seen.soil, seen.operator, seen.parent), seen)
+        return list(found.values())
 
     def _known(self, seen: Judged) -> list[str]:
         """Return the names of the operator in whose network an address is."""

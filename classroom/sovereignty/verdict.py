@@ -4,12 +4,14 @@ Verdicts are made offline, from the address data (`addresses`), the file of owne
 file. Data that is missing, contradictory or too old gives `unknown`, which is never allowed.
 """
 
+import bisect
 import datetime
 import functools
 import hashlib
 import ipaddress
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -80,6 +82,11 @@ RESERVED = _nets(
     ("ff00::/8", "a multicast address (RFC 4291)"),
 )
 GLOBAL6 = ipaddress.ip_network("2000::/3")
+LINK_LOCAL = ipaddress.ip_network("fe80::/10")
+TRANSLATORS = {0x64, 0x6464}
+"""Numbers by which local prefixes of NAT64 are marked, after that of RFC 6052 (64:ff9b::/96)."""
+MOST_RANGES = 2048
+"""Number of ranges with verdicts of their own up to which a network is judged."""
 
 
 class Verdict(Record):
@@ -177,6 +184,12 @@ class Declared(Record):
     operators: tuple[DeclaredOperator, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
 
+    def networks(self) -> list[IpNetwork]:
+        """Return the networks of clouds and overlays."""
+        return [net for overlay in self.overlays for net in overlay.networks] + [
+            net for cloud in self.clouds for net in cloud.networks
+        ]
+
     def operator_rows(self) -> tuple[tuple[IpNetwork, DeclaredOperator], ...]:
         """Return the networks of endpoints that name a declared operator, each with that operator."""
         names = {name: one for one in self.operators for name in (one.name.casefold(), one.as_cloud().id)}
@@ -196,7 +209,7 @@ def _ranges(rows: Iterable[tuple[IpNetwork, str]]) -> dict[int, list[tuple[int, 
     return found
 
 
-_TRANSLATED, _SPECIAL = _ranges(TRANSLATED), _ranges((*RESERVED, *DECLARABLE))
+_TRANSLATED, _RESERVED, _DECLARABLE = _ranges(TRANSLATED), _ranges(RESERVED), _ranges(DECLARABLE)
 
 
 def _kind(address: IpAddress, ranges: dict[int, list[tuple[int, int, str]]]) -> str | None:
@@ -205,6 +218,26 @@ def _kind(address: IpAddress, ranges: dict[int, list[tuple[int, int, str]]]) -> 
         if first <= value <= last:
             return what
     return None
+
+
+def _translated(address: IpAddress) -> str | None:
+    """Return what an address is that leads to another one by a translator or tunnel, or None.
+
+    A local NAT64 can use any prefix (RFC 6052); those that are marked as usual, by a group `64` or `6464`, are recognised.
+    """
+    if what := _kind(address, _TRANSLATED):
+        return what
+    if address.version == 4:
+        return None
+    *prefix, fifth, sixth = (int(address) >> shift & 0xFFFF for shift in (96, 80, 64, 48, 32))
+    inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    marked = TRANSLATORS & {fifth, sixth} or (fifth == sixth == 0 and TRANSLATORS & set(prefix))
+    return f"an address of a local NAT64 for {inner} (RFC 6052)" if marked and inner.is_global else None
+
+
+def _zoned(address: IpAddress) -> bool:
+    """Return whether an address names an interface although it is not link-local."""
+    return isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None and address not in LINK_LOCAL
 
 
 def public(prefix: str) -> str | None:
@@ -260,32 +293,90 @@ class Judge:
         self._rows = self.declared.operator_rows()
 
     def judge(self, text: str, parsed: IpAddress | None = None) -> Judged:
-        """Return the verdicts on one address; WrongUseError naming it if it is not an IP address."""
+        """Return the verdicts on one address; WrongUseError naming it if it is not an IP address.
+
+        Operator and parent are both observed or both declared.
+        """
         address = parsed or parse(text)
         judged = self._judge(text, address)
         for net, one in self._rows:
-            if address in net:
-                parties = dict(zip(("operator", "parent"), self._parties(one), strict=True))
-                unknown = {about for about in parties if getattr(judged, about).verdict == "unknown"}
-                return judged.model_copy(update={about: parties[about] for about in unknown})
+            if address in net and self.undecided(address):
+                operator, parent = self._parties(one)
+                return judged.model_copy(update={"operator": operator, "parent": parent})
         return judged
 
+    def undecided(self, address: IpAddress) -> bool:
+        """Return whether neither a table nor another declaration decides who runs an address: its operator may be declared.
+
+        A network that the file of owners lists is decided, also if a fact about it is missing, too old or contradictory.
+        """
+        if any(address in net for net in self.declared.networks()):
+            return False
+        if _translated(address) or _zoned(address):
+            return False
+        if _kind(address, _RESERVED) or (
+            address.version == 6 and not (address in GLOBAL6 or _kind(address, _DECLARABLE))
+        ):
+            return False
+        if _kind(address, _DECLARABLE):
+            return True
+        about = self.data.about[ASN]
+        network = self.data.network(address)
+        return not self._old((about.title, about.date)) and (
+            network is None or network.number not in self.owners.by_number
+        )
+
+    def ranges(self, network: IpNetwork) -> Iterator[IpAddress]:
+        """Yield the first address of each range of a network within which all verdicts are the same, in order."""
+        kind = type(network[0])
+        value, last, edges = int(network[0]), int(network[-1]), self._edges[network.version]
+        while value <= last:
+            address = kind(value)
+            yield address
+            following = bisect.bisect_right(edges, value)
+            end = self.data.alike(address)
+            value = min(end + 1, edges[following]) if following < len(edges) else end + 1
+
+    def widest(self, network: IpNetwork, most: int = MOST_RANGES) -> IpNetwork:
+        """Return the network, or the widest one with the same first address, that has at most `most` ranges."""
+        starts = [int(address) for address in itertools.islice(self.ranges(network), most + 1)]
+        if len(starts) <= most:
+            return network
+        length = network.max_prefixlen - (starts[most] - starts[0]).bit_length() + 1
+        return ipaddress.ip_network((network.network_address, length))
+
+    @functools.cached_property
+    def _edges(self) -> dict[int, list[int]]:
+        """Addresses, by IP version, at which something other than the tables begins or ends to apply."""
+        found: dict[int, set[int]] = {4: set(), 6: set()}
+        for net in (
+            *(net for net, _ in (*TRANSLATED, *RESERVED, *DECLARABLE)),
+            GLOBAL6,
+            *self.declared.networks(),
+            *(net for net, _ in self._rows),
+            *self.owners.unplaced_prefixes(),
+        ):
+            found[net.version] |= {int(net[0]), int(net[-1]) + 1}
+        return {version: sorted(edges) for version, edges in found.items()}
+
     def _judge(self, text: str, address: IpAddress) -> Judged:
+        if _zoned(address):
+            return self._nowhere(text, "it names an interface, which only link-local addresses have (RFC 4007)")
         for overlay in self.declared.overlays:
             if any(address in net for net in overlay.networks):
                 return self._overlaid(text, overlay)
-        if what := _kind(address, _TRANSLATED):
+        if what := _translated(address):
             return self._nowhere(text, f"{what}: it has no location of its own; judge the address behind it")
         for cloud in self.declared.clouds:
             if any(address in net for net in cloud.networks):
                 return self._declared(text, cloud)
-        what = _kind(address, _SPECIAL)
+        what = _kind(address, _RESERVED) or _kind(address, _DECLARABLE)
         if what is None and address.version == 6 and address not in GLOBAL6:
             what = "a reserved address"
         if what:
             return self._nowhere(text, f"{what}: it has no public owner")
         network = self.data.network(address)
-        operator, parent = self._party(network)
+        operator, parent = self._abroad(address, network) or self._party(network)
         return Judged.model_construct(address=text, soil=self._soil(address, network), operator=operator, parent=parent)
 
     def _nowhere(self, text: str, reason: str) -> Judged:
@@ -343,6 +434,23 @@ class Judge:
         return Verdict(verdict=here.verdict, name=here.name, country=here.code, reason=reason, **common)
 
     # Operator and parent.
+
+    def _abroad(self, address: IpAddress, network: Announced | None) -> tuple[Verdict, Verdict] | None:
+        """Return that operator and parent are unknown if a table places an address where another company runs the places."""
+        owner = self.owners.by_number.get(network.number) if network else None
+        if not owner or not owner.abroad:
+            return None
+        places = {self.data.country(table, address) for table in (DBIP, REGISTRY)}
+        for fact in owner.abroad:
+            if places & set(fact.countries):
+                verdict = Verdict(
+                    verdict="unknown",
+                    source=fact.sources,
+                    date=fact.source.read,
+                    reason=f"{owner.id}, {' or '.join(fact.countries)}: {fact.fact}",
+                )
+                return verdict, verdict
+        return None
 
     def _judge_network(self, network: Announced | None) -> tuple[Verdict, Verdict]:
         about = self.data.about[ASN]

@@ -11,6 +11,7 @@ from pathlib import Path
 from classroom.common.paths import CACHE
 from classroom.config.ports import port_number
 from classroom.verify.deployment import Deployment
+from classroom.verify.hosts.debian_archive import KEYRINGS
 
 PARTS = ("ipv6", "udp-drop", "inside", "cloud", "capture", "pulumi", "up")
 """Values of `--without`; the phrase `part-NAME` describes what is then not proven."""
@@ -73,6 +74,12 @@ def needs(target: Deployment) -> list[Requirement]:
         Requirement("root (raw packets, network namespaces)", lambda _: os.geteuid() == 0, "run as root"),
         _program("ssh", "openssh-client"),
         _program("nmap", "nmap"),
+        _program("gpgv", "gpgv"),
+        Requirement(
+            "Debian's public keys",
+            lambda _: any(path.exists() for path in KEYRINGS),
+            "apt-get install debian-archive-keyring",
+        ),
         _program("chromium", "chromium chromium-sandbox"),
         _program("firefox-esr", "firefox-esr"),
         _program("certutil", "libnss3-tools"),

@@ -3,9 +3,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 
+	"github.com/hashicorp/terraform-plugin-sdk/v2/diag"
+	"github.com/hashicorp/terraform-plugin-sdk/v2/helper/schema"
 	"github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfbridge"
 	shim "github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfshim"
 	shimv2 "github.com/pulumi/pulumi-terraform-bridge/v3/pkg/tfshim/sdk-v2"
@@ -35,6 +40,7 @@ func main() {
 	provider := openstack.Provider()
 	// Its default alone causes a warning, in every run, of load balancers, which no classroom has.
 	provider.Schema["use_octavia"].Deprecated = ""
+	followNoRedirect(provider)
 	info := tfbridge.ProviderInfo{
 		P:         shimv2.NewProvider(provider),
 		Name:      "openstack",
@@ -50,6 +56,36 @@ func main() {
 	}
 	schema := []byte(`{"name":"openstack","version":"` + version + `"}`)
 	tfbridge.Main("openstack", version, info, schema)
+}
+
+// Make every request of a provider stay at the host that the policy has checked: Go's client would follow a redirect to another
+// host with the token, and send a password there again. A token is requested late, when the client has this rule.
+func followNoRedirect(provider *schema.Provider) {
+	provider.Schema["delayed_auth"].DefaultFunc = nil
+	provider.Schema["delayed_auth"].Default = true
+	configure := provider.ConfigureContextFunc
+	provider.ConfigureContextFunc = func(ctx context.Context, data *schema.ResourceData) (interface{}, diag.Diagnostics) {
+		found, faults := configure(ctx, data)
+		if config, ok := found.(*openstack.Config); ok && config.OsClient != nil {
+			config.OsClient.HTTPClient.CheckRedirect = checkRedirect
+		}
+		return found, faults
+	}
+}
+
+// Refuse a redirect to another host, or from HTTPS to HTTP, as the preflight does; ten redirects are the limit of Go's own rule.
+func checkRedirect(next *http.Request, before []*http.Request) error {
+	last := before[len(before)-1].URL
+	if next.URL.Hostname() != last.Hostname() || (last.Scheme == "https" && next.URL.Scheme != "https") {
+		return fmt.Errorf(
+			"the cloud redirects from '%s://%s' to '%s://%s', which the policy has not checked, so the redirect is not followed",
+			last.Scheme, last.Host, next.URL.Scheme, next.URL.Host,
+		)
+	}
+	if len(before) >= 10 {
+		return fmt.Errorf("the cloud redirects more than ten times")
+	}
+	return nil
 }
 
 // A property of a resource under its name in Pulumi, as this plugin serves it.

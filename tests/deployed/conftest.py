@@ -10,6 +10,7 @@ import pytest
 from classroom.verify.browsers.background_class import BackgroundClass
 from classroom.verify.browsers.browser import Meeting
 from classroom.verify.deployment import Deployment
+from classroom.verify.hosts.accounting import Accounting
 from classroom.verify.network.port_scan import declared_tcp, own_address, scan
 from classroom.verify.network.private_network_probe import Probe, ProbeAnswers
 from classroom.verify.pytest_plugin import Verification
@@ -117,6 +118,24 @@ def media(request: pytest.FixtureRequest, remotes: dict[str, RemoteHost]) -> Rem
 
 
 @pytest.fixture(scope="session")
+def accounting(verification: Verification) -> Accounting:
+    """Return the account of all machines, which is collected in parallel to the earlier tests."""
+    return _accounting(verification)
+
+
+_accounts: Accounting | None = None
+
+
+def _accounting(verification: Verification) -> Accounting:
+    """Start to account for the machines, once."""
+    global _accounts
+    if _accounts is None:
+        _accounts = Accounting(verification.target, verification.remotes)
+        _accounts.start(_pool)
+    return _accounts
+
+
+@pytest.fixture(scope="session")
 def scans() -> dict[str, dict[int, str]]:
     """Return the answering TCP ports and their states by address; the scans run in parallel to the earlier tests."""
     return {address: future.result() for address, future in _scans.items()}
@@ -149,6 +168,8 @@ def codes(target: Deployment, remotes: dict[str, RemoteHost]) -> dict[str, str]:
 def start_early(request: pytest.FixtureRequest, verification: Verification) -> None:
     """Start the background class before the first test, if a test needs it; then the scans, which would slow its start."""
     wanted, target = _wanted(request.session), verification.target
+    if "accounting" in wanted:
+        _accounting(verification)
     if "background_class" in wanted or ("observed" in wanted and verification.observed is None):
         # The tests that use the fixture report the error.
         with contextlib.suppress(Exception):

@@ -23,7 +23,13 @@ def outcomes(inventory: Path, env: dict[str, str] | None = None) -> dict[str, st
 
     `env` precedes the member's own variables.
     """
-    found: dict[str, str] = json.loads(_run_outside("check", inventory, env=env).stdout.splitlines()[-1])
+    return {test: outcome for test, (outcome, _) in details(inventory, env).items()}
+
+
+def details(inventory: Path, env: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
+    """Run the quick check as `outcomes` does; return outcome and message of every test by its name."""
+    answer = json.loads(_run_outside("check", inventory, env=env).stdout.splitlines()[-1])
+    found = {test: (outcome, message) for test, (outcome, message) in answer.items()}
     assert len(found) > 40
     return found
 
@@ -45,14 +51,14 @@ def _run_outside(*words: object, env: dict[str, str] | None = None) -> subproces
     return answer
 
 
-def check(inventory: Path) -> dict[str, str]:
-    """Run the tests of AREAS and return their outcomes by name."""
+def check(inventory: Path) -> dict[str, tuple[str, str]]:
+    """Run the tests of AREAS and return their outcomes and messages by name."""
     with tempfile.TemporaryDirectory() as scratch:
         done, _ = run(Deployment.read(inventory), Path(scratch), WITHOUT, AREAS)
     for result in done.results:
         if result.outcome == "failed":
             print(result.message, file=sys.stderr)
-    return {f"{result.area}/{result.test}": result.outcome for result in done.results}
+    return {f"{result.area}/{result.test}": (result.outcome, result.message) for result in done.results}
 
 
 def admin(inventory: Path, machine: str, command: str) -> int:

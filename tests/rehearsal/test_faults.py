@@ -1,8 +1,9 @@
 """Faults injected on the hosts of an open class: each makes exactly its own tests fail."""
 
 import contextlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from classroom.config.guest import IMAGE_ACCOUNT
 from classroom.config.ports import port_number
 from classroom.verify.deployment import Deployment, Group
-from tests.rehearsal.quick_check import failed, outcomes, run_as_admin
+from tests.rehearsal.quick_check import details, failed, run_as_admin
+from tests.roles.host_faults import FAULTS as HOST_FAULTS
+from tests.roles.host_faults import KEPT, HostFault
 
 OWN_CERTIFICATE = """
 mkdir -p /root/fault && cp -p /etc/classroom/tls/fullchain.pem /etc/classroom/secrets/tls.key /root/fault/
@@ -31,13 +34,37 @@ rm -r /root/fault && systemctl reload nginx
 class Fault:
     """Shell scripts that inject and revert a fault as root on the first machine of a group, and the tests that must fail.
 
-    `{m}` is replaced by the machine's name, `{domain}` by the class's domain.
+    `named` are tests of everything on a host, each with a pattern of the line that names this fault; other faults may make the same
+    tests fail. `{m}` is replaced by the machine's name, `{domain}` by the class's domain.
     """
 
     group: Group
     inject: str
     revert: str
-    failing: frozenset[str]
+    failing: frozenset[str] = frozenset()
+    named: Mapping[str, str] = field(default_factory=dict)
+
+
+def everything(**named: str) -> dict[str, str]:
+    """Return the tests of everything on a host that name a fault: kind (`file`, `unit`, …) → pattern of its line."""
+    return {f"every/test_every_{kind}_is_accounted_for[{{m}}]": pattern for kind, pattern in named.items()}
+
+
+def of_host(name: str, fault: HostFault) -> Fault:
+    """Return a fault of the table of forty, on a front."""
+    kinds = {"processes": "process"}
+    named = everything(**{kinds.get(kind, kind.removesuffix("s")): p for kind, p in fault.named.items()})
+    inject = f"mkdir -p -m 700 {KEPT}\n{fault.inject}"
+    revert = f"{fault.revert}\nrmdir --ignore-fail-on-non-empty {KEPT}"
+    return Fault("front", inject, revert, ALSO.get(name, frozenset()), named)
+
+
+ALSO = {
+    "a key in the verifier's own folder": frozenset({"every/test_no_home_folder_has_keys[{m}]"}),
+    "a setuid shell": frozenset({"every/test_no_file_is_world_writable_or_setuid[{m}]"}),
+    "a key of the server": frozenset({"every/test_only_administrators_keys_open_accounts[{m}]"}),
+}
+"""Tests that name faults of the table of forty besides those of everything on a host."""
 
 
 FAULTS = {
@@ -83,12 +110,14 @@ FAULTS = {
         " for n in $(seq 50); do ss -Hltn sport = :8022 | grep -q . && exit 0; sleep 0.2; done; exit 1",
         "systemctl stop fault-listener",
         frozenset({"every/test_exactly_these_ports_listen[{m}]"}),
+        everything(unit="^fault-listener.service: ", file="^/run/systemd/transient/fault-listener.service: "),
     ),
     "the certificate's key is world-readable": Fault(
         "front",
         "chmod 0644 /etc/classroom/secrets/tls.key",
         "chmod 0640 /etc/classroom/secrets/tls.key",
         frozenset({"every/test_secrets_are_exactly_these[{m}]"}),
+        everything(file="^/etc/classroom/secrets/tls.key: "),
     ),
     "the certificate is swapped": Fault(
         "front",
@@ -100,11 +129,14 @@ FAULTS = {
                 "outside/test_the_served_certificate_is_the_configured_one[4]",
                 "outside/test_the_served_certificate_is_the_configured_one[6]",
                 "outside/test_the_page_is_served_with_a_strict_policy",
+                "outside/test_every_file_of_the_page_is_what_was_built",
+                "outside/test_the_pages_headers_are_those_of_the_roles",
                 "outside/test_the_portal_answers",
                 "outside/test_a_wrong_code_is_refused",
                 "outside/test_a_bad_name_is_refused",
             }
         ),
+        everything(file="^(/etc/classroom/(tls/fullchain.pem|secrets/tls.key)|/root/fault.*): "),
     ),
     "the verifier has more sudo rights": Fault(
         "front",
@@ -116,12 +148,14 @@ FAULTS = {
                 "every/test_sudo_rights_are_exactly_these[{m}]",
             }
         ),
+        everything(file="^/etc/sudoers.d/fault: "),
     ),
     "SSH accepts passwords": Fault(
         "media",
         "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-fault.conf",
         "rm /etc/ssh/sshd_config.d/00-fault.conf",
         frozenset({"every/test_ssh_accepts_only_keys[{m}]"}),
+        everything(file="^/etc/ssh/sshd_config.d/00-fault.conf: "),
     ),
     "the image's account gets its shell and groups back": Fault(
         "front",
@@ -134,6 +168,7 @@ FAULTS = {
                 "every/test_only_administrators_are_in_privileged_groups[{m}]",
             }
         ),
+        everything(account=f"^({IMAGE_ACCOUNT}|group sudo).*"),
     ),
     "an undeclared account is in the administrators' group": Fault(
         "media",
@@ -145,26 +180,33 @@ FAULTS = {
                 "every/test_only_administrators_are_in_privileged_groups[{m}]",
             }
         ),
+        everything(account="^(group )?(mallory|classroom-admins)|/etc/sub[ug]id: mallory"),
     ),
     "a home folder has a key": Fault(
         "media",
         "install -d -m 700 /root/.ssh; echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA mallory' > /root/.ssh/authorized_keys",
         "rm /root/.ssh/authorized_keys",
         frozenset({"every/test_no_home_folder_has_keys[{m}]"}),
+        everything(file="^/root/.ssh/authorized_keys: "),
     ),
     "the SSH server reads keys in home folders": Fault(
         "media",
         "echo 'AuthorizedKeysFile .ssh/authorized_keys' > /etc/ssh/sshd_config.d/00-fault.conf",
         "rm /etc/ssh/sshd_config.d/00-fault.conf",
         frozenset({"every/test_ssh_accepts_only_keys[{m}]"}),
+        everything(file="^/etc/ssh/sshd_config.d/00-fault.conf: "),
     ),
     "an unknown key opens an account": Fault(
         "media",
         "echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA unknown' > /etc/ssh/authorized_keys.d/unknown",
         "rm /etc/ssh/authorized_keys.d/unknown",
         frozenset({"every/test_only_administrators_keys_open_accounts[{m}]"}),
+        everything(file="^/etc/ssh/authorized_keys.d/unknown: "),
     ),
 }
+TWELVE = {name: of_host(name, fault) for name, fault in HOST_FAULTS.items() if fault.every_time}
+"""Faults of the table of forty that run each time; all of them run in the drills on a host of the role tests."""
+FAULTS |= TWELVE
 
 
 class QuickCheck:
@@ -173,10 +215,13 @@ class QuickCheck:
     def __init__(self, inventory: Path) -> None:
         self._inventory = inventory
         self.last: dict[str, str] | None = None
+        self.messages: dict[str, str] = {}
 
     def run(self) -> dict[str, str]:
         """Run all tests again; return their outcomes by name."""
-        self.last = outcomes(self._inventory)
+        found = details(self._inventory)
+        self.last = {test: outcome for test, (outcome, _) in found.items()}
+        self.messages = {test: message for test, (_, message) in found.items()}
         return self.last
 
 
@@ -192,6 +237,7 @@ ALWAYS = frozenset(
         "the certificate's key is world-readable",
         "the certificate is swapped",
         "the verifier has more sudo rights",
+        *TWELVE,
     }
 )
 """The other faults are drills: each group takes half a minute, as the quick check runs twice."""
@@ -211,8 +257,8 @@ def groups(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def apart(one: Fault, other: Fault) -> bool:
-    """Return whether the tests of two faults are different ones, on any machine."""
-    return not one.failing & other.failing
+    """Return whether the tests of two faults are different ones, on any machine; those in `named` say themselves for which they fail."""
+    return not one.failing & (other.failing | other.named.keys()) and not other.failing & one.named.keys()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +274,10 @@ def apart(one: Fault, other: Fault) -> bool:
 def test_faults_make_exactly_their_tests_fail(names: tuple[str, ...], inventory: Path, quick_check: QuickCheck) -> None:
     target = Deployment.read(inventory)
     machines = {name: target.group(FAULTS[name].group)[0].name for name in names}
-    expected = {name: {test.format(m=machines[name]) for test in FAULTS[name].failing} for name in names}
+    named = {name: {test.format(m=machines[name]): p for test, p in FAULTS[name].named.items()} for name in names}
+    expected = {
+        name: {test.format(m=machines[name]) for test in FAULTS[name].failing} | named[name].keys() for name in names
+    }
     before = quick_check.last or quick_check.run()
     assert failed(before) == set()
     assert set().union(*expected.values()) <= before.keys()
@@ -237,6 +286,13 @@ def test_faults_make_exactly_their_tests_fail(names: tuple[str, ...], inventory:
             reverts.callback(run_as_admin, inventory, machines[name], FAULTS[name].revert)
             run_as_admin(inventory, machines[name], FAULTS[name].inject.format(domain=target.domain))
         during = failed(quick_check.run())
+    unnamed = {
+        (name, pattern)
+        for name in names
+        for test, pattern in named[name].items()
+        if not any(re.search(pattern, re.sub(r"^E\s+", "", line)) for line in quick_check.messages[test].splitlines())
+    }
+    assert unnamed == set(), "faults that no line names"
     missed = {name: sorted(tests - during) for name, tests in expected.items() if tests - during}
     assert missed == {}, "faults that were not detected"
     assert during == set().union(*expected.values())

@@ -179,13 +179,17 @@ def _run(*argv: object) -> None:
     subprocess.run([str(a) for a in argv], check=True, stdin=subprocess.DEVNULL)
 
 
-def _prepare(root: Path, host: Host, state: Path) -> None:
-    """Configure a host as the cloud and cloud-init would: addresses, name, first login with its key, host key."""
-    network = root / "etc/systemd/network/00-fleet.network"
-    network.write_text(
+def network_text(host: Host) -> str:
+    """Return the network settings of a host."""
+    return (
         f"[Match]\nName=host0\n[Network]\nAddress={host.address4}/24\nAddress={host.address6}/64\nDNS={outside.DNS4}\n"
         "Gateway=203.0.113.1\nGateway=2001:db8:30::1\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\n[IPv6AcceptRA]\n"
     )
+
+
+def _prepare(root: Path, host: Host, state: Path) -> None:
+    """Configure a host as the cloud and cloud-init would: addresses, name, first login with its key, host key."""
+    (root / "etc/systemd/network/00-fleet.network").write_text(network_text(host))
     (root / "etc/hostname").write_text(host.name + "\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n::1 localhost\n")
     (root / "etc/cloud/cloud-init.disabled").touch()

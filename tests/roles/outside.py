@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from tests.roles.packages import enter_network
 DNS4, DNS6 = "192.0.2.53", "2001:db8:e::53"
 TIME4, TIME6 = "192.0.2.123", "2001:db8:e::123"
 MIRROR4, MIRROR6, MIRROR_PORT = "192.0.2.20", "2001:db8:e::20", 3142
+ACME4, ACME6 = "192.0.2.14", "2001:db8:e::14"
 OPERATOR = "Example Cooperative"
 NAMES = {
     "mirror.example": (MIRROR4, MIRROR6),
     "other.example": (MIRROR4, MIRROR6),
     "ntp.example": (TIME4, TIME6),
+    "acme.example": (ACME4, ACME6),
     "leak.example": ("192.0.2.66", "2001:db8:e::66"),
 }
 ENDPOINTS: list[dict[str, Any]] = [
@@ -36,15 +38,17 @@ ENDPOINTS: list[dict[str, Any]] = [
 ]
 
 
-def dns_answer(question: bytes, record_name: Callable[[str], None]) -> bytes:
-    """Return the answer to a DNS query: the addresses in `NAMES`, NXDOMAIN for other names. Call `record_name` with the name."""
+def dns_answer(
+    question: bytes, record_name: Callable[[str], None], names: Mapping[str, Sequence[str]] = NAMES
+) -> bytes:
+    """Return the answer to a DNS query: the addresses in `names`, NXDOMAIN for other names. Call `record_name` with the name."""
     number, place, labels = question[:2], 12, []
     while question[place]:
         labels.append(question[place + 1 : place + 1 + question[place]].decode())
         place += 1 + question[place]
     name, kind = ".".join(labels).lower(), struct.unpack("!H", question[place + 1 : place + 3])[0]
     record_name(name)
-    known = [ipaddress.ip_address(a) for a in NAMES.get(name, ())]
+    known = [ipaddress.ip_address(a) for a in names.get(name, ())]
     found = [a.packed for a in known if (kind, a.version) in {(1, 4), (28, 6)}]
     records = b"".join(struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(data)) + data for data in found)
     status = 0x8180 if known else 0x8183

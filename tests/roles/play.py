@@ -37,7 +37,7 @@ VERSIONS = {"teacher": 1, "pupil": 2}
 CODES = {role: derive_code(CODES_KEY, "cm2", role, version) for role, version in VERSIONS.items()}
 
 # Roles that must run before a role when it is run alone.
-NEEDS = {"web": ["tls"], "access": ["base"]}
+NEEDS = {"web": ["tls"], "access": ["base"], "acme": ["tls", "web"]}
 
 
 @dataclass
@@ -133,6 +133,7 @@ class Play:
                 {"name": "CM2", "size": 30, "room": "cm2", "waiting_room": False, "versions": VERSIONS}
             ],
             "classroom_certificate": given["chain"],
+            "classroom_acme": {},
             "classroom_network_cidr": "203.0.113.0/24",
             "classroom_ports": [asdict(p) for p in ports_for(["front", "media"], shape, len(self.media))],
             "classroom_port_numbers": port_numbers(),
@@ -156,13 +157,13 @@ class Play:
             return {self.media[0]: f"turn.{DOMAIN}"}
         return {name: f"turn{i}.{DOMAIN}" for i, name in enumerate(self.media, 1)}
 
-    def inventory(self) -> dict[str, Any]:
-        """Return the inventory in the format of `classroom inventory --json`."""
+    def inventory(self, user: str = "") -> dict[str, Any]:
+        """Return the inventory in the format of `classroom inventory --json`, with the login `user` if it is given."""
         hosts = self.fleet.hosts
         variables = {
             name: {
                 "ansible_host": hosts[name].address4,
-                "ansible_user": self.user or self.fleet.account(name),
+                "ansible_user": user or self.user or self.fleet.account(name),
                 "classroom_private4": hosts[name].address4,
                 "classroom_public4": hosts[name].address4,
                 "classroom_public6": hosts[name].address6,

@@ -25,7 +25,7 @@ def tasks_of(role: str) -> list[dict[str, Any]]:
 
 
 def test_exactly_these_roles_exist() -> None:
-    assert ROLES == ["access", "base", "firewall", "media", "portal", "tls", "valkey", "web"]
+    assert ROLES == ["access", "acme", "base", "firewall", "media", "portal", "tls", "valkey", "web"]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -35,7 +35,7 @@ SERVICES = {
 EXPOSURE = 40
 """Highest exposure of a service, ten times what `systemd-analyze security` shows."""
 MOST_TASKS = 1024
-ROLES = ("access", "base", "firewall", "tls", "media", "portal", "web", "valkey")
+ROLES = ("access", "acme", "base", "firewall", "tls", "media", "portal", "web", "valkey")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,7 @@ def test_the_role_reaches_its_state(role: tuple[str, Play, Any], fleet: Fleet, l
     name, play, host = role
     {
         "access": check_access,
+        "acme": check_acme,
         "base": check_base,
         "firewall": check_firewall,
         "tls": check_tls,
@@ -198,6 +199,12 @@ def check_access(play: Play, host: Any) -> None:
     assert host.check_output("ls /etc/ssh/authorized_keys.d").split() == ["ada", "verifier"]
     shells = host.check_output("getent passwd | grep -v -e nologin -e /bin/sync -e /bin/false | cut -d : -f 1 | sort")
     assert shells.split() == ["ada", "root", "verifier"]
+
+
+def check_acme(play: Play, host: Any) -> None:
+    """Without an ACME server there is nothing of it; test_acme.py tries it with one."""
+    assert host.run("systemctl cat acme.service acme.timer").rc != 0
+    assert not host.package("certbot").is_installed
 
 
 def check_base(play: Play, host: Any) -> None:

@@ -1,5 +1,6 @@
 """Tests the filter and lookup plugins of the roles without Ansible."""
 
+import hashlib
 import importlib.util
 import ipaddress
 import tarfile
@@ -100,3 +101,36 @@ def test_a_tree_is_named_by_its_contents(tmp_path: Path, monkeypatch: pytest.Mon
     assert lookup_loader.get("tree").run([str(folder)], name="page")[0]["folder"] != first["folder"]
     with pytest.raises(AnsibleError, match="make install"):
         lookup_loader.get("tree").run([str(tmp_path / "nowhere")], name="page")
+
+
+trees = load(ANSIBLE / "library" / "trees.py")
+
+
+def test_a_tree_differs_if_a_file_is_changed_or_missing_and_foreign_files_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "as_unpacked", lambda path, mode: not path.lstat().st_mode & 0o022)
+    top = tmp_path / "tree-1"
+    (top / "inner").mkdir(parents=True)
+    (top / "inner" / "file").write_text("text")
+    files = {"inner/file": hashlib.sha256(b"text").hexdigest()}
+    assert trees.compare(top, files) == (False, [])
+    assert trees.compare(top, files | {"more": "0" * 64}) == (True, [])
+    assert trees.compare(tmp_path / "tree-2", files) == (True, [])
+    (top / "inner" / "file").write_text("other")
+    assert trees.compare(top, files) == (True, [])
+    (top / "inner" / "file").write_text("text")
+    (top / "inner" / "file").chmod(0o666)
+    assert trees.compare(top, files) == (True, [])
+    (top / "inner" / "file").chmod(0o644)
+    (top / "foreign").mkdir()
+    (top / "foreign" / "file").write_text("x")
+    (top / "inner" / "link").symlink_to("file")
+    differs, foreign = trees.compare(top, files)
+    assert (differs, sorted(foreign)) == (False, [top / "foreign", top / "inner" / "link"])
+    for path in foreign:
+        trees.remove(path)
+    assert trees.compare(top, files) == (False, [])
+    (top / "inner" / "file").unlink()
+    (top / "inner" / "file").symlink_to("/etc/passwd")
+    assert trees.compare(top, files) == (True, [top / "inner" / "file"])

@@ -298,7 +298,8 @@ def test_the_verifier_has_exactly_its_rights(play: Play, login: Callable[..., An
     commands = re.findall(r"^    (/.*?),? ?\\?$", listed, re.M)
     assert len(commands) >= 5
     for command in commands:
-        done = verifier.run(f"sudo -n {command} > /dev/null")
+        # Two quotes mean in sudo's file that a command has no argument.
+        done = verifier.run("sudo -n {} > /dev/null".format(command.removesuffix(' ""')))
         assert done.rc == 0, (command, done.stderr)
     codes = json.loads(verifier.check_output("sudo -n -u portal /usr/local/bin/classroom-verification-codes"))
     assert {"room", "teacher_code", "pupil_code", "expires"} <= set(codes)

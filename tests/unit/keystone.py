@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 PASSWORD, CREDENTIAL = "the-right-word-7", "cred-secret"
 EXPIRES = "2099-01-01T00:00:00.000000Z"
@@ -16,12 +17,13 @@ class Handler(BaseHTTPRequestHandler):
     """Answers for user `ada` and the application credential `cred`; `asked` lists all requests.
 
     `elsewhere` maps services to addresses of the test's own in the service catalogue; `moved` maps requests, by method and
-    path, to their redirect. Requests to a proxy are refused.
+    path, to their redirect; `offers` maps paths to further answers. Requests to a proxy are refused.
     """
 
     asked: list[tuple[str, str]]
     elsewhere: Mapping[str, str]
     moved: Mapping[tuple[str, str], str]
+    offers: Mapping[str, Any]
 
     def log_message(self, *_: Any) -> None:
         """Stay silent."""
@@ -57,11 +59,23 @@ class Handler(BaseHTTPRequestHandler):
         if path in {"/identity", "/identity/v3"}:
             one = path.endswith("/v3")
             self.answer(200 if one else 300, {"version": version} if one else {"versions": {"values": [version]}})
-        elif path == "/network":
-            link = {"rel": "self", "href": f"{self.base}/network/v2.0/"}
-            self.answer(200, {"versions": [{"id": "v2.0", "status": "CURRENT", "links": [link]}]})
+        elif path in {"/network", "/image"}:
+            version = {"/network": "v2.0", "/image": "v2"}[path]
+            link = {"rel": "self", "href": f"{self.base}{path}/{version}/"}
+            self.answer(200, {"versions": [{"id": version, "status": "CURRENT", "links": [link]}]})
         elif not self.headers.get("X-Auth-Token"):
             self.answer(401, {"error": {"message": "no token"}})
+        elif path in self.offers:
+            named = parse_qs(urlsplit(self.path).query).get("name")
+            self.answer(
+                200,
+                {
+                    key: [one for one in found if one.get("name") in named]
+                    if named and isinstance(found, list)
+                    else found
+                    for key, found in self.offers[path].items()
+                },
+            )
         elif path == "/compute/v2.1/servers/there":
             self.answer(200, {"server": {"id": "there", "status": "ACTIVE"}})
         elif path == "/network/v2.0/networks":
@@ -125,11 +139,18 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(
-    elsewhere: Mapping[str, str] | None = None, moved: Mapping[tuple[str, str], str] | None = None
+    elsewhere: Mapping[str, str] | None = None,
+    moved: Mapping[tuple[str, str], str] | None = None,
+    offers: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give the server's address and the list of what it was asked; `elsewhere` may change while it serves."""
     asked: list[tuple[str, str]] = []
-    own = {"asked": asked, "elsewhere": {} if elsewhere is None else elsewhere, "moved": moved or {}}
+    own = {
+        "asked": asked,
+        "elsewhere": {} if elsewhere is None else elsewhere,
+        "moved": {} if moved is None else moved,
+        "offers": offers or {},
+    }
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), own))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:

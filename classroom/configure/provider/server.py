@@ -26,6 +26,7 @@ from pulumi.runtime.proto import (
 from classroom.clients.pulumi_cli import stack_of
 from classroom.common.errors import ClassroomError
 from classroom.configure.provider.ansible_process import Ansible, FailedError, installed, unchanged
+from classroom.configure.provider.caller import OwnCaller
 from classroom.configure.provider.login import replaced_at_once
 
 SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
@@ -276,7 +277,7 @@ def _text(path: Path) -> str:
 def main() -> None:
     """Serve until the engine ends."""
     provider = Provider(sys.argv[1])
-    server = grpc.server(futures.ThreadPoolExecutor(16))
+    server = grpc.server(futures.ThreadPoolExecutor(16), interceptors=[OwnCaller()])
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()

@@ -37,6 +37,9 @@ class Control(Record):
     claim: Phrase
     observed: Phrase
     remediation: Phrase
+    limits: Phrase | None = Field(
+        default=None, description="What the observation cannot know, if its data are others' statements."
+    )
     clauses: tuple[Clause, ...] = Field(default=(), description="Empty if no clause was read: reported as unknown.")
 
     @property
@@ -123,6 +126,7 @@ def page() -> str:
             "",
             f"- Related clauses: {clauses or 'unknown'}.",
             f"- Observed: {one.observed.en}",
+            *([f"- Cannot be known: {one.limits.en}"] if one.limits else []),
             f"- If it fails: {one.remediation.en}",
             f"- Observed in `{one.test.relative_to(REPO)}`, judged in `{one.proof.relative_to(REPO)}`.",
         ]

@@ -55,6 +55,7 @@ def test_services_are_confined(every: RemoteHost, target: Deployment) -> None:
     names += ["nginx", "portal"] if "front" in every.machine.groups else []
     names += ["valkey-server"] if "front" in every.machine.groups and len(target.group("media")) > 1 else []
     names += ["livekit", "relay"] if "media" in every.machine.groups else []
+    names += ["acme"] if "front" in every.machine.groups and target.vars.get("classroom_acme") else []
     for name in names:
         judged = every.host.run(f"systemd-analyze security --no-pager --threshold={EXPOSURE} {name}")
         assert judged.rc == 0, f"{name} on {every.machine.name} has more rights than it needs:\n{judged.stdout}"
@@ -223,6 +224,8 @@ def test_secrets_are_exactly_these(every: RemoteHost, target: Deployment) -> Non
         wanted["/etc/classroom/secrets/tls.key"] = root
         wanted["/etc/classroom/secrets/portal.json"] = ("-rw-r-----", "root", "portal")
         wanted["/etc/classroom/secrets/class-codes.key"] = ("-rw-------", "portal", "portal")
+        if target.vars.get("classroom_acme"):
+            wanted["/etc/classroom/secrets/acme.ini"] = ("-rw-r-----", "root", "acme")
         if several:
             wanted["/etc/classroom/secrets/valkey.conf"] = ("-rw-r-----", "root", "valkey")
     if "media" in every.machine.groups:

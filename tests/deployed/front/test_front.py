@@ -34,11 +34,19 @@ def test_services_of_the_front_do_not_run_as_root(front: RemoteHost) -> None:
 
 def test_the_certificate_is_the_configured_one_and_valid(front: RemoteHost, target: Deployment) -> None:
     pem = front.host.file("/etc/classroom/tls/fullchain.pem").content_string
-    assert pem.strip() == target.vars["classroom_certificate"].strip()
+    if not target.vars.get("classroom_acme"):
+        assert pem.strip() == target.vars["classroom_certificate"].strip()
     leaf = x509.load_pem_x509_certificates(pem.encode())[0]
     assert leaf.not_valid_before_utc < datetime.datetime.now(datetime.UTC) < leaf.not_valid_after_utc
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
     assert set(target.names) <= set(names)
+
+
+def test_certificates_are_renewed_only_if_they_are_ordered(front: RemoteHost, target: Deployment) -> None:
+    timer, ordered = front.host.service("acme.timer"), bool(target.vars.get("classroom_acme"))
+    assert timer.exists == ordered
+    assert not ordered or (timer.is_running and timer.is_enabled)
+    assert not front.host.service("certbot.timer").is_running, "it would run certbot as root"
 
 
 def test_nginx_writes_no_access_log(front: RemoteHost) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import json
 import os
 import socket
 import ssl
@@ -190,6 +191,201 @@ def test_a_quoted_tilde_is_the_home_folder(offline: None, monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
     found = {f"OS_{key.upper()}": value for key, value in GOOD.items()} | {"OS_CACERT": "~/ca.pem"}
     assert from_environment(found).verify == str(tmp_path / "ca.pem")
+
+
+# What the plugin reads otherwise.
+
+OTHER = "https://other.example:5000/v3"
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Provide an empty home folder and an empty working folder, in which both libraries look for files."""
+    folder = tmp_path / "home" / ".config" / "openstack"
+    folder.mkdir(parents=True)
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("OS_CLIENT_CONFIG_FILE")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.chdir(tmp_path / "work")
+    for name, files in {"CONFIG": ("clouds",), "SECURE": ("secure",), "VENDOR": ("clouds-public",)}.items():
+        found = [
+            str(place / f"{stem}{ending}")
+            for stem in files
+            for place in (tmp_path / "work", folder, Path("/etc/openstack"))
+            for ending in (".yaml", ".yml", ".json")
+        ]
+        monkeypatch.setattr(f"openstack.config.loader.{name}_FILES", found)
+    return folder
+
+
+def entries(**auth: Any) -> str:
+    """Return a file with one entry, as JSON, which is YAML too."""
+    return json.dumps({"clouds": {"school": {"auth": auth}}})
+
+
+def test_an_entry_with_its_secrets_beside_it_is_read_alike(home: Path) -> None:
+    (home / "clouds.yaml").write_text(entries(**{key: value for key, value in GOOD.items() if key != "password"}))
+    (home / "secure.yaml").write_text(entries(password="hidden-word-7"))
+    assert openstack.cloud_credentials("school", "north").auth_url == URL
+
+
+@pytest.mark.parametrize(
+    ("files", "variables", "keys"),
+    [
+        ({"clouds.yaml": GOOD, "own": {"auth_url": OTHER}}, {"OS_CLIENT_SECURE_FILE": "own"}, "auth: auth_url"),
+        ({"clouds.yaml": GOOD, "secure.json": {"auth_url": OTHER}}, {}, "auth: auth_url"),
+        (
+            {"clouds.yml": GOOD | {"auth_url": OTHER}, "../../../work/clouds.json": GOOD},
+            {},
+            "auth: auth_url",
+        ),
+        ({"clouds.json": GOOD}, {}, "does not find it"),
+        (
+            {"clouds.yaml": {k: v for k, v in GOOD.items() if k != "project_name"} | {"tenant_name": "classes"}},
+            {},
+            "project_name",
+        ),
+        ({"clouds.yaml": GOOD}, {"OS_PROJECT_ID": "other"}, "auth: project_id"),
+        ({"clouds.yaml": GOOD}, {"OS_USER_DOMAIN_NAME": "other"}, "auth: user_domain_name"),
+        ({"clouds.yaml": GOOD}, {"OS_AUTH_TOKEN": "hidden-word-7"}, "auth: token"),
+        ({"clouds.yaml": GOOD | {"auth_url": "https://{region_name}.cloud.example/v3"}}, {}, "auth: auth_url"),
+    ],
+)
+def test_an_entry_that_the_plugin_reads_otherwise_is_refused(
+    offline: None, home: Path, monkeypatch: pytest.MonkeyPatch, files: Any, variables: dict[str, str], keys: str
+) -> None:
+    for name, auth in files.items():
+        (home / name).write_text(entries(**auth))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(home / value) if value in files else value)
+    message = refused()
+    assert keys in message and str(home / "clouds.yaml") in message, message
+    assert "other" not in message.replace("read other files", "").replace("other OS_", "")
+
+
+def test_a_vendor_file_that_the_plugin_does_not_read_is_refused(
+    offline: None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """openstacksdk takes the profile from a file that only it reads."""
+    without = {key: value for key, value in GOOD.items() if key != "auth_url"}
+    (home / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"school": {"profile": "mine", "auth": without}}}))
+    for name in ("clouds-public.json", "clouds-public.yaml"):
+        (home / name).write_text(json.dumps({"public-clouds": {"mine": {"auth": {"auth_url": URL}}}}))
+    (home / "clouds-public.yaml").unlink()
+    assert "profile" in refused() or "does not find it" in refused()
+    (home / "clouds-public.yaml").write_text(yaml.safe_dump({"public-clouds": {"mine": {"auth": {"auth_url": URL}}}}))
+    assert openstack.cloud_credentials("school", "north").auth_url == URL
+
+
+def test_a_secret_that_yaml_reads_as_a_number_is_refused(home: Path) -> None:
+    """`0123` is 83 for one library and 0123 for the other."""
+    (home / "clouds.yaml").write_text(entries(**{key: value for key, value in GOOD.items() if key != "password"}))
+    (home / "secure.yaml").write_text("clouds: {school: {auth: {password: 0123}}}")
+    assert "read auth: password differently" in refused()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"verify": "no"},
+        {"verify": "false"},
+        # The plugin does not let a region's empty value replace another.
+        {"regions": [{"name": "north", "values": {"verify": False}}]},
+    ],
+)
+def test_a_check_of_certificates_that_is_read_differently_is_refused(home: Path, more: dict[str, Any]) -> None:
+    (home / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"school": {"auth": GOOD, **more}}}))
+    assert "read verify differently" in refused()
+
+
+@pytest.mark.parametrize("key", ["verify", "insecure"])
+def test_an_entry_without_the_check_of_certificates_is_reported(home: Path, key: str) -> None:
+    for value in (True, False):
+        (home / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"school": {"auth": GOOD, key: value}}}))
+        found = openstack.cloud_credentials("school", "north").unsafe
+        assert (found == ()) == (value == (key == "verify"))
+        assert found == () or found[0].startswith(
+            f"{key}: is set to {value} in the entry 'school' of clouds.yaml, so that"
+        )
+
+
+def test_a_region_s_own_values_are_read_alike(home: Path) -> None:
+    regions = [{"name": "north", "values": {"auth": {"auth_url": OTHER}}}, {"name": "south", "values": {}}]
+    (home / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"school": {"auth": GOOD, "regions": regions}}}))
+    assert openstack.cloud_credentials("school", "north").auth_url == OTHER
+
+
+def test_certificates_of_variables_and_entry_must_agree(
+    offline: None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.pem", "two.pem"):
+        (home / name).write_text(pem(certificate("authority", None, authority=True)))
+    entry = {"auth": GOOD, "cacert": str(home / "one.pem")}
+    (home / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"school": entry}}))
+    monkeypatch.setenv("OS_CACERT", str(home / "two.pem"))
+    assert "read cacert differently" in refused()
+    monkeypatch.setenv("OS_CACERT", str(home / "one.pem"))
+    openstack.cloud_credentials("school", "north")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"OS_TENANT_NAME": "other"}, "OS_PROJECT_NAME, OS_TENANT_NAME"),
+        ({"OS_PROJECT_ID": "p", "OS_TENANT_ID": "q"}, "OS_PROJECT_ID, OS_TENANT_ID"),
+        ({"OS_AUTH_TOKEN": "hidden-word-7"}, "OS_AUTH_TOKEN"),
+        ({"OS_AUTH_TOKEN": "hidden-word-7", "OS_TOKEN": "hidden-word-8"}, "OS_TOKEN, OS_AUTH_TOKEN"),
+    ],
+)
+def test_variables_that_the_plugin_reads_otherwise_are_refused(
+    offline: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: str
+) -> None:
+    for name, value in ({f"OS_{key.upper()}": value for key, value in GOOD.items()} | variables).items():
+        monkeypatch.setenv(name, value)
+    message = refused(None)
+    assert f"ambiguous: {words} would be read differently" in message and "hidden-word-8" not in message
+    monkeypatch.setenv("OS_TENANT_NAME", GOOD["project_name"])
+
+
+def test_both_names_of_a_project_may_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {f"OS_{key.upper()}": value for key, value in GOOD.items()}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OS_TENANT_NAME", GOOD["project_name"])
+    assert openstack.cloud_credentials(None, "north").unsafe == ()
+
+
+@pytest.mark.parametrize("value", ["1", "t", "T", "true", "True", "yes", "on"])
+@pytest.mark.parametrize("entry", [None, "school"])
+def test_a_certificate_that_is_not_checked_is_reported(
+    home: Path, monkeypatch: pytest.MonkeyPatch, value: str, entry: str | None
+) -> None:
+    if entry:
+        (home / "clouds.yaml").write_text(entries(**GOOD))
+    else:
+        for name, one in GOOD.items():
+            monkeypatch.setenv(f"OS_{name.upper()}", one)
+    monkeypatch.setenv("OS_INSECURE", value)
+    (fault,) = openstack.cloud_credentials(entry, "north").unsafe
+    assert fault.startswith("OS_INSECURE: is set, so that")
+    for off in ("0", "f", "F", "false", "False", "FALSE", ""):
+        monkeypatch.setenv("OS_INSECURE", off)
+        assert openstack.cloud_credentials(entry, "north").unsafe == ()
+
+
+@pytest.mark.parametrize(("url", "safe"), [
+    ("http://cloud.example:5000/v3", False), ("HTTP://203.0.113.7/v3", False), ("http://[2001:db8::7]/v3", False),
+    ("http://127.0.0.1:5000/v3", True), ("http://[::1]:5000/v3", True), ("http://localhost:5000/v3", True),
+    ("http://localhost.example/v3", False), ("http://127.0.0.1.example/v3", False), (URL, True),
+])  # fmt: skip
+def test_plain_http_is_reported_unless_it_stays_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch, url: str, safe: bool
+) -> None:
+    for name, value in (GOOD | {"auth_url": url}).items():
+        monkeypatch.setenv(f"OS_{name.upper()}", value)
+    found = openstack.cloud_credentials(None, "north").unsafe
+    assert (found == ()) == safe
+    assert safe or ("OS_AUTH_URL" in found[0] and "in clear" in found[0])
 
 
 SECRET = st.sampled_from(["hidden-word-7", "hidden {region}", "0123", 123, True, None, ""])

@@ -105,6 +105,24 @@ def split(settings: Callable[..., Settings]) -> Seen:
     return run(settings(**shape), Findings("external", {"media1": "no host"}))
 
 
+def test_a_root_volume_is_made_from_the_image_and_deleted_with_its_machine(settings: Callable[..., Settings]) -> None:
+    seen = run(settings(volume={"size": 20, "type": "ssd"}), Findings("external", image_id="image-1"))
+    (server,) = seen.of("Instance").values()
+    assert "imageName" not in server
+    (disk,) = server["blockDevices"]
+    assert disk == {
+        "uuid": "image-1",
+        "sourceType": "image",
+        "destinationType": "volume",
+        "bootIndex": 0.0,
+        "volumeSize": 20.0,
+        "volumeType": "ssd",
+        "deleteOnTermination": True,
+    }
+    (configure,) = seen.of("Configure").values()
+    assert [host["image"] for host in configure["hosts"].values()] == ["image-1"]
+
+
 def test_shape_single(single: Seen) -> None:
     (server,) = single.of("Instance").values()
     assert (

@@ -1,8 +1,10 @@
 """What the gate refuses and allows, and its messages; without a cloud and without requests."""
 
 import datetime
+import ipaddress
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,12 +15,12 @@ import pytest
 import requests
 from pydantic import ValidationError
 
-from classroom.clients import pulumi_backend
+from classroom.clients import proxies, pulumi_backend
 from classroom.clients.openstack import CloudService, cloud_credentials
 from classroom.common.errors import RefusedError, WrongUseError
 from classroom.config.settings import Settings, load
 from classroom.provision import gate
-from classroom.sovereignty import operators
+from classroom.sovereignty import addresses, operators, owners
 from classroom.sovereignty import service_policy as outside
 
 OVH = "https://auth.cloud.ovh.net/v3"
@@ -54,7 +56,9 @@ class Today(datetime.date):
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Remove the caller's variables, fix the date, set a file backend, and fail on any request."""
-    for name in [name for name in os.environ if name.startswith(("OS_", "PULUMI_", "VAULT_"))]:
+    for name in [name for name in os.environ if name.startswith(("OS_", "PULUMI_", "VAULT_", "PG"))]:
+        monkeypatch.delenv(name)
+    for name in [name for name in os.environ if name.lower() in proxies.VARIABLES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
     monkeypatch.setattr(gate.datetime, "date", Today)
@@ -249,6 +253,61 @@ def test_endpoints_that_pass(plan: Callable[..., list[str]]) -> None:
     assert "its soil is not allowed" in refusal(plan, endpoints=[own], declared_cloud=DECLARED)
 
 
+@pytest.mark.parametrize("text", ["217.0.0.0/8", "195.13.0.0/16", "82.64.0.0/10", "0.0.0.0/0", "2a00::/12"])
+def test_a_network_with_something_else_inside_is_refused(plan: Callable[..., list[str]], text: str) -> None:
+    """Both its ends are in the Union."""
+    found = refusal(plan, endpoints=[endpoint(addresses=[text])])
+    assert f"'{text}'" in found or f"address '{text[:6]}" in found
+    assert len(found.splitlines()) < 60
+
+
+def test_a_network_that_is_too_wide_is_refused_with_the_widest_that_can_be_judged(
+    plan: Callable[..., list[str]],
+) -> None:
+    found = refusal(plan, endpoints=[endpoint(addresses=["217.0.0.0/8"])])
+    widest = re.search(r"'(217\.0\.0\.0/\d+)' is the widest that can be judged", found)
+    assert widest and "more than 2048 announced ranges" in found
+    again = refusal(plan, endpoints=[endpoint(addresses=[widest[1]])])
+    assert "too many to judge" not in again and re.search(r"\d+ further ranges are refused", again)
+    wider = str(ipaddress.ip_network(widest[1]).supernet())
+    assert "too many to judge" in refusal(plan, endpoints=[endpoint(addresses=[wider])])
+
+
+def test_a_whole_network_of_one_operator_passes(plan: Callable[..., list[str]]) -> None:
+    assert plan(endpoints=[endpoint(addresses=["116.202.0.0/16", "2a01:4f8:c0::/44"])]) == []
+
+
+@pytest.mark.parametrize("address", ["95.179.128.1", "163.77.132.1", "2a09:8280:16::1", "2.56.220.1"])
+def test_a_declared_operator_does_not_make_a_foreign_network_its_own(
+    plan: Callable[..., list[str]], address: str
+) -> None:
+    """Three are announced from many places at once; the first is listed with its operator in the United States."""
+    one = endpoint(operator="network of the academy", addresses=[address])
+    assert f"{address}" in refusal(plan, endpoints=[one], declared_operators=[NETWORK])
+
+
+def test_a_listed_network_whose_owner_is_not_known_is_refused(plan: Callable[..., list[str]]) -> None:
+    listed = next(owner for owner in owners.load().owners if not owner.operator and not owner.cloud)
+    number = next(iter(listed.networks))
+    data = addresses.tables()
+    place = next(first for first, found in zip(data._four[0], data._four[2], strict=True) if found == number)
+    address = str(ipaddress.ip_address(place + 1))
+    found = refusal(plan, endpoints=[endpoint(addresses=[address])])
+    assert f"address '{address}': its operator is not known" in found
+
+
+def test_a_network_that_no_file_lists_has_the_operator_of_its_row(plan: Callable[..., list[str]]) -> None:
+    data, listed = addresses.tables(), owners.load().by_number
+    judged = outside.Judge(DAY)
+    for first, number in zip(data._four[0], data._four[2], strict=True):
+        address = ipaddress.ip_address(first + 1)
+        if number not in listed and judged.judge(str(address)).soil.verdict == "eu":
+            break
+    assert plan(endpoints=[endpoint(addresses=[str(address)])]) == []
+    old = outside.Judge(DAY + datetime.timedelta(days=400))
+    assert judged.undecided(address) and not old.undecided(address)
+
+
 def test_all_refusals_are_reported_at_once(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", "azblob://states")
     message = refusal(plan, region="UK1", endpoints=[endpoint(operator="Unknown Ltd"), endpoint(operator="amazon")])
@@ -295,7 +354,7 @@ OTHER = {
     "s3://states?endpoint=https://s3.io.cloud.ovh.net": ["its soil is not allowed"],
     "s3://states?endpoint=https://s3.us-east-va.io.cloud.ovh.us": ["third country"],
     "s3://states?endpoint=https://s3.kna1.citycloud.com": ["ICG plc"],
-    "s3://states?endpoint=s3.gra.io.cloud.ovh.net&endpoint=s3.elsewhere.example": ["s3.elsewhere.example"],
+    "s3://states?endpoint=s3.gra.io.cloud.ovh.net&endpoint=s3.elsewhere.example": ["more than one endpoint"],
     "s3://states?endpoint=https://s3.gra.io.cloud.ovh.net.elsewhere.example": ["not known"],
     "s3://states?endpoint=3.120.10.1": ["Amazon.com, Inc."],
     "s3://states?endpoint=127.0.0.1:9000": ["loopback", "unknown is never allowed"],
@@ -329,6 +388,163 @@ def test_backends_that_are_refused(judge: outside.ServicePolicy, url: str) -> No
     assert message.startswith(f"backend: '{url}'")
     assert "allowed: a folder on this machine" in message
     assert [word for word in OTHER[url] if word not in message] == [], message
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgres://s3.academy.example/db?host=us.example", "parameter 'host'"),
+        ("postgres://s3.academy.example/db?hostaddr=3.120.10.1", "parameter 'hostaddr'"),
+        ("postgres://s3.academy.example/db?service=us", "parameter 'service'"),
+        ("postgres://s3.academy.example/db?sslmode=require&host=", "parameter 'host'"),
+        ("postgres://s3.academy.example,us.example/db", "several hosts"),
+        ("postgres://s3.academy.example/db?sslmode=disable", "sslmode"),
+        ("postgres://s3.academy.example/db?sslmode=require&sslmode=prefer", "sslmode"),
+        ("postgresql://s3.academy.example/db?host=us.example", "parameter 'host'"),
+        ("s3://states?endpoint=&endpoint=s3.academy.example", "more than one endpoint"),
+        ("s3://states?endpoint=http://s3.academy.example", "plain HTTP"),
+        ("s3://states?endpoint=s3.academy.example&disableSSL=true", "parameter 'disableSSL'"),
+        ("s3://states?endpoint=s3.academy.example&role=arn:x", "parameter 'role'"),
+        ("http://s3.academy.example", "plain HTTP"),
+    ],
+)
+def test_a_backend_that_may_be_elsewhere_is_refused(judge: outside.ServicePolicy, url: str, words: str) -> None:
+    message = pulumi_backend.refuse_backend(url, judge, {})
+    assert message is not None and words in message and "unknown is never allowed" in message, message
+
+
+def test_variables_of_postgres_are_refused(judge: outside.ServicePolicy) -> None:
+    url = "postgres://s3.academy.example/db?sslmode=verify-full&table=t"
+    assert pulumi_backend.refuse_backend(url, judge, {}) is None
+    for name in ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGSSLMODE", "PGOPTIONS"):
+        assert f"{name} is set" in str(pulumi_backend.refuse_backend(url, judge, {name: "x"}))
+        assert pulumi_backend.refuse_backend("file://~", judge, {name: "x"}) is None
+
+
+MOUNTS = """
+21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
+22 21 0:30 / /srv/nfs\\040share rw - nfs4 server:/states rw
+23 21 0:31 / /srv/tmp rw - nfs server:/x rw
+24 21 0:32 / /srv/tmp rw master:1 - tmpfs tmpfs rw
+25 21 0:33 / /srv/own/.pulumi/backups rw - fuse.sshfs server:/ rw
+26 21 0:34 / /srv/cifs rw - cifs //server/x rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/srv/states", None),
+        ("/srv/nfs share/deep/er", "nfs4"),
+        ("/srv/tmp", None),
+        ("/srv/own", "fuse.sshfs"),
+        ("/srv/cifs", "cifs"),
+        ("/srv/cifs-not", None),
+    ],
+)
+def test_a_folder_on_another_machine_is_refused(folder: str, kind: str | None) -> None:
+    found = pulumi_backend._elsewhere(Path(folder), MOUNTS.strip())
+    assert (found is None) == (kind is None)
+    assert kind is None or (f"of type {kind}" in str(found) and "unknown is never allowed" in str(found))
+
+
+def test_a_link_to_another_machine_is_followed(tmp_path: Path, judge: outside.ServicePolicy) -> None:
+    (tmp_path / "states").mkdir()
+    (tmp_path / "states" / ".pulumi").symlink_to("/srv/cifs")
+    assert "of type cifs" in str(pulumi_backend._elsewhere(tmp_path / "states", MOUNTS.strip()))
+    (tmp_path / "states" / ".pulumi").unlink()
+    assert pulumi_backend.refuse_backend(f"file://{tmp_path}/states?x=y", judge) is None
+    assert "of type proc" in str(pulumi_backend.refuse_backend("FILE:///proc/self", judge))
+    assert pulumi_backend._elsewhere(tmp_path, "") is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["VAULT_SERVER_URL", "VAULT_ADDR", "VAULT_AGENT_ADDR", "VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"]
+)
+def test_every_host_of_vault_is_judged(judge: outside.ServicePolicy, name: str) -> None:
+    good = {"VAULT_ADDR": "https://s3.academy.example:8200"}
+
+    def judged(more: dict[str, str]) -> str:
+        return str(pulumi_backend.refuse_secrets_provider("hashivault://key", "file://~", judge, good | more))
+
+    assert judged({}) == "None"
+    assert "host 'vault.elsewhere.example'" in judged({name: "https://vault.elsewhere.example"})
+    assert "'http://s3.academy.example' is plain HTTP" in judged({name: "http://s3.academy.example"})
+    assert "is not known" in judged({name: "unix:///run/agent"}) or "are not known" in judged(
+        {name: "unix:///run/agent"}
+    )
+
+
+@pytest.mark.parametrize("name", ["VAULT_SKIP_VERIFY", "VAULT_SRV_LOOKUP"])
+def test_switches_of_vault_that_weaken_it_are_refused(judge: outside.ServicePolicy, name: str) -> None:
+    good = {"VAULT_ADDR": "https://s3.academy.example:8200"}
+    for value, passes in (("1", False), ("true", False), ("0", True), ("false", True), ("", True)):
+        found = pulumi_backend.refuse_secrets_provider("hashivault://key", "file://~", judge, good | {name: value})
+        assert (found is None) == passes and (passes or f"{name} is set" in str(found))
+
+
+@pytest.mark.parametrize("provider", ["passphrase", "hashivault://key", "service"])
+def test_the_state_s_own_secrets_provider_is_no_fallback(judge: outside.ServicePolicy, provider: str) -> None:
+    name = "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER"
+    for value in ("true", "1", "TRUE", "yes"):
+        found = pulumi_backend.refuse_secrets_provider(provider, "file://~", judge, {name: value})
+        assert str(found).startswith(f"{name}: is set") and "unset it" in str(found)
+    for value in ("false", "0", ""):
+        assert pulumi_backend.refuse_secrets_provider("passphrase", "file://~", judge, {name: value}) is None
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy", "http_proxy"])
+def test_proxies_are_judged(judge: outside.ServicePolicy, name: str) -> None:
+    assert proxies.refuse_proxies(judge, {}) == proxies.refuse_proxies(judge, {name: ""}) == []
+    for good in (
+        "http://s3.academy.example:3128",
+        "http://127.0.0.1:8080",
+        "http://[::1]:3128",
+        "http://localhost:3128",
+    ):
+        assert proxies.refuse_proxies(judge, {name: good}) == []
+    for bad in ("http://ada:hidden-7@proxy.us.example:3128", "proxy.us.example:3128"):
+        (fault,) = proxies.refuse_proxies(judge, {name: bad})
+        assert fault.startswith(f"{name}: the proxy 'proxy.us.example': ") and "hidden-7" not in fault
+    (fault,) = proxies.refuse_proxies(judge, {name: "http://3.120.10.1:3128"})
+    assert "Amazon" in fault
+    assert proxies.refuse_proxies(judge, {name: "nonsense://"}) != []
+
+
+def test_a_proxy_ends_the_plan(plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.us.example:3128")
+    assert "https_proxy: the proxy 'proxy.us.example'" in refusal(plan)
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "words"),
+    [
+        (
+            "http://cloud.academy.example:5000/v3",
+            {},
+            "OS_AUTH_URL: 'http://cloud.academy.example:5000/v3' is plain HTTP",
+        ),
+        (ACADEMY, {"OS_INSECURE": "true"}, "OS_INSECURE: is set, so that the cloud's certificate is not checked"),
+    ],
+)
+def test_an_unprotected_cloud_is_for_a_rehearsal_only(
+    plan: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, url: str, variables: dict[str, str], words: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    declared = DECLARED | {"keystone": [url]}
+    assert words in refusal(plan, url, region="one", declared_cloud=declared)
+    assert plan(url, region="one", declared_cloud=declared, rehearsal=True) == []
+
+
+def test_a_service_without_https_is_for_a_rehearsal_only(make: Make) -> None:
+    rows = [CloudService("compute", "public", "http://203.0.113.10:8774/v2.1")]
+    local = DECLARED | {"keystone": ["http://127.0.0.1:5000/v3"]}
+    declared = {"declared_cloud": DECLARED, "region": "one"}
+    assert "plain HTTP" in refusal(gate.check_catalogue, make(**declared), ACADEMY, rows)
+    gate.check_catalogue(make(**declared, rehearsal=True), ACADEMY, rows)
+    here = [CloudService("compute", "public", "http://127.0.0.1:8774/v2.1")]
+    gate.check_catalogue(make(**declared | {"declared_cloud": local}), "http://127.0.0.1:5000/v3", here)
 
 
 def test_a_backend_s_password_is_not_shown(judge: outside.ServicePolicy) -> None:
@@ -407,6 +623,36 @@ def test_the_secrets_provider_is_read_from_the_stack_file(tmp_path: Path, plan: 
 def test_a_program_without_an_engine_above_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongUseError, match=r"stack file .*no Pulumi engine above"):
         pulumi_backend.stack_file("t", tmp_path)
+
+
+WAITS = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "file"),
+    [
+        ([], "", "root/Pulumi.t.yaml"),
+        (["--config-file", "a.yaml"], "", "place/a.yaml"),
+        (["--config-file=a.yaml"], "", "place/a.yaml"),
+        (["--config-file=a.yaml", "--config-file", "b.yaml"], "", "place/b.yaml"),
+        (["--config-file", "a.yaml", "--config-file=/b.yaml"], "", "/b.yaml"),
+        ([], "c.yaml", "place/c.yaml"),
+        (["--config-file=a.yaml"], "c.yaml", "place/a.yaml"),
+        (["--config-file"], "", "root/Pulumi.t.yaml"),
+        (["--config-files=a.yaml"], "", "root/Pulumi.t.yaml"),
+    ],
+)
+def test_the_stack_file_is_the_one_of_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], variable: str, file: str
+) -> None:
+    (tmp_path / "place").mkdir()
+    more = {"PULUMI_OPTION_CONFIG_FILE": variable} if variable else {}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([*WAITS, *options], cwd=tmp_path / "place", env=os.environ | more, **pipes) as engine:
+        assert engine.stdout and engine.stdout.readline() == b"\n"
+        monkeypatch.setattr(pulumi_backend, "_engine", lambda _: engine.pid)
+        assert pulumi_backend.stack_file("t", tmp_path / "root") == tmp_path / file
+        engine.communicate()
 
 
 def test_a_declaration_cannot_contain_public_addresses_or_names(plan: Callable[..., list[str]]) -> None:
@@ -527,8 +773,8 @@ COMPUTE = "https://compute.gra11.cloud.ovh.net/v2.1"
         (OVH, "https://51.91.10.1/v2.1", ["does not belong to OVHcloud"]),
         (OVH, "nonsense", ["does not belong to OVHcloud"]),
         (ACADEMY, "https://compute.academy.example:8774/v2.1", None),
-        (ACADEMY, "http://203.0.113.10:8774/v2.1", None),
-        (ACADEMY, "http://[2001:db8:30::10]:8774/v2.1", None),
+        (ACADEMY, "https://203.0.113.10:8774/v2.1", None),
+        (ACADEMY, "https://[2001:db8:30::10]:8774/v2.1", None),
         (
             ACADEMY,
             "http://203.0.114.10:8774/v2.1",

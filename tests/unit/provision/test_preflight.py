@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from classroom.clients.openstack import CloudService
 from classroom.common import tmpfs
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.config.settings import Settings, load
@@ -26,6 +27,7 @@ class FakeCloud:
 
     def __init__(self, answers: Answers) -> None:
         self.answers, self.asked = answers, []  # type: ignore[var-annotated]
+        self.endpoints = [CloudService("block-storage", "public", "https://volume.example/v3")]
 
     def get(self, service: str, path: str, **query: Any) -> dict[str, Any]:
         self.asked.append((service, path, query))
@@ -33,7 +35,9 @@ class FakeCloud:
             found: Any = [
                 {"name": server["name"]}
                 for server in self.answers["/servers/detail"]
-                if (server["status"], server["image"]["id"]) == (query["status"], query["image"])
+                if server["status"] == query["status"]
+                and query.get("image", server["image"] and server["image"]["id"])
+                == (server["image"] and server["image"]["id"])
             ]
         else:
             found = self.answers[path]
@@ -93,7 +97,7 @@ def refused(answers: Answers, values: dict[str, Any]) -> str:
 
 
 def test_a_plan_without_faults_passes(answers: Answers, values: dict[str, Any]) -> None:
-    assert look(answers, load(values)) == Findings("n1", {}, [])
+    assert look(answers, load(values)) == Findings("n1", {}, [], "i1")
 
 
 def test_unknown_names_are_reported_with_the_available_ones(answers: Answers, values: dict[str, Any]) -> None:
@@ -122,11 +126,60 @@ def test_a_flavour_without_a_disk_is_explained(answers: Answers, values: dict[st
     answers["/flavors/detail"] = [{"name": "diskless", "vcpus": 2, "ram": 4096, "disk": 0}]
     message = refused(answers, values | {"flavor_front": "diskless"})
     assert message == (
-        "flavor_front: 'diskless' has no disk of its own, as machines of such flavours start from volumes, which are not supported;"
-        " no flavour of the cloud has a disk of 3 GiB and 512 MiB of memory: ask the cloud's operator for one"
+        "flavor_front: 'diskless' has no disk of its own; set volume: {size: 20}, so that its machines start from volumes"
     )
     answers["/flavors/detail"].append({"name": "small", "vcpus": 2, "ram": 2048, "disk": 10})
-    assert refused(answers, values | {"flavor_front": "diskless"}).endswith("choose one of: small")
+    assert refused(answers, values | {"flavor_front": "diskless"}).endswith("or choose one of: small")
+    assert look(answers, load(values | {"flavor_front": "diskless", "volume": {"size": 20}})).image_id == "i1"
+    answers["/flavors/detail"] = [{"name": "thin", "vcpus": 1, "ram": 256, "disk": 0}]
+    message = refused(answers, values | {"flavor_front": "thin", "volume": {"size": 20}})
+    assert "'thin' has" in message and "volume" not in message.partition("'thin'")[2].partition(";")[2].replace(
+        "volumes", ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("volume", "sentence"),
+    [
+        ({"size": 8}, "volume.size: 8 GiB are too few for the image, which needs 9; set 9 or more"),
+        ({"size": 20, "type": "fast"}, "volume.type: the cloud has no 'fast'; choose one of: hdd, ssd"),
+    ],
+)
+def test_a_volume_has_to_fit_and_to_exist(
+    answers: Answers, values: dict[str, Any], volume: dict[str, Any], sentence: str
+) -> None:
+    answers["/images"][0]["virtual_size"] = 8 * 1024**3 + 1
+    answers["/types"] = {"volume_types": [{"name": "ssd", "id": "t1"}, {"name": "hdd", "id": "t2"}]}
+    assert refused(answers, values | {"volume": volume}) == sentence
+    for name in ("ssd", "t2"):
+        look(answers, load(values | {"volume": {"size": 20, "type": name}}))
+
+
+def test_a_cloud_without_volumes_and_a_quota_of_them_are_named(answers: Answers, values: dict[str, Any]) -> None:
+    absolute = {"maxTotalVolumes": 3, "totalVolumesUsed": 3, "maxTotalVolumeGigabytes": 100, "totalGigabytesUsed": 90}
+    answers["/limits"]["limits"]["absolute"] |= {"maxTotalInstances": 10}
+
+    class Cinder(FakeCloud):
+        def find(self, service: str, path: str, **query: Any) -> dict[str, Any] | None:
+            if service == "block-storage" and path == "/limits":
+                return {"limits": {"absolute": absolute}}
+            return super().find(service, path, **query)
+
+    with pytest.raises(ClassroomError) as caught:
+        look_at(Cinder(answers), load(values | {"volume": {"size": 20}}))
+    assert "quota: volumes needed: 1, left in the project: 0 of 3" in str(caught.value)
+    assert "quota: GiB of volumes needed: 20, left in the project: 10 of 100" in str(caught.value)
+    cloud = FakeCloud(answers)
+    cloud.endpoints = []
+    with pytest.raises(ClassroomError, match="volume: the cloud has no volume service"):
+        look_at(cloud, load(values | {"volume": {"size": 20}}))
+
+
+def test_machines_on_volumes_are_found_without_their_image(answers: Answers, values: dict[str, Any]) -> None:
+    answers["/servers/detail"] = [{"name": "academy-class", "status": "ACTIVE", "image": ""}]
+    cloud = FakeCloud(answers)
+    assert look_at(cloud, load(values | {"volume": {"size": 20}})).image_id == "i1"
+    assert not [path for _, path, _ in cloud.asked if path == "/servers/detail"]
 
 
 def test_ambiguous_names_are_reported(answers: Answers, values: dict[str, Any]) -> None:
@@ -195,7 +248,7 @@ def test_existing_machines_need_no_quota(answers: Answers, values: dict[str, Any
     answers["/limits"]["limits"]["absolute"] |= {"maxTotalInstances": 1, "totalInstancesUsed": 1}
     answers["/servers/detail"] = [{"name": "academy-class", "id": "s", "status": "ACTIVE", "image": {"id": "i1"}}]
     cloud = FakeCloud(answers)
-    assert look_at(cloud, load(values)) == Findings("n1")
+    assert look_at(cloud, load(values)) == Findings("n1", image_id="i1")
     # Details, which are slow, are not requested either.
     assert [path for _, path, _ in cloud.asked if path.startswith("/servers")] == ["/servers"]
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classroom.common.errors import ClassroomError, WrongUseError
 from classroom.sovereignty import addresses, owners
 from classroom.sovereignty.catalogue import load_catalogue
 from classroom.sovereignty.countries import classify
+from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.sovereignty.facts import Ages
 from classroom.sovereignty.policy import DeclaredCloud, Policy
 from classroom.sovereignty.policy import judge as judge_cloud
@@ -548,3 +549,195 @@ def test_ten_thousand_addresses_in_one_command():
     print(f"10,000 addresses: {wall:.1f} s, of them {used:.1f} s computing, at most {memory // 1024} MB")
     assert used < 5  # the wall clock says more about what else the machine does
     assert memory < 250 * 1024
+
+
+# Networks, joined facts, places that cannot be known.
+
+
+@st.composite
+def networks(draw):
+    """A public network in which the tables know something."""
+    data = addresses.tables()
+    if draw(st.booleans()):
+        first = data._four[0][draw(st.integers(0, len(data._four[0]) - 1))]
+        return ipaddress.ip_network((first, draw(st.integers(18, 32))), strict=False)
+    index = draw(st.integers(0, len(data._six[0]) - 1))
+    return ipaddress.ip_network(
+        ((data._six[0][index] << 64) | data._six[1][index], draw(st.integers(40, 128))), strict=False
+    )
+
+
+@given(net=networks(), data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_address_of_a_network_has_the_verdicts_of_the_start_of_its_range(judged, net, data):
+    starts = list(judged.ranges(net))
+    assert starts[0] == net[0] and starts == sorted(set(starts)) and starts[-1] in net
+    for _ in range(8):
+        number = data.draw(st.integers(0, len(starts) - 1))
+        last = int(starts[number + 1]) - 1 if number + 1 < len(starts) else int(net[-1])
+        for value in {last, data.draw(st.integers(int(starts[number]), last))}:
+            address = type(net[0])(value)
+            if not _is_nat64(judged, address):
+                assert verdicts_of(judged, address) == verdicts_of(judged, starts[number]), (net, address)
+
+
+def _is_nat64(judged, address):
+    return "local NAT64" in judged.judge(str(address)).soil.reason
+
+
+def verdicts_of(judged, address):
+    found = judged.judge(str(address))
+    return found.soil, found.operator, found.parent
+
+
+def test_ranges_end_where_declarations_overlays_and_listed_prefixes_do(tmp_path):
+    cloud = {**CLOUD, "prefixes": ["203.0.113.64/26"]}
+    endpoint = {**TIME, "addresses": ["203.0.113.200"]}
+    declared = stack_file(tmp_path, declared_cloud=cloud, declared_operators=[NETWORK], endpoints=[endpoint])
+    judged = Judge(DAY, declared)
+    starts = {str(address) for address in judged.ranges(ipaddress.ip_network("203.0.113.0/24"))}
+    assert starts == {"203.0.113.0", "203.0.113.64", "203.0.113.128", "203.0.113.200", "203.0.113.201"}
+    listed = {str(address) for address in judged.ranges(ipaddress.ip_network("46.105.192.0/19"))}
+    assert {"46.105.198.0", "46.105.205.0", "46.105.206.0", "46.105.208.0"} <= listed
+
+
+def test_the_widest_network_that_can_be_judged(judged):
+    for text in ("217.0.0.0/8", "82.64.0.0/10", "0.0.0.0/0", "2a00::/12"):
+        net = ipaddress.ip_network(text)
+        widest = judged.widest(net, 100)
+        assert widest.network_address == net.network_address and widest.prefixlen > net.prefixlen
+        assert len(list(judged.ranges(widest))) <= 100
+        twice = widest.supernet()
+        assert len(list(judged.ranges(twice))) > 100
+    net = ipaddress.ip_network("116.202.10.0/24")
+    assert judged.widest(net) == net and judged.widest(net, 1) == net
+
+
+@pytest.mark.parametrize(
+    ("operator", "parent"), [("eu", "unknown"), ("unknown", "eu"), ("third", "unknown"), ("unknown", "unknown")]
+)
+def test_observed_and_declared_facts_are_never_joined(tmp_path, operator, parent):
+    """Whatever a listed network lacks is not filled from the stack file."""
+    data = addresses.tables()
+    fact = {"fact": "the page states it", "source": "page"}
+    rows = {"a": {"networks": {24940: "Hetzner"}, "missing": ["operator and parent: not read"]}}
+    for about, verdict in (("operator", operator), ("parent", parent)):
+        if verdict != "unknown":
+            country = {"country": "DE"} if verdict == "eu" else {"country": "US", "dpf": "unknown"}
+            rows["a"][about] = {"name": "Aa", **country, **fact}
+    page = {"title": "A page", "address": "https://a.example/", "kind": "own", "read": DAY, "says_of": "undated"}
+    path = tmp_path / "owners.yaml"
+    path.write_text(yaml.safe_dump({"sources": {"page": page}, "owners": rows}))
+    declared = stack_file(tmp_path, declared_operators=[NETWORK], endpoints=[{**TIME, "addresses": ["116.202.10.1"]}])
+    known = Judge(DAY, declared, data=data, owners=owners.load(path)).judge("116.202.10.1")
+    assert (known.operator.verdict, known.parent.verdict) == (operator, parent)
+    assert {known.operator.basis, known.parent.basis} == {"observed"}
+
+
+def test_a_declaration_holds_for_a_network_that_no_file_lists(tmp_path):
+    declared = stack_file(tmp_path, declared_operators=[NETWORK], endpoints=[{**TIME, "addresses": ["116.202.10.1"]}])
+    path = tmp_path / "owners.yaml"
+    path.write_text("owners: {a: {networks: {1: x}, missing: ['operator and parent: not read']}}")
+    unlisted = Judge(DAY, declared, owners=owners.load(path)).judge("116.202.10.1")
+    assert {unlisted.operator.basis, unlisted.parent.basis} == {"declared"}
+    assert (unlisted.operator.verdict, unlisted.parent.verdict) == ("eu", "eu")
+
+
+def test_old_data_and_a_network_that_changed_hands_cannot_be_declared_away(tmp_path):
+    text = "116.202.10.1"
+    young = {**NETWORK, "date": DAY + datetime.timedelta(days=400)}
+    declared = stack_file(tmp_path, declared_operators=[young], endpoints=[{**TIME, "addresses": [text, "9.9.9.0/24"]}])
+    later = Judge(DAY + datetime.timedelta(days=400), declared)
+    for address in (text, "9.9.9.9"):
+        assert three(later.judge(address)) == ("unknown",) * 3
+    path = tmp_path / "owners.yaml"
+    path.write_text("owners: {a: {networks: {24940: Someone Else}, missing: ['operator and parent: not read']}}")
+    sold = Judge(DAY, declared, owners=owners.load(path)).judge(text)
+    assert (sold.operator.verdict, sold.parent.verdict) == ("unknown", "unknown")
+    assert "may have changed" in sold.operator.reason
+
+
+@pytest.mark.parametrize("text", ["64:ff9b::7", "127.0.0.9", "::ffff:10.7.0.9", "2a01:4f8:0:0:64::808:808", "4000::1"])
+def test_an_operator_cannot_be_declared_for_an_address_without_an_owner(tmp_path, text):
+    address = ipaddress.ip_address(text)
+    declared = Declared(
+        operators=stack_file(tmp_path, declared_operators=[NETWORK]).operators,
+        endpoints=(Endpoint.model_construct(use="ntp", name="x.example", operator=NETWORK["name"], addresses=(text,)),),
+    )
+    judged = Judge(DAY, declared)
+    assert three(judged.judge(text)) == ("unknown",) * 3
+    assert not judged.undecided(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "2a01:4f9:c010:3f02:64::808:808",
+        "2a01:4f8:c2c:123f:64:5:808:808",
+        "2a01:4f8:0:6464::808:808",
+        "2a01:4f8:64:ff9b::808:808",
+        "2a01:4f8:0:0:0:64:808:808",
+    ],
+)
+def test_an_address_of_a_local_nat64_is_unknown(judged, address):
+    found = judged.judge(address)
+    assert three(found) == ("unknown",) * 3
+    assert "NAT64 for 8.8.8.8" in found.soil.reason
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["2a01:4f8:64::1", "2a01:4f8:64:64::a00:1", "2a01:4f8:64:0:5054:ff:fe12:3456", "2a01:4f8:0:64:1:2:808:808"],
+)
+def test_an_ordinary_address_is_not_taken_for_one_of_a_nat64(judged, address):
+    assert three(judged.judge(address)) == ("eu",) * 3
+
+
+@pytest.mark.parametrize("zone", ["eth0", "1", "ens3.7"])
+def test_an_address_with_an_interface_is_unknown(judged, zone):
+    for address in ("2a01:4f8::1", "2001:db8::1", "fd00::1", "ff02::1", "64:ff9b::1"):
+        found = judged.judge(f"{address}%{zone}")
+        assert three(found) == ("unknown",) * 3
+        assert "names an interface" in found.soil.reason
+    assert "link-local" in judged.judge(f"fe80::1%{zone}").soil.reason
+    assert "names an interface" not in judged.judge(f"febf::1%{zone}").soil.reason
+
+
+ANYCAST = ["2.56.220.1", "163.77.132.1", "5.83.212.1", "159.60.64.1", "2a09:8280:16::1", "2a05:8900:aa1::1"]
+
+
+@pytest.mark.parametrize("address", ANYCAST)
+def test_a_prefix_of_the_lists_of_anycast_is_not_placed(judged, address):
+    soil = judged.judge(address).soil
+    assert (soil.verdict, soil.country) == ("unknown", None)
+    assert soil.reason.startswith("anycast: ")
+
+
+ABROAD = [
+    "15.204.0.1",
+    "51.81.0.1",
+    "135.148.0.1",
+    "147.135.0.1",
+    "2604:2dc0::1",
+    "74.208.0.1",
+    "5.161.0.1",
+    "5.78.0.1",
+]
+
+
+@pytest.mark.parametrize("address", [*ABROAD, "5.223.0.1"])
+def test_the_operator_of_a_place_that_another_company_runs_is_unknown(judged, address):
+    found = judged.judge(address)
+    assert (found.operator.verdict, found.parent.verdict) == ("unknown", "unknown")
+    assert found.operator.source and found.operator.date
+    assert found.soil.verdict not in ("eu", "eea")
+
+
+def test_places_of_another_company_are_outside_the_class_of_the_operator_s_seat():
+    listed = [(owner, fact) for owner in owners.load().owners for fact in owner.abroad]
+    assert {owner.id for owner, _ in listed} == {"ovhcloud", "ionos", "hetzner"}
+    for owner, fact in listed:
+        seat = classify(owner.operator.country).verdict
+        for code in fact.countries:
+            assert classify(code).verdict not in (seat, "unknown"), (owner.id, code)
+        assert fact.source.address.startswith("http")

@@ -93,6 +93,7 @@ def french() -> dict[str, str]:
     found = {key: phrase.fr for key, phrase in phrases().items()}
     for one in load_controls():
         found |= {f"{one.id} {key}": getattr(one, key).fr for key in ("title", "claim", "observed", "remediation")}
+        found |= {f"{one.id} limits": one.limits.fr} if one.limits else {}
     for clause in load_clauses().values():
         found |= {f"{clause.id} {key}": getattr(clause, key).fr for key in ("title", "about")}
     return found
@@ -130,3 +131,10 @@ def test_sentence_needs_exactly_its_placeholders() -> None:
             sentence("forwards", **values)
     with pytest.raises(KeyError):
         sentence("no-such-phrase")
+
+
+def test_the_page_says_what_the_tables_of_addresses_cannot_know() -> None:
+    section = page().partition("\n## addresses\n")[2].partition("\n## ")[0]
+    assert "- Cannot be known: Both tables" in section
+    for word in ("geofeeds", "tunnel", "NAT64"):
+        assert word in section
