@@ -12,12 +12,30 @@ from classroom.common.paths import REPO
 
 URN = "urn:pulumi:"
 
+CONFIGURE = "classroom:index:Configure"
+"""Type of the resource that runs Ansible."""
+
 
 def output(stack: str, name: str, *, secret: bool = False) -> Any:
     """Return one output of a stack; ClassroomError if stack or output do not exist, or the passphrase is missing."""
-    argv = ["stack", "output", "--stack", stack, "--json", name, *(["--show-secrets"] if secret else [])]
+    show = ["--show-secrets"] if secret else []
+    return _read(stack, f"the output '{name}'", "output", "--stack", stack, "--json", name, *show)
+
+
+def applied_inventory(stack: str) -> Any:
+    """Return the inventory that the last `pulumi up` gave to Ansible, from the stack's state; ClassroomError if there is none."""
+    state = _read(stack, "the state", "export", "--stack", stack)
+    resources = state["deployment"].get("resources") or []
+    found = [r["inputs"] for r in resources if r["type"] == CONFIGURE]
+    if not found:
+        raise ClassroomError(f"stack '{stack}': Ansible has not run yet; complete a `pulumi up`")
+    return json.loads(found[0]["inventory"])
+
+
+def _read(stack: str, thing: str, *words: str) -> Any:
+    """Return the JSON that a `pulumi stack` command prints; ClassroomError, which names the thing, if it fails."""
     answer = subprocess.run(
-        pulumi(*argv),
+        pulumi("stack", *words),
         cwd=REPO,
         env=environment(),
         capture_output=True,
@@ -29,7 +47,7 @@ def output(stack: str, name: str, *, secret: bool = False) -> Any:
     if answer.returncode:
         errors = [line for line in answer.stderr.splitlines() if line.startswith("error: ")] or [answer.stderr.strip()]
         reason = errors[0].removeprefix("error: ")
-        raise ClassroomError(f"stack '{stack}': the output '{name}' is not available ({reason}); {_fix(errors[0])}")
+        raise ClassroomError(f"stack '{stack}': {thing} is not available ({reason}); {_fix(errors[0])}")
     return json.loads(answer.stdout)
 
 
@@ -79,7 +97,7 @@ def _machine_urn(stack: str, machine: str) -> str:
 
 def configure_urn(stack: str) -> str:
     """Return the URN of a stack's Configure resource, which runs Ansible."""
-    return _urn(stack, "classroom:index:Configure", "configure")
+    return _urn(stack, CONFIGURE, "configure")
 
 
 def _urn(stack: str, types: str, name: str) -> str:

@@ -10,6 +10,9 @@ from classroom.config.plan import Plan
 from classroom.config.ports import GROUPS, RELAY, port_numbers, ports_for
 from classroom.config.settings import Settings
 
+CLASSES = "classroom_classes"
+"""Variable with the classes."""
+
 
 def inventory(
     stack: str, settings: Settings, plans: list[Plan], addresses: Mapping[str, Mapping[str, str]]
@@ -48,7 +51,7 @@ def inventory(
         "classroom_ssh_from": settings.ssh_from,
         "classroom_image_account": IMAGE_ACCOUNT,
         "classroom_admins": [a.model_dump() for a in settings.admins],
-        "classroom_classes": [
+        CLASSES: [
             {
                 "room": c.room,
                 "name": c.name,
@@ -72,13 +75,17 @@ def inventory(
     return {**groups, "all": {"vars": variables}, "_meta": {"hostvars": hostvars}}
 
 
-def with_host_keys(inventory: Mapping[str, Any], keys: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return the inventory with the SSH host keys of each machine as `classroom_host_keys`."""
+def published(inventory: Mapping[str, Any], keys: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the inventory as the stack's output: with the SSH host keys of each machine, without the classes.
+
+    A thousand classes would be ten thousand lines of output at each `pulumi up`, and a second of its time.
+    """
     hostvars = {
         name: {**values, "classroom_host_keys": keys.get(name, [])}
         for name, values in inventory["_meta"]["hostvars"].items()
     }
-    return {**inventory, "_meta": {"hostvars": hostvars}}
+    variables = {name: value for name, value in inventory["all"]["vars"].items() if name != CLASSES}
+    return {**inventory, "all": {"vars": variables}, "_meta": {"hostvars": hostvars}}
 
 
 def dns_records(settings: Settings, inventory: Mapping[str, Any]) -> list[dict[str, str]]:

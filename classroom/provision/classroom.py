@@ -12,7 +12,7 @@ from classroom.common.errors import ClassroomError
 from classroom.config.endpoints import resolvers
 from classroom.config.plan import plans_for
 from classroom.config.settings import Settings
-from classroom.configure.inventory import dns_records, inventory, with_host_keys
+from classroom.configure.inventory import dns_records, inventory, published
 from classroom.configure.resources import HEXADECIMAL, LETTERS, Configure, Secret, openstack_provider, own_provider
 from classroom.provision.access import Access, AccessArgs, groups_of
 from classroom.provision.class_codes import links
@@ -105,7 +105,7 @@ class Classroom(pulumi.ComponentResource):
             "dns_records": listed.apply(lambda found: dns_records(settings, json.loads(found))),
             "next_steps": next_steps(stack, settings),
             "inventory": Output.all(listed, configure.keys).apply(
-                lambda found: with_host_keys(json.loads(found[0]), found[1])
+                lambda found: published(json.loads(found[0]), found[1])
             ),
             "classes": Output.secret(codes_key).apply(lambda key: links(settings, str(key))),
         }

@@ -1,6 +1,15 @@
-"""URNs of resources: they must not change, or existing stacks would lose their resources."""
+"""URNs of resources, which must not change, or existing stacks would lose their resources; reading a stack's state."""
 
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from classroom.clients import pulumi_cli
 from classroom.clients.pulumi_cli import configure_urn, replace_command, stack_of
+from classroom.common.errors import ClassroomError
 
 
 def test_urns_of_resources() -> None:
@@ -12,3 +21,39 @@ def test_urns_of_resources() -> None:
         "$openstack:compute/instance:Instance::machines-media1'"
     ) in replace_command("academy", "media1")
     assert stack_of(configure_urn("academy")) == "academy"
+
+
+STATE = {
+    "deployment": {
+        "resources": [
+            {"type": "pulumi:pulumi:Stack", "urn": "a"},
+            {"type": "classroom:index:Configure", "urn": "b", "inputs": {"inventory": '{"all": {"vars": {"x": 1}}}'}},
+        ]
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "printed", "found"),
+    [
+        (0, json.dumps(STATE), {"all": {"vars": {"x": 1}}}),
+        (0, '{"deployment": {"resources": null}}', "complete a `pulumi up`"),
+        (1, "", "check PULUMI_BACKEND_URL"),
+    ],
+)
+def test_inventory_in_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, printed: str, found: object
+) -> None:
+    program = tmp_path / "pulumi"
+    (tmp_path / "out").write_text(printed)
+    program.write_text(
+        f'#!/bin/sh\necho "$*" > {tmp_path}/words; cat {tmp_path}/out; echo "error: no stack named \'academy\' found" >&2; exit {status}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(pulumi_cli, "environment", lambda: {"PATH": f"{tmp_path}:{os.defpath}"})
+    if isinstance(found, str):
+        with pytest.raises(ClassroomError, match=re.escape(found)):
+            pulumi_cli.applied_inventory("academy")
+    else:
+        assert pulumi_cli.applied_inventory("academy") == found
+    assert (tmp_path / "words").read_text() == "--non-interactive stack export --stack academy\n"

@@ -12,6 +12,7 @@ from classroom.clients import pulumi_cli, ssh_keys, ssh_options
 from classroom.common import paths
 from classroom.common.paths import REPO
 from classroom.configure import artifacts
+from classroom.configure.inventory import CLASSES
 from classroom.verify.deployment import Deployment
 from tests.unit.verify.network.test_firewall import inventory
 
@@ -53,6 +54,7 @@ def by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("CLASSROOM_STACK", "academy")
     monkeypatch.setattr(paths, "CACHE", folder)
     monkeypatch.setattr(pulumi_cli, "output", lambda stack, name: found)
+    monkeypatch.setattr(pulumi_cli, "applied_inventory", lambda stack: {"all": {"vars": {CLASSES: []}}})
     monkeypatch.setattr(artifacts, "shipped", dict)
     monkeypatch.setattr(ssh_keys, "own_keys", lambda address: {})
     runpy.run_path(str(REPO / "ansible" / "inventory"))
