@@ -88,6 +88,11 @@ def published(inventory: Mapping[str, Any], keys: Mapping[str, list[str]]) -> di
     return {**inventory, "all": {"vars": variables}, "_meta": {"hostvars": hostvars}}
 
 
+def with_classes(inventory: Mapping[str, Any], classes: Any) -> dict[str, Any]:
+    """Return a published inventory with the classes."""
+    return {**inventory, "all": {"vars": {**inventory["all"]["vars"], CLASSES: classes}}}
+
+
 def dns_records(settings: Settings, inventory: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the required DNS records, for the page and the TURN servers; all have the front's addresses."""
     front = inventory["_meta"]["hostvars"][inventory["front"]["hosts"][0]]

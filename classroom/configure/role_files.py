@@ -8,11 +8,12 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from classroom.common.paths import REPO
+from classroom.configure.inventory import CLASSES, with_classes
 from classroom.configure.provider.ansible_worker import static
 
 ANSIBLE = REPO / "ansible"
@@ -49,6 +50,15 @@ RESULTS: Mapping[str, Any] = {
 }
 """Results of earlier tasks on which those depend that write or remove files: a run on a new host, with something to remove."""
 
+ANY_CLASS: Mapping[str, Any] = {
+    "room": "any",
+    "name": "Any",
+    "size": 2,
+    "waiting_room": False,
+    "versions": {"teacher": 1, "pupil": 1},
+}
+"""A class that shows which files contain the classes."""
+
 
 @dataclass(frozen=True)
 class RoleFile:
@@ -83,8 +93,12 @@ def role_states(
     """Return by machine what the roles put there.
 
     `inventory` is that of `classroom inventory --json`, `shipped` the variables of the artifacts; `secrets` are the secret
-    variables (`classroom_secret_…`), without which the digests of secret files are unknown.
+    variables (`classroom_secret_…`), without which the digests of secret files are unknown. Without the classes the digests of
+    those files are unknown that contain them.
     """
+    if CLASSES not in inventory["all"]["vars"]:
+        one, other = (role_states(with_classes(inventory, classes), shipped, secrets) for classes in ([], [ANY_CLASS]))
+        return {name: _agreed(state, other[name]) for name, state in one.items()}
     # Ansible takes a third of a second to import.
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
@@ -119,6 +133,15 @@ def role_states(
             name: _Reader(loader, hosts, variables, play, name, secrets is not None).read(blocks)
             for name in inventory["_meta"]["hostvars"]
         }
+
+
+def _agreed(one: RoleState, other: RoleState) -> RoleState:
+    """Return what the roles put on a host in both of two cases: contents that differ are unknown."""
+    files = {
+        path: file if file == other.files[path] else replace(file, content=None) for path, file in one.files.items()
+    }
+    texts = {path: text for path, text in one.texts.items() if text == other.texts[path]}
+    return replace(one, files=files, texts=texts)
 
 
 class _Reader:

@@ -35,6 +35,8 @@ ADMINISTRATOR = "ada"
 """First administrator of the plays; has the same key as the image's account."""
 OUTSIDE = sorted({a for both in outside.NAMES.values() for a in both} | {outside.DNS4, outside.DNS6})
 BOOT_SECONDS = 60
+_MACHINE = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+"""The network in which this process started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +170,18 @@ class Fleet:
         finally:
             packages.enter_namespace(before)
             os.close(before)
+
+
+@contextlib.contextmanager
+def machine_network() -> Iterator[None]:
+    """Move this thread, and what it starts, out of a fleet's network into the machine's for the duration of the context."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    packages.enter_namespace(_MACHINE)
+    try:
+        yield
+    finally:
+        packages.enter_namespace(before)
+        os.close(before)
 
 
 def _logs_in(ssh_config: Path, name: str) -> bool:

@@ -17,7 +17,7 @@ from classroom.verify.hosts.accounting import PROGRAM
 from classroom.verify.hosts.debian_archive import ArchiveError, Mirror, suites, verified
 from rehearsal.rootfs import mirrors
 from tests.roles.accounted_host import HOST, NOTHING, AccountedHost
-from tests.roles.fleet import ADMINISTRATOR, Fleet
+from tests.roles.fleet import ADMINISTRATOR, Fleet, machine_network
 from tests.roles.host_faults import FAULTS, KEPT
 from tests.roles.play import DOMAIN, Authority, Play
 
@@ -82,7 +82,8 @@ def test_forty_faults_are_each_named_by_exactly_their_tests(account: AccountedHo
 def test_a_changed_release_is_refused() -> None:
     mirror = Mirror(suites(*mirrors()))
     (url, *_) = suites(*mirrors()).values()
-    release = mirror.get(f"{url}/dists/{debian_archive.guest.CODENAME}/InRelease")
+    with machine_network():
+        release = mirror.get(f"{url}/dists/{debian_archive.guest.CODENAME}/InRelease")
     keyring = debian_archive.find_keyring()
     assert "Codename: " in verified(release, keyring)
     with pytest.raises(ArchiveError):

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from classroom.clients.pulumi_cli import configure_secrets
+from classroom.clients.pulumi_cli import applied_inventory, configure_secrets
 from classroom.common.errors import ClassroomError
 from classroom.common.paths import REPO
 from classroom.config.endpoints import host_services
 from classroom.config.image_files import ImageFile
 from classroom.configure import artifacts
+from classroom.configure.inventory import CLASSES, with_classes
 from classroom.configure.role_files import RoleFile, RoleState, role_states
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.verify.deployment import Deployment
@@ -115,7 +116,12 @@ class Accounting:
             secrets = configure_secrets(self._target.stack)
         except ClassroomError:
             secrets = None  # the contents of secret files are reported as not proven
-        return role_states(self._target.inventory, artifacts.shipped(), secrets)
+        try:
+            classes = applied_inventory(self._target.stack)["all"]["vars"][CLASSES]
+            whole = with_classes(self._target.inventory, classes)
+        except ClassroomError:
+            whole = self._target.inventory  # and those of files with the classes
+        return role_states(whole, artifacts.shipped(), secrets)
 
 
 def open_questions(machine: str, files: FileFindings) -> list[Sentence]:

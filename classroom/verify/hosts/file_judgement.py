@@ -18,7 +18,7 @@ from classroom.verify.hosts.written_files import WrittenRules
 NOT_INSTALLED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/lintian/", "/usr/share/info/")
 """Documentation and translations, which an image may leave out."""
 SECRETS = "contents of secrets"
-"""Key of the files in `FileFindings.unproven` whose contents only the stack's secrets prove."""
+"""Key of the files in `FileFindings.unproven` whose contents only the stack's secrets, or its classes, prove."""
 INFO = "/var/lib/dpkg/info/"
 ALTERNATIVES = "/etc/alternatives/"
 WANTS = re.compile(r"^/etc/systemd/(system|user)/([^/]+)\.(wants|requires|upholds)/([^/]+)$")

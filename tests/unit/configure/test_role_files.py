@@ -13,7 +13,7 @@ from classroom.config.plan import plans_for
 from classroom.config.settings import Settings, load
 from classroom.configure import role_files
 from classroom.configure.artifacts import SHIPPED
-from classroom.configure.inventory import inventory
+from classroom.configure.inventory import CLASSES, inventory
 from classroom.configure.role_files import RoleState, UnknownTaskError, role_states
 from tests.unit.config.generated import accepted
 
@@ -60,6 +60,8 @@ def states(
     }
     whole = inventory("academy", settings, plans, addresses)
     whole["all"]["vars"] |= variables
+    if not variables.get(CLASSES, True):
+        del whole["all"]["vars"][CLASSES]
     return role_states(whole, shipped, secrets)
 
 
@@ -124,6 +126,17 @@ def test_without_secrets_exactly_their_contents_are_unknown(shipped: dict[str, s
     assert unknown == {path for path in known.files if path.startswith("/etc/classroom/secrets/")}
     secrets = set(itertools.chain.from_iterable(value.split() for value in SECRETS.values() if len(value) > 16))
     assert not [path for path, text in known.texts.items() if any(secret in text for secret in secrets)]
+
+
+def test_without_the_classes_exactly_the_file_that_contains_them_is_unknown(shipped: dict[str, str]) -> None:
+    (known,) = states("single", 1, shipped, SECRETS).values()
+    (state,) = states("single", 1, shipped, SECRETS, **{CLASSES: None}).values()
+    unknown = {path for path, file in state.files.items() if file.content is None}
+    assert unknown == {"/etc/classroom/portal.json"}
+    assert state.files.keys() == known.files.keys() and unknown & state.texts.keys() == set()
+    # Each call makes another certificate.
+    differing = {path for path, file in known.files.items() if file != state.files[path]}
+    assert differing - {"/etc/classroom/tls/fullchain.pem"} == unknown
 
 
 def test_a_task_of_an_unknown_kind_is_an_error(shipped: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
