@@ -55,7 +55,8 @@ def of_host(name: str, fault: HostFault) -> Fault:
     kinds = {"processes": "process"}
     named = everything(**{kinds.get(kind, kind.removesuffix("s")): p for kind, p in fault.named.items()})
     inject = f"mkdir -p -m 700 {KEPT}\n{fault.inject}"
-    revert = f"{fault.revert}\nrmdir --ignore-fail-on-non-empty {KEPT}"
+    # The faults of a group share the folder: the last one to go removes it.
+    revert = f"{fault.revert}\n[ ! -d {KEPT} ] || rmdir --ignore-fail-on-non-empty {KEPT}"
     return Fault("front", inject, revert, ALSO.get(name, frozenset()), named)
 
 

@@ -38,13 +38,13 @@ def added(path: str, text: str, mode: str = "0644") -> tuple[str, str]:
     return f"printf '%s\\n' '{text}' > {path}; chmod {mode} {path}", f"rm -f {path}"
 
 
-def unit(name: str, text: str) -> tuple[str, str]:
-    """Return scripts that write and start a unit, and that stop and remove it."""
+def unit(name: str, text: str, *written: str) -> tuple[str, str]:
+    """Return scripts that write and start a unit, and that stop and remove it with the files that it has `written`."""
     path = f"/etc/systemd/system/{name}"
     write, remove = added(path, text)
     return (
         f"{write}; systemctl daemon-reload; systemctl start {name}",
-        f"systemctl stop {name}; {remove}; systemctl daemon-reload",
+        f"systemctl stop {name}; {' '.join((remove, *written))}; systemctl daemon-reload",
     )
 
 
@@ -71,10 +71,7 @@ FAULTS: dict[str, HostFault] = {
         every_time=True,
     ),
     "a service that writes addresses to a disk": HostFault(
-        *unit(
-            "watcher.service",
-            '[Service]\nExecStart=/bin/sh -c "while sleep 1; do ss -Htn > /var/log/addresses; done"',
-        ),
+        *unit("watcher.service", WATCHER, "/var/log/addresses"),
         {
             "files": "^(/etc/systemd/system/watcher.service|/var/log/addresses): ",
             "units": "^watcher.service: is loaded from /etc/systemd/system/watcher.service",
