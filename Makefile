@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv/bin
 CACHE := $(or $(CLASSROOM_CACHE),$(HOME)/.cache/sovereign-classroom)
 # Debian packages of the rehearsal and its tests; none of them starts a service. The product itself needs none of them.
-MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox firefox-esr libnss3-tools nmap nftables iproute2 openssh-client
+MACHINE_PACKAGES := mmdebstrap chromium chromium-sandbox firefox-esr libnss3-tools nmap nftables iproute2 openssh-client gpgv debian-archive-keyring
 
 # Run two targets in parallel. Output is grouped by target; commands with `+` print immediately.
 LANES = $(MAKE) --no-print-directory -j2 --output-sync
@@ -105,7 +105,8 @@ drills: no-open-rehearsal install machine ## run the long tests: all roles on on
 	+@$(VENV)/python -m tests.budget --drills all-drills
 
 all-drills:
-	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_host.py tests/roles/test_single.py tests/roles/test_split.py
+	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_host.py tests/roles/test_acme.py \
+	  tests/roles/test_single.py tests/roles/test_split.py
 	@$(VENV)/pytest -v -s -o console_output_style=times -m drill tests/rehearsal
 
 pages: install machine ## test the class page in real browsers with a real media server
