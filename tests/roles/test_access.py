@@ -288,7 +288,7 @@ def test_the_login_goes_through_the_jump_host_in_the_ssh_configuration(
 ) -> None:
     """Only the jump host, a second SSH server on the same machine, has a way to the address that is connected to."""
     host, port = fleet.hosts[NAME].address4, 2022
-    lines = (f"Port {port}", f"AuthorizedKeysFile {KEYS}/%u", "AllowTcpForwarding yes", "UsePAM no", "PidFile none")
+    lines = (f"Port {port}", f"AuthorizedKeysFile {KEYS}/%u", "AllowTcpForwarding yes", "UsePAM yes", "PidFile none")
     root(f"""
 ip address add {HIDDEN}/32 dev lo
 printf '%s\\n' {" ".join(map(shlex.quote, lines))} > /run/jump.conf
