@@ -108,7 +108,13 @@ CHECKS = {
         "unbound-checkconf $d/unbound.conf && chronyd -p -f $d/chrony.conf && sshd -t && ssh-keygen -l -f $d/keys",
         ("forward-addr: .*", "forward-addr: nowhere"),
     ),
-    "firewall": Check({"nftables.conf.j2": "all"}, "nft -c -f $d/nftables.conf", ("dport", "deport")),
+    "firewall": Check(
+        {"nftables.conf.j2": "all"},
+        # The role creates the accounts that its rules name.
+        r"for a in $(grep -oP 'skuid \K[a-z]+' $d/nftables.conf | sort -u); do id $a || useradd --system $a; done;"
+        " nft -c -f $d/nftables.conf",
+        ("dport", "deport"),
+    ),
     "media": Check(
         {"livekit.yaml.j2": "media"},
         f"livekit-server --config $d/livekit.yaml ports | grep -q '^{port_number('signal')} '",
