@@ -45,8 +45,8 @@ class Answers:
         readable = {
             key: value for key, value in self.values.items() if not (key in SECRETS and isinstance(value, Mapping))
         }
-        keys = self._said if only_said else readable.keys()
-        if own := [line for line in self.faults(readable) if line.partition(":")[0].split(".")[0] in keys]:
+        judged = self._said if only_said else readable.keys()
+        if own := [line for line in self.faults(readable) if _key_of(line) in judged]:
             raise WrongUseError("\n".join(own))
 
     def changes(self) -> dict[str, Any]:
@@ -68,10 +68,15 @@ class Answers:
 
     def check(self, key: str, value: Any) -> Any:
         """Return a value; ValueError if it is not one for this key."""
-        own = [line for line in self.faults({**self.values, key: value}) if line.partition(":")[0].split(".")[0] == key]
+        own = [line for line in self.faults({**self.values, key: value}) if _key_of(line) == key]
         if own:
             raise ValueError("; ".join(own))
         return value
+
+
+def _key_of(fault: str) -> str:
+    """Return the key of the setting that the line of a fault begins with."""
+    return fault.partition(":")[0].split(".")[0]
 
 
 def merged(key: str, there: Any, said: Any) -> Any:

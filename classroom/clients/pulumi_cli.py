@@ -24,12 +24,25 @@ def output(stack: str, name: str, *, secret: bool = False) -> Any:
 
 def applied_inventory(stack: str) -> Any:
     """Return the inventory that the last `pulumi up` gave to Ansible, from the stack's state; ClassroomError if there is none."""
-    state = _read(stack, "the state", "export", "--stack", stack)
+    return json.loads(_configure_inputs(stack, "the state")["inventory"])
+
+
+def configure_secrets(stack: str) -> dict[str, Any]:
+    """Return the secret variables of a stack's last Ansible run, decrypted; ClassroomError if stack or passphrase are missing."""
+    found = _configure_inputs(stack, "the state with its secrets", "--show-secrets")["secrets"]
+    # The engine marks a decrypted secret and keeps its value as JSON.
+    values = json.loads(found["plaintext"]) if isinstance(found, dict) and "plaintext" in found else found
+    return {name: value for name, value in values.items() if isinstance(value, str)}
+
+
+def _configure_inputs(stack: str, thing: str, *flags: str) -> Any:
+    """Return what the last Ansible run was given, from the stack's state; ClassroomError, which names the thing, if there is none."""
+    state = _read(stack, thing, "export", "--stack", stack, *flags)
     resources = state["deployment"].get("resources") or []
     found = [r["inputs"] for r in resources if r["type"] == CONFIGURE]
     if not found:
         raise ClassroomError(f"stack '{stack}': Ansible has not run yet; complete a `pulumi up`")
-    return json.loads(found[0]["inventory"])
+    return found[0]
 
 
 def _read(stack: str, thing: str, *words: str) -> Any:
@@ -49,30 +62,6 @@ def _read(stack: str, thing: str, *words: str) -> Any:
         reason = errors[0].removeprefix("error: ")
         raise ClassroomError(f"stack '{stack}': {thing} is not available ({reason}); {_fix(errors[0])}")
     return json.loads(answer.stdout)
-
-
-def configure_secrets(stack: str) -> dict[str, Any]:
-    """Return the secret variables of a stack's last Ansible run, decrypted; ClassroomError if stack or passphrase are missing."""
-    answer = subprocess.run(
-        pulumi("stack", "export", "--stack", stack, "--show-secrets"),
-        cwd=REPO,
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    if answer.returncode:
-        raise ClassroomError(f"stack '{stack}': its secrets are not available ({answer.stderr.strip()[-200:]})")
-    resources = json.loads(answer.stdout).get("deployment", {}).get("resources", [])
-    for resource in resources:
-        if resource.get("urn") == configure_urn(stack):
-            found = resource["inputs"]["secrets"]
-            # The engine marks a decrypted secret and keeps its value as JSON.
-            values = json.loads(found["plaintext"]) if isinstance(found, dict) and "plaintext" in found else found
-            return {name: value for name, value in values.items() if isinstance(value, str)}
-    raise ClassroomError(f"stack '{stack}': it was not configured yet; complete a `pulumi up`")
 
 
 def pulumi(*words: str) -> list[str]:

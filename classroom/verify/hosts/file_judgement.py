@@ -152,7 +152,7 @@ class _FileJudge:
             return self._compare(file, image, "the image")
         if path in self.known.roles.absent:
             return "is there, and the roles remove it"
-        if file.kind == "l" and self.known.rules.links.get(path) == file.content:
+        if self.known.rules.linked(file):
             return None
         derived = self._derived(file)
         if derived is None:
@@ -212,7 +212,7 @@ class _FileJudge:
         owner, group = self.survey.owner(file)
         if file.kind != fact.kind:
             if (file.kind, fact.kind) == ("l", "d"):
-                return None if self.known.rules.merged(file) else f"is a link to {file.content}, and was a folder"
+                return f"is a link to {file.content}, and was a folder"
             return "is another kind of file"
         if file.kind == "l":
             return None if file.content == fact.content else f"leads to {file.content}, and led to {fact.content}"
@@ -256,8 +256,7 @@ class _FileJudge:
         expected = re.sub(r"/__pycache__/([^/]+)\.cpython-\d+(\.opt-[12])?\.pyc$", r"/\1.py", file.path)
         if not source or source != expected:
             return "is not the bytecode of its source"
-        state = self.survey.by_path.get(source)
-        if state is None or self._fault_quietly(state) is not None:
+        if not self._accounted(source):
             return f"is bytecode of {source}, which is not accounted for"
         return None
 

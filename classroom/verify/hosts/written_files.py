@@ -69,8 +69,6 @@ class WrittenRules:
 
     def written(self, path: str, file: SurveyedFile, survey: Survey) -> bool:
         """Whether a running Debian writes a file like this one."""
-        if file.kind == "l" and self.links.get(path) == file.content:
-            return True
         return any(row.fits(path) and not row.fault(file, survey) for row in self.rows)
 
     def nearly(self, path: str, file: SurveyedFile, survey: Survey) -> str:
@@ -83,9 +81,9 @@ class WrittenRules:
         home = re.fullmatch(r"/home/[^/]+/(\.[^/]+)", path)
         return found or (self.copies.get(f"/home/*/{home.group(1)}") if home else None)
 
-    def merged(self, file: SurveyedFile) -> bool:
-        """Whether a link replaces a folder of a package, as on every Debian."""
-        return self.links.get(file.path) == file.content
+    def linked(self, file: SurveyedFile) -> bool:
+        """Whether a file is a link that every Debian has, also in place of a package's folder."""
+        return file.kind == "l" and self.links.get(file.path) == file.content
 
     def mount(self, place: str, kind: str) -> bool:
         """Whether a mount of this kind is expected at a place."""

@@ -33,6 +33,17 @@ STATE = {
 }
 
 
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: int = 0) -> None:
+    """Let `pulumi` be a program that writes its arguments to the file `words` and prints a text."""
+    program = tmp_path / "pulumi"
+    (tmp_path / "out").write_text(printed)
+    program.write_text(
+        f'#!/bin/sh\necho "$*" > {tmp_path}/words; cat {tmp_path}/out; echo "error: no stack named \'academy\' found" >&2; exit {status}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(pulumi_cli, "environment", lambda: {"PATH": f"{tmp_path}:{os.defpath}"})
+
+
 @pytest.mark.parametrize(
     ("status", "printed", "found"),
     [
@@ -44,16 +55,18 @@ STATE = {
 def test_inventory_in_the_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, printed: str, found: object
 ) -> None:
-    program = tmp_path / "pulumi"
-    (tmp_path / "out").write_text(printed)
-    program.write_text(
-        f'#!/bin/sh\necho "$*" > {tmp_path}/words; cat {tmp_path}/out; echo "error: no stack named \'academy\' found" >&2; exit {status}\n'
-    )
-    program.chmod(0o755)
-    monkeypatch.setattr(pulumi_cli, "environment", lambda: {"PATH": f"{tmp_path}:{os.defpath}"})
+    stub(tmp_path, monkeypatch, printed, status)
     if isinstance(found, str):
         with pytest.raises(ClassroomError, match=re.escape(found)):
             pulumi_cli.applied_inventory("academy")
     else:
         assert pulumi_cli.applied_inventory("academy") == found
     assert (tmp_path / "words").read_text() == "--non-interactive stack export --stack academy\n"
+
+
+@pytest.mark.parametrize("secrets", [{"a": "x", "b": None}, {"plaintext": '{"a": "x", "b": null}'}])
+def test_secrets_in_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secrets: object) -> None:
+    resource = {"type": "classroom:index:Configure", "urn": "b", "inputs": {"secrets": secrets}}
+    stub(tmp_path, monkeypatch, json.dumps({"deployment": {"resources": [resource]}}))
+    assert pulumi_cli.configure_secrets("academy") == {"a": "x"}
+    assert (tmp_path / "words").read_text() == "--non-interactive stack export --stack academy --show-secrets\n"
