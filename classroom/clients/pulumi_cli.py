@@ -12,14 +12,24 @@ from classroom.common.paths import REPO
 
 URN = "urn:pulumi:"
 
+STACK = "pulumi:pulumi:Stack"
+"""Type of the resource that has the stack's outputs."""
 CONFIGURE = "classroom:index:Configure"
 """Type of the resource that runs Ansible."""
 
 
 def output(stack: str, name: str, *, secret: bool = False) -> Any:
-    """Return one output of a stack; ClassroomError if stack or output do not exist, or the passphrase is missing."""
-    show = ["--show-secrets"] if secret else []
-    return _read(stack, f"the output '{name}'", "output", "--stack", stack, "--json", name, *show)
+    """Return one output of a stack; ClassroomError if stack or output do not exist, or a secret's passphrase is missing.
+
+    Outputs without secrets come from the state as it is kept, for which no passphrase is needed.
+    """
+    thing = f"the output '{name}'"
+    if secret:
+        return _read(stack, thing, "output", "--stack", stack, "--json", name, "--show-secrets")
+    outputs = _resource(STACK, _read(stack, thing, "export", "--stack", stack)).get("outputs") or {}
+    if name not in outputs:
+        raise ClassroomError(f"stack '{stack}': {thing} is not available (the stack has no such output); {_fix('')}")
+    return outputs[name]
 
 
 def applied_inventory(stack: str) -> Any:
@@ -37,12 +47,16 @@ def configure_secrets(stack: str) -> dict[str, Any]:
 
 def _configure_inputs(stack: str, thing: str, *flags: str) -> Any:
     """Return what the last Ansible run was given, from the stack's state; ClassroomError, which names the thing, if there is none."""
-    state = _read(stack, thing, "export", "--stack", stack, *flags)
-    resources = state["deployment"].get("resources") or []
-    found = [r["inputs"] for r in resources if r["type"] == CONFIGURE]
+    found = _resource(CONFIGURE, _read(stack, thing, "export", "--stack", stack, *flags))
     if not found:
         raise ClassroomError(f"stack '{stack}': Ansible has not run yet; complete a `pulumi up`")
-    return found[0]
+    return found["inputs"]
+
+
+def _resource(kind: str, state: Any) -> Any:
+    """Return the first resource of a type in a state; an empty one if there is none."""
+    resources = state["deployment"].get("resources") or []
+    return next((resource for resource in resources if resource["type"] == kind), {})
 
 
 def _read(stack: str, thing: str, *words: str) -> Any:

@@ -4,9 +4,6 @@ import copy
 import difflib
 import io
 import json
-import os
-import shutil
-import tempfile
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 from classroom.common.errors import WrongUseError
+from classroom.common.whole_files import write_whole
 from classroom.sovereignty.facts import parse_yaml
 
 PREFIX = "classroom:"
@@ -96,7 +94,7 @@ def write_settings(path: Path, changes: Mapping[str, Any], comments: Mapping[str
             f"{path.name} cannot be edited ({str(error).splitlines()[0]}); write these keys by hand, as in Pulumi.example.yaml:"
             f" {', '.join(PREFIX + key for key in changes)}"
         ) from None
-    _replace(path.resolve(), new)
+    write_whole(path.resolve(), new)
     return True
 
 
@@ -274,7 +272,7 @@ def _edit(path: Path, change: Callable[[Any], None]) -> None:
         raise WrongUseError(
             f"{path.name} cannot be edited ({reason}); raise code_versions by hand, as in Pulumi.example.yaml"
         ) from None
-    _replace(path.resolve(), new)
+    write_whole(path.resolve(), new)
 
 
 def _layout(text: str) -> tuple[int, int, int]:
@@ -305,17 +303,3 @@ def _yaml(layout: tuple[int, int, int], text: str) -> YAML:
     mapping, sequence, offset = layout
     yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
     return yaml
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file at once, so that an interruption leaves the old one or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        if path.exists():
-            shutil.copystat(path, temporary)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from classroom.verify.controls.evidence import Evaluator, Proof
+from classroom.verify.controls.issuers import CertificateDates
 from classroom.verify.deployment import Deployment
 from classroom.verify.report.phrases import Sentence, sentence
 from classroom.verify.requirements import PARTS, SECONDS
@@ -61,6 +62,8 @@ class Verification:
         """Observations of a background class: of this run, or of an earlier one that is evaluated again."""
         self.evaluator = Evaluator(target.declarations, self.as_of)
         self.proofs: dict[str, Proof] = {}
+        self.certificates: list[CertificateDates] = []
+        """Dates of the certificates that were served."""
         self.results: list[Result] = []
         self.remotes = {machine.name: RemoteHost(machine, ssh_config) for machine in target.machines}
         self._containers: dict[str, str] = {}

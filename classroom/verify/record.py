@@ -2,14 +2,13 @@
 
 import datetime
 import json
-import os
 import re
-import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from classroom.common.whole_files import write_whole
 from classroom.sovereignty import addresses
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.controls.evidence import Proof
@@ -56,6 +55,7 @@ def controls_of(done: Verification) -> dict[str, Any]:
             for one in declarations.exceptions
         ],
         "address_data": [about.model_dump(mode="json") for about in tables.about.values()],
+        "certificates": [one.model_dump(mode="json") for one in done.certificates],
         "open": [one.model_dump(mode="json") for one in done.not_proven()],
         "controls": [_control(done, control.id) for control in load_controls()],
     }
@@ -99,8 +99,5 @@ def keep(record: dict[str, Any]) -> Path:
     path = last_path(record["stack"])
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.chmod(0o700)
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(record, file, indent=2, ensure_ascii=False)
-    Path(scratch).rename(path)
+    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False))
     return path

@@ -26,6 +26,7 @@ ORDER = (
     "test_administrators",
     "test_raid",
     "test_second_stack",
+    "test_sound",
     "test_faults",
     "test_planted",
     "test_end",

@@ -235,7 +235,6 @@ ALWAYS = frozenset(
     {
         "the portal is stopped",
         "a port is opened",
-        "the certificate's key is world-readable",
         "the certificate is swapped",
         "the verifier has more sudo rights",
         *TWELVE,

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from classroom.verify.hosts.accounting import EXPOSED
+
 ANSIBLE = Path(__file__).resolve().parents[2] / "ansible"
 ROLES = sorted(p.name for p in (ANSIBLE / "roles").iterdir() if p.is_dir())
 OWN = {path.stem for path in (ANSIBLE / "library").glob("*.py")}
@@ -84,6 +86,14 @@ def test_templates_name_the_role_that_renders_them(role: str) -> None:
             assert any(f"Rendered by Ansible (role {role})" in line for line in path.read_text().splitlines()[:2]), (
                 path.name
             )
+
+
+def test_the_first_run_updates_every_package_whose_updates_a_verification_demands() -> None:
+    updated = set(read(ANSIBLE / "roles/base/vars/Debian_13.yml")["__base_exposed"])
+    for role in ROLES:
+        options = read(ANSIBLE / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+        updated |= set(options.get(f"{role}_packages", {}).get("default", []))
+    assert set(EXPOSED) <= updated
 
 
 def test_mapped_variables_exist() -> None:

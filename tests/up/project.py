@@ -37,6 +37,7 @@ configure = Configure(
     opts=opts,
 )
 pulumi.export("generated", generated.value)
+pulumi.export("ran", True)
 """
 PLAY = """
 - name: Test

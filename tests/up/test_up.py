@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from classroom.clients import pulumi_cli
+from classroom.common.errors import ClassroomError
 from classroom.common.tmpfs import memory_folder
 from classroom.configure.provider.ansible_process import PREFIX
 from tests.up.project import Project, kill, lines, remaining_processes, wait_for
@@ -111,6 +113,17 @@ def test_the_secret_is_generated_once_and_encrypted(project: Project) -> None:
     assert generated not in project.state()
     again = project.pulumi("stack", "output", "--stack", "t", "generated")
     assert generated not in again.stdout
+
+
+def test_outputs_without_secrets_are_read_without_the_passphrase(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {name: value for name, value in project.environment.items() if name != "PULUMI_CONFIG_PASSPHRASE"}
+    monkeypatch.setattr(pulumi_cli, "environment", lambda: environment)
+    monkeypatch.setattr(pulumi_cli, "REPO", project.root)
+    assert pulumi_cli.output("t", "ran") is True
+    with pytest.raises(ClassroomError, match="passphrase"):
+        pulumi_cli.output("t", "generated", secret=True)
 
 
 def test_unchanged_inputs_do_not_run_ansible(project: Project) -> None:

@@ -1,11 +1,13 @@
 """Control `issuers`: the issuers of the certificates of the page and of TURN over TLS."""
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
+from classroom.sovereignty.facts import Record
 from classroom.sovereignty.operators import host_of
 from classroom.verify.controls.evidence import Evaluator, Proof, Seen
 from classroom.verify.report.phrases import Sentence, sentence
@@ -20,6 +22,27 @@ class Served:
     name: str
     address: str
     chain: tuple[x509.Certificate, ...]
+
+
+class CertificateDates(Record):
+    """A served certificate: the names that it was served for, and its first and last moment of validity."""
+
+    names: tuple[str, ...]
+    begin: datetime.datetime
+    end: datetime.datetime
+
+
+def dates(served: Iterable[Served]) -> list[CertificateDates]:
+    """Return the dates of each served certificate once, the first to end first."""
+    names: dict[x509.Certificate, list[str]] = {}
+    for one in served:
+        for certificate in one.chain[:1]:
+            names.setdefault(certificate, []).append(one.name)
+    found = [
+        CertificateDates(names=tuple(dict.fromkeys(of)), begin=leaf.not_valid_before_utc, end=leaf.not_valid_after_utc)
+        for leaf, of in names.items()
+    ]
+    return sorted(found, key=lambda one: one.end)
 
 
 def organisation(certificate: x509.Certificate) -> str:

@@ -16,6 +16,7 @@ from classroom.configure.inventory import CLASSES, with_classes
 from classroom.configure.role_files import RoleFile, RoleState, role_states
 from classroom.sovereignty.endpoint_record import Endpoint
 from classroom.verify.deployment import Deployment
+from classroom.verify.hosts.boot_judgement import BOOT_LOADER
 from classroom.verify.hosts.debian_archive import Mirror, PackageKey, Proven, prove, suites
 from classroom.verify.hosts.file_judgement import SECRETS, FileFindings, Known, judge_files
 from classroom.verify.hosts.host_survey import Survey, read_survey
@@ -25,6 +26,18 @@ from classroom.verify.ssh import RemoteHost
 
 PROGRAM = "/usr/local/sbin/classroom-survey"
 SOURCE = REPO / "ansible" / "roles" / "base" / "files" / "survey.py"
+EXPOSED = (
+    "nginx",
+    "libnginx-mod-stream",
+    "valkey-server",
+    "openssh-server",
+    "libssl3t64",
+    "openssl",
+    "unbound",
+    "sudo",
+    "libc6",
+)
+"""Packages that anybody on the internet reaches, or that guard rights."""
 ARCHITECTURES = {"amd64", "arm64"}
 
 
@@ -130,6 +143,8 @@ def open_questions(machine: str, files: FileFindings) -> list[Sentence]:
     for about, paths in files.unproven.items():
         if about == SECRETS:
             found.append(sentence("secrets-not-compared", host=machine, number=len(paths)))
+        elif about == BOOT_LOADER:
+            found.append(sentence("boot-loader-not-compared", host=machine, number=len(paths)))
         else:
             found.append(sentence("package-not-proven", host=machine, number=len(paths), package=about))
     return found

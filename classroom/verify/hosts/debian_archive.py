@@ -28,6 +28,7 @@ from debian.debian_support import NativeVersion
 
 from classroom.common.errors import UnknownError
 from classroom.common.paths import CACHE
+from classroom.common.whole_files import write_whole
 from classroom.config import guest
 
 KEPT = CACHE / "debian-packages"
@@ -390,8 +391,5 @@ def _kept_versions(key: PackageKey) -> list[Path]:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    """Write a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    Path(file.name).replace(path)
+    write_whole(path, data)

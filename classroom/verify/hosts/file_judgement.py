@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from classroom.configure.role_files import RoleFile, RoleState
+from classroom.verify.hosts.boot_judgement import BOOT_LOADER, GRUB_IMAGE, BootFiles
 from classroom.verify.hosts.debian_archive import Contents, FileFact, PackageKey, Proven, canonical
 from classroom.verify.hosts.host_survey import Survey, SurveyedFile, unescaped
 from classroom.verify.hosts.written_files import WrittenRules
@@ -74,6 +75,15 @@ class Known:
         return {path: facts[0][1].content for path, facts in self.packaged.items() if facts[0][1].kind == "f"}
 
     @cached_property
+    def all_digests(self) -> Mapping[str, str]:
+        """The digest of each file of packages, roles and image."""
+        own = {**self.roles.files, **self.image}
+        return {
+            **self.digests,
+            **{path: file.content for path, file in own.items() if file.kind == "f" and file.content},
+        }
+
+    @cached_property
     def unit_texts(self) -> Mapping[str, str]:
         """The texts of packaged units."""
         return {p: t for c in self.proven.contents.values() for p, t in c.texts.items() if "/systemd/" in p}
@@ -123,6 +133,7 @@ class _FileJudge:
         self._starting: dict[str, bool] = {}
         self._accounted_paths: dict[str, bool] = {}
         self._pseudo = _pseudo_mounts(survey.mounts)
+        self._boot = BootFiles(known.all_digests, self._accounted, loader_entries)
 
     def file(self, file: SurveyedFile) -> None:
         """Judge one file."""
@@ -164,6 +175,9 @@ class _FileJudge:
             return derived
         if self.known.rules.written(path, file, self.survey):
             return None
+        if GRUB_IMAGE.match(path):
+            self.found.unproven.setdefault(BOOT_LOADER, []).append(path)
+            return ""
         if name := self._claims.get(path):
             self.found.unproven.setdefault(self._versions.get(name.partition(":")[0], name), []).append(path)
             return ""
@@ -241,6 +255,7 @@ class _FileJudge:
             self._generated,
             self._copy,
             self._stored_object,
+            self._boot.judge,
         ):
             answer = judge(file)
             if answer is None or answer:

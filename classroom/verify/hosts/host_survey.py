@@ -21,7 +21,8 @@ class SurveyedFile(NamedTuple):
     """A file: path, kind (f, d, l, p: pipe, s: socket, b and c: devices), mode, IDs, size, digest or target, and notes.
 
     Notes are `note` (why there is no sure digest), extended attributes in hexadecimal form, `source` of bytecode (empty: it is
-    compiled from no source), `parts` of a bundle of certificates, and `hex` of the loader's cache.
+    compiled from no source), `parts` of a bundle of certificates, `hex` of the loader's cache, `members` of an initial file system,
+    and `made`: the digest of the file as Debian's own program makes it now.
     """
 
     path: str

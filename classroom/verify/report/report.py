@@ -18,12 +18,16 @@ from classroom.sovereignty.facts import Record, first_error, too_old
 from classroom.sovereignty.policy import Policy
 from classroom.verify.controls.control_catalogue import Control, load_controls
 from classroom.verify.controls.evidence import Proof, Seen, State
+from classroom.verify.controls.issuers import CertificateDates
 from classroom.verify.report.phrases import Language, Sentence, sentence
 
 MONTHS: dict[Language, str] = {
     "en": "January February March April May June July August September October November December",
     "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
 }
+
+WARNING_DAYS = (3, 14, 30)
+"""Days before the end of a certificate from which a report warns, each time more urgently."""
 
 COLON: dict[Language, str] = {"en": ": ", "fr": "\u00a0: "}
 
@@ -69,6 +73,7 @@ class VerificationRecord(Record):
     max_age_months: int
     exceptions: tuple[Admitted, ...]
     address_data: tuple[TableInfo, ...] = Field(min_length=1)
+    certificates: tuple[CertificateDates, ...] = ()
     open: tuple[Sentence, ...]
     controls: tuple[ControlResult, ...]
 
@@ -98,6 +103,24 @@ class VerificationRecord(Record):
                     values = {"title": table.title, "date": table.date, "months": self.max_age_months, "day": moment}
                     found.append(sentence("report-stale", **values))
                     break
+        return found
+
+    def ending(self, day: datetime.date, language: Language = "en") -> list[Sentence]:
+        """Return a warning for each certificate that has ended on `day`, or ends within the days of `WARNING_DAYS`.
+
+        A certificate of a short life is renewed late in it: the report warns from the last third of any certificate's life.
+        """
+        found = []
+        for one in self.certificates:
+            left, life = (one.end.date() - day).days, (one.end - one.begin).days
+            limit = next((days for days in WARNING_DAYS if left <= days), None)
+            if limit is None or (left >= 0 and left > life / 3):
+                continue
+            values = {"names": ", ".join(one.names), "date": day_text(one.end.date(), language)}
+            if left < 0:
+                found.append(sentence("report-certificate-ended", **values))
+            else:
+                found.append(sentence(f"report-certificate-{limit}", days=left, **values))
         return found
 
 
@@ -173,6 +196,11 @@ def as_json(verification: VerificationRecord, day: datetime.date) -> dict[str, A
         "exceptions": [one.model_dump(mode="json") for one in verification.exceptions],
         "not_proven": [one.text() for one in verification.open],
         "stale": [one.text() for one in verification.stale(day)],
+        "certificates": [
+            {**one.model_dump(mode="json"), "days_left": (one.end.date() - day).days}
+            for one in verification.certificates
+        ],
+        "warnings": [one.text() for one in verification.ending(day)],
         "address_data": [
             {**one.model_dump(mode="json"), "age_days": (verification.as_of - one.date).days}
             for one in verification.address_data
@@ -235,6 +263,7 @@ def as_html(verification: VerificationRecord, day: datetime.date, language: Lang
         sum=sum(count.values()),
         outcome=outcome(verification, day),
         stale=[sentence.text(language) for sentence in verification.stale(day)],
+        ending=[sentence.text(language) for sentence in verification.ending(day, language)],
         recipients=recipients(result for _, result in rows),
         residue=_residue(rows, language),
         idle=_unique(sentence.text(language) for _, result in rows for sentence in result.not_observed),

@@ -64,6 +64,22 @@ def test_inventory_in_the_state(
     assert (tmp_path / "words").read_text() == "--non-interactive stack export --stack academy\n"
 
 
+def test_outputs_without_secrets_need_no_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resources = [{"type": "pulumi:pulumi:Stack", "urn": "a", "outputs": {"class_url": "https://x", "none": None}}]
+    stub(tmp_path, monkeypatch, json.dumps({"deployment": {"resources": resources}}))
+    assert pulumi_cli.output("academy", "class_url") == "https://x"
+    assert (tmp_path / "words").read_text() == "--non-interactive stack export --stack academy\n"
+    assert pulumi_cli.output("academy", "none") is None
+    with pytest.raises(ClassroomError, match=r"the output 'other' is not available .*; complete a `pulumi up`"):
+        pulumi_cli.output("academy", "other")
+
+
+def test_secret_outputs_are_decrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(tmp_path, monkeypatch, '["x"]')
+    assert pulumi_cli.output("academy", "classes", secret=True) == ["x"]
+    assert (tmp_path / "words").read_text().endswith("output --stack academy --json classes --show-secrets\n")
+
+
 @pytest.mark.parametrize("secrets", [{"a": "x", "b": None}, {"plaintext": '{"a": "x", "b": null}'}])
 def test_secrets_in_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secrets: object) -> None:
     resource = {"type": "classroom:index:Configure", "urn": "b", "inputs": {"secrets": secrets}}

@@ -14,12 +14,15 @@ import errno
 import gzip
 import hashlib
 import json
+import lzma
 import marshal
 import os
 import pickletools
 import re
 import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 
 PSEUDO = {
     *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl"),
@@ -51,6 +54,16 @@ UNIT_PROPERTIES = (
 NETWORK_TABLES = ("raw", "raw6", "icmp", "icmp6", "udplite", "udplite6", "packet", "unix", "sctp/eps", "vsock")
 PICKLE = re.compile(r"^/var/lib/cloud/instances/[^/]+/obj\.pkl$")
 """What cloud-init stored about the cloud, and loads at each boot."""
+INITRD = re.compile(r"^/boot/initrd\.img-[^/]+$")
+"""The file system in memory from which a kernel starts; the package scripts put it together."""
+COMPOSED = re.compile(r"^(conf/|scripts/[\w-]+/ORDER$|etc/ld\.so\.(cache|conf)|etc/fstab$)")
+"""Members of it whose text the scripts compose."""
+LARGEST_TEXT = 64 * 1024
+MODULE_INDEX = re.compile(r"^/usr/lib/modules/([^/]+)/(modules\.[\w.]+)$")
+GRUB_SETTINGS = "/boot/grub/grub.cfg"
+EFI_SETTINGS = re.compile(r"^/boot/efi/EFI/[\w-]+/grub\.cfg$")
+COMPRESSED = {b"\x1f\x8b": gzip.decompress, b"\xfd7zXZ": lzma.decompress, b"]\0\0": lzma.decompress}
+ZSTD = b"\x28\xb5\x2f\xfd"
 BYTECODE = re.compile(r"^(.*)/__pycache__/([^/]+)\.cpython-\d+(?:\.opt-([12]))?\.pyc$")
 
 
@@ -131,7 +144,12 @@ class Walk:
             key = (before.st_dev, before.st_ino)
             if before.st_size > LARGEST:
                 return "", before, {"note": "large"}
-            keep = path.endswith(".pyc") or bool(PICKLE.match(path)) or path in BUNDLES or path == LOADER_CACHE
+            keep = (
+                path.endswith(".pyc")
+                or path in BUNDLES
+                or path == LOADER_CACHE
+                or any_of(path, PICKLE, INITRD, EFI_SETTINGS)
+            )
             if key in self._seen and not keep:
                 return self._seen[key], before, more
             seen, parts, count = hashlib.sha256(), [], 0
@@ -154,10 +172,12 @@ class Walk:
             data = b"".join(parts)
             if path in BUNDLES:
                 more["parts"] = certificates(data)
-            elif path == LOADER_CACHE:
+            elif path == LOADER_CACHE or EFI_SETTINGS.match(path):
                 more["hex"] = data.hex()
             elif PICKLE.match(path):
                 more["names"] = names_in(data)
+            elif INITRD.match(path):
+                more["members"] = members(data)
             elif path.endswith(".pyc"):
                 more["source"] = source_of(path, data)
             return seen.hexdigest(), after, more
@@ -205,6 +225,94 @@ def names_in(data: bytes) -> list[str]:
     except (ValueError, IndexError):
         found.add("?")
     return sorted(found)
+
+
+def any_of(path: str, *patterns: re.Pattern[str]) -> bool:
+    """Whether a path matches one of the patterns."""
+    return any(pattern.match(path) for pattern in patterns)
+
+
+def members(data: bytes) -> list[list[object]]:
+    """Return path, kind, mode and digest or target of each member of an initial file system; an empty list if it cannot be read.
+
+    It is one or more archives in cpio's format `newc`, the last of which may be compressed. Small members that packages' scripts
+    compose have their text, too.
+    """
+    try:
+        return list(archives(data))
+    except (ValueError, IndexError, EOFError, OSError, lzma.LZMAError, subprocess.CalledProcessError):
+        return []
+
+
+def archives(data: bytes) -> Iterator[list[object]]:
+    """Yield the members of all archives in `data`; ValueError if there is something else between or after them."""
+    place = 0
+    linked: dict[int, list[list[object]]] = {}
+    while place < len(data):
+        if data[place] == 0:
+            place += 1  # archives are padded
+            continue
+        if data[place : place + 6] not in {b"070701", b"070702"}:
+            yield from archives(decompressed(data[place:]))
+            return
+        fields = [int(data[place + 6 + 8 * number : place + 14 + 8 * number], 16) for number in range(13)]
+        inode, state, links, size, length = fields[0], fields[1], fields[4], fields[6], fields[11]
+        name = data[place + 110 : place + 109 + length].decode("utf-8", "surrogateescape")
+        begin = place + 110 + length
+        begin += -begin % 4
+        content = data[begin : begin + size]
+        if len(content) != size or length < 2:
+            raise ValueError("cut off")
+        place = begin + size + -size % 4
+        if name == "TRAILER!!!":
+            if any(linked.values()):
+                raise ValueError("a link without its file")
+            continue
+        letter = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}.get(stat.S_IFMT(state), "?")
+        row: list[object] = [name, letter, stat.S_IMODE(state), ""]
+        if letter == "l":
+            row[3] = content.decode("utf-8", "surrogateescape")
+        elif letter == "f" and links > 1 and not size:
+            linked.setdefault(inode, []).append(row)  # its content follows with the last of its names
+            continue
+        elif letter == "f":
+            row[3] = hashlib.sha256(content).hexdigest()
+            if COMPOSED.match(name) and size <= LARGEST_TEXT:
+                row.append(content.hex())
+            for other in linked.pop(inode, []) if links > 1 else []:
+                yield [*other[:3], *row[3:]]
+        yield row
+
+
+def decompressed(data: bytes) -> bytes:
+    """Return decompressed data; ValueError if the format is unknown."""
+    if data.startswith(ZSTD):
+        return subprocess.run(["/usr/bin/zstd", "-dcq"], input=data, capture_output=True, check=True).stdout
+    for sign, unpack in COMPRESSED.items():
+        if data.startswith(sign):
+            return unpack(data)
+    raise ValueError("unknown compression")
+
+
+def made_again(files: list[list[object]]) -> dict[str, str]:
+    """Return the digests of the indexes of kernel modules and of GRUB's settings, as Debian's programs make them now, by path."""
+    paths = [str(path) for path, kind, *_ in files if kind == "f"]
+    found = {}
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        if GRUB_SETTINGS in paths:
+            found[GRUB_SETTINGS] = hashlib.sha256(command("/usr/sbin/grub-mkconfig").encode()).hexdigest()
+    for kernel in sorted({match.group(1) for path in paths if (match := MODULE_INDEX.match(path))}):
+        with (
+            contextlib.suppress(OSError, subprocess.CalledProcessError),
+            tempfile.TemporaryDirectory(dir="/dev/shm") as scratch,
+        ):
+            command("/usr/sbin/depmod", "--outdir", scratch, kernel)
+            for folder, _, names in os.walk(scratch):
+                for name in names:
+                    with open(os.path.join(folder, name), "rb") as file:
+                        digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    found[f"/usr/lib/modules/{kernel}/{name}"] = digest
+    return found
 
 
 def text(path: str) -> str:
@@ -302,6 +410,10 @@ def survey() -> dict[str, object]:
     walk.add("/", os.lstat("/"))
     walk.go("/")
     running = processes(walk.errors)
+    again = made_again(walk.files)
+    for row in walk.files:
+        if row[0] in again:
+            row[7:] = [{**(row[7] if len(row) > 7 else {}), "made": again[str(row[0])]}]  # type: ignore[dict-item]
     return {
         "format": 1,
         "files": walk.files,

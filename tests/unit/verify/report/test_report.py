@@ -187,6 +187,39 @@ def test_address_data_older_than_ninety_days_are_named(
     assert f"{days} days old" in (tmp_path / "r.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("life", "left", "expected"),
+    [
+        (90, 31, ""),
+        (90, 30, "30 days: have it renewed"),
+        (90, 15, "15 days: have it renewed"),
+        (90, 14, "14 days. Renew it now"),
+        (90, 4, "4 days. Renew it now"),
+        (90, 3, "URGENT"),
+        (90, 0, "URGENT"),
+        (90, -1, "no browser opens the class until"),
+        (6, 4, ""),
+        (6, 2, "URGENT"),
+        (0, -1, "no browser opens the class until"),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_named(
+    cache: Path, tmp_path: Path, life: int, left: int, expected: str
+) -> None:
+    end = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC) + datetime.timedelta(days=left)
+    begin = end - datetime.timedelta(days=life)
+    one = {"names": ["class.example"], "begin": begin.isoformat(), "end": end.isoformat()}
+    keep(record(tmp_path) | {"certificates": [one]})
+    output, _ = run("--as-of", DAY.isoformat(), "--json", str(tmp_path / "r.json"), "--html", str(tmp_path / "r.html"))
+    shown = json.loads((tmp_path / "r.json").read_text())
+    assert shown["certificates"][0]["days_left"] == left
+    for text in (" ".join(shown["warnings"]), output, (tmp_path / "r.html").read_text()):
+        assert ("certificate of class.example" in text) is bool(expected)
+        assert expected in text
+    run("--as-of", DAY.isoformat(), "--lang", "fr", "--html", str(tmp_path / "f.html"))
+    assert ("certificat de class.example" in (tmp_path / "f.html").read_text()) is bool(expected)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"date": "x"}', '{"controls": []}'])
 def test_unreadable_record_is_unknown(cache: Path, text: str) -> None:
     path = cache / "verified" / "s" / "last.json"
