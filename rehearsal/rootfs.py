@@ -46,7 +46,8 @@ def mirrors() -> tuple[str, str]:
     return found["debian"], found.get("security", found["debian"] + "-security")
 
 
-def _bootstrap(label: str, suite: str, packages: list[str], root: Path, log: Path) -> None:
+def bootstrap(label: str, suite: str, packages: list[str], root: Path, log: Path) -> None:
+    """Install Debian packages into a new root file system; ClassroomError with the log's path if that fails."""
     archive, security = mirrors()
     options = [f"--dpkgopt={o}" for o in TRIMMED]
     lines = [
@@ -74,7 +75,7 @@ def build_tools() -> Path:
     with tempfile.TemporaryDirectory(prefix="building-", dir=_ensure_folder(root.parent.parent)) as scratch:
         new = Path(scratch) / "rootfs"
         log = LOGS / "tools.log"
-        _bootstrap("tools root: Debian packages", manifest["suite"], manifest["packages"] + manifest["build"], new, log)
+        bootstrap("tools root: Debian packages", manifest["suite"], manifest["packages"] + manifest["build"], new, log)
         shutil.copyfile(HERE / "requirements.lock", new / "root" / "requirements.lock")
         shutil.copyfile("/etc/resolv.conf", new / "etc" / "resolv.conf")
         if CA_BUNDLE.exists():
@@ -194,7 +195,7 @@ def build_guest() -> Path:
     manifest = guest_manifest()
     with tempfile.TemporaryDirectory(prefix="building-", dir=_ensure_folder(image.parent.parent)) as scratch:
         root, log = Path(scratch) / "rootfs", LOGS / "image.log"
-        _bootstrap("guest image: Debian packages", manifest["suite"], manifest["packages"], root, log)
+        bootstrap("guest image: Debian packages", manifest["suite"], manifest["packages"], root, log)
         _boot_files(root, manifest)
         say("guest image: disk …")
         raw = Path(scratch) / "guest.raw"

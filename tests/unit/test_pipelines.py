@@ -56,8 +56,8 @@ def test_the_job_that_verifies_has_no_secret_that_changes_anything() -> None:
 
 def test_no_pipeline_contains_a_secret() -> None:
     for path in CI.iterdir():
-        for name, value in re.findall(r"(\w*(?:SECRET|PASSPHRASE|KEY)\w*)\s*[:=]\s*(\S.*)", path.read_text()):
-            assert re.match(r"[\"']?\$|&", value), f"{path.name}: {name}"
+        for name, value in re.findall(r"(\w*(?:SECRET|PASSPHRASE|KEY)\w*)(?:: |=)(\S.*)", path.read_text()):
+            assert re.match(r"[\"']?\$", value), f"{path.name}: {name}"
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ BOOT_LOADER = "images of the boot loader"
 KERNEL = "/boot/vmlinuz-"
 INITRD = "/boot/initrd.img-"
 MODULE_INDEX = re.compile(r"^/usr/lib/modules/[^/]+/modules\.[\w.]+$")
+TOP_LINK = re.compile(r"^/(vmlinuz|initrd\.img)(\.old)?$")
+HARDWARE = "/usr/lib/udev/hwdb.bin"
 GRUB_SETTINGS = "/boot/grub/grub.cfg"
-GRUB_COPY = re.compile(r"^/boot/grub/(?:(?P<platform>[a-z0-9_]+-[a-z0-9]+)/[\w.-]+|fonts/[\w.-]+|unicode\.pf2)$")
+GRUB_COPY = re.compile(r"^/boot/grub/([a-z0-9_]+-[a-z0-9]+/[\w.-]+|fonts/[\w.-]+|unicode\.pf2|locale/[\w@.-]+\.mo)$")
 GRUB_IMAGE = re.compile(r"^/boot/grub/[a-z0-9_]+-[a-z0-9]+/(core\.(img|efi)|grub\.efi|load\.cfg)$")
 EFI_COPY = re.compile(r"^/boot/efi/EFI/[\w-]+/[\w-]+\.(efi|EFI|CSV)$")
 EFI_SETTINGS = re.compile(r"^/boot/efi/EFI/[\w-]+/grub\.cfg$")
@@ -39,8 +41,11 @@ COMPOSED: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class BootFiles:
-    """What judges the files of a start: digests of packaged files by path, whether a path is accounted for, and a loader's cache."""
+    """What judges the files of a start: a host's files and the digests of packaged ones by path, what says whether a path is
+    accounted for, and what reads a loader's cache.
+    """
 
+    files: Mapping[str, SurveyedFile]
     digests: Mapping[str, str]
     accounted: Callable[[str], bool]
     entries: Callable[[bytes], Iterable[tuple[str, str]]]
@@ -58,11 +63,14 @@ class BootFiles:
         judges = (
             (file.path.startswith(INITRD), self._initrd),
             (bool(MODULE_INDEX.match(file.path)) and file.path not in self.digests, self._made_again),
-            (file.path == GRUB_SETTINGS, self._made_again),
+            (file.path in {GRUB_SETTINGS, HARDWARE}, self._made_again),
             (bool(GRUB_COPY.match(file.path)) and not GRUB_IMAGE.match(file.path), self._copy),
             (bool(EFI_COPY.match(file.path)), self._copy),
             (bool(EFI_SETTINGS.match(file.path)), self._efi_settings),
         )
+        if file.kind == "l" and TOP_LINK.match(file.path):
+            leads = file.content.startswith("boot/") and self.accounted(f"/{file.content}")
+            return None if leads else f"leads to {file.content}"
         for fits, judge in judges:
             if fits and file.kind != "d":
                 if file.kind != "f" or file.uid or file.mode & 0o7022:
@@ -89,13 +97,10 @@ class BootFiles:
     @cached_property
     def copied(self) -> frozenset[str]:
         """Digests of the packaged files that grub-install copies."""
-        tops = ("/usr/lib/grub/", "/usr/share/grub/", "/usr/lib/shim/")
+        tops = ("/usr/lib/grub/", "/usr/share/grub/", "/usr/lib/shim/", "/usr/share/locale/")
         return frozenset(digest for path, digest in self.digests.items() if path.startswith(tops))
 
     def _initrd(self, file: SurveyedFile) -> str | None:
-        kernel = KERNEL + file.path.removeprefix(INITRD)
-        if not self.accounted(kernel):
-            return f"is of the kernel {kernel}, which is not accounted for"
         members = file.more.get("members") or []
         if not members:
             return "cannot be read as the initial file system of a kernel"
@@ -103,9 +108,12 @@ class BootFiles:
         for member in members:
             if fault := self._member(paths, *member):
                 return f"has the member {member[0]}, which {fault}"
-        return None
+        kernel = KERNEL + file.path.removeprefix(INITRD)
+        return None if self.accounted(kernel) else f"is of the kernel {kernel}, which is not accounted for"
 
-    def _member(self, paths: set[str], path: str, kind: str, mode: int, content: str, composed: str = "") -> str:
+    def _member(
+        self, paths: set[str], path: str, kind: str, mode: int, content: str, composed: str | None = None
+    ) -> str:
         """Return the fault of a member of an initial file system; empty if there is none."""
         if mode & 0o6000:
             return "has the right of another account"
@@ -115,6 +123,11 @@ class BootFiles:
             return "is neither file, folder nor link"
         if content in self.by_name.get(PurePosixPath(path).name, ()) or MEMBER_INDEX.match(path):
             return ""
+        same = self.files.get(f"/{path}")
+        if same is not None and same.content == content and self.accounted(f"/{path}"):
+            return ""
+        if composed is None:
+            return "is no file of a package"
         text = bytes.fromhex(composed)
         if path == "etc/ld.so.cache":
             try:

@@ -133,7 +133,7 @@ class _FileJudge:
         self._starting: dict[str, bool] = {}
         self._accounted_paths: dict[str, bool] = {}
         self._pseudo = _pseudo_mounts(survey.mounts)
-        self._boot = BootFiles(known.all_digests, self._accounted, loader_entries)
+        self._boot = BootFiles(survey.by_path, known.all_digests, self._accounted, loader_entries)
 
     def file(self, file: SurveyedFile) -> None:
         """Judge one file."""
@@ -155,7 +155,7 @@ class _FileJudge:
             name for name in special if not name.startswith("system.posix_acl") and name != "security.capability"
         ]:
             return f"has the attribute {other[0]}"
-        if any(path == top or path.startswith(top + "/") for top in self._pseudo) and file.kind in "dlc":
+        if any(path == top or path.startswith(top + "/") for top in self._pseudo) and file.kind in "dlcb":
             return None
         if (role := self.known.roles.files.get(path)) is not None:
             return self._compare(file, role, "the roles")

@@ -62,6 +62,10 @@ LARGEST_TEXT = 64 * 1024
 MODULE_INDEX = re.compile(r"^/usr/lib/modules/([^/]+)/(modules\.[\w.]+)$")
 GRUB_SETTINGS = "/boot/grub/grub.cfg"
 EFI_SETTINGS = re.compile(r"^/boot/efi/EFI/[\w-]+/grub\.cfg$")
+HARDWARE = "/usr/lib/udev/hwdb.bin"
+HARDWARE_AGAIN = """mount -t tmpfs tmpfs /dev/shm; cd /dev/shm; mkdir new work; f=/usr/lib/udev
+mount -t overlay -o lowerdir=$f,upperdir=new,workdir=work overlay $f; systemd-hwdb update --usr; sha256sum $f/hwdb.bin"""
+"""Make the database of devices again, in a mount namespace of its own and in memory."""
 COMPRESSED = {b"\x1f\x8b": gzip.decompress, b"\xfd7zXZ": lzma.decompress, b"]\0\0": lzma.decompress}
 ZSTD = b"\x28\xb5\x2f\xfd"
 BYTECODE = re.compile(r"^(.*)/__pycache__/([^/]+)\.cpython-\d+(?:\.opt-([12]))?\.pyc$")
@@ -246,13 +250,15 @@ def members(data: bytes) -> list[list[object]]:
 
 def archives(data: bytes) -> Iterator[list[object]]:
     """Yield the members of all archives in `data`; ValueError if there is something else between or after them."""
-    place = 0
+    place, ended = 0, True
     linked: dict[int, list[list[object]]] = {}
     while place < len(data):
         if data[place] == 0:
             place += 1  # archives are padded
             continue
         if data[place : place + 6] not in {b"070701", b"070702"}:
+            if not ended:
+                raise ValueError("an archive without an end")
             yield from archives(decompressed(data[place:]))
             return
         fields = [int(data[place + 6 + 8 * number : place + 14 + 8 * number], 16) for number in range(13)]
@@ -261,10 +267,11 @@ def archives(data: bytes) -> Iterator[list[object]]:
         begin = place + 110 + length
         begin += -begin % 4
         content = data[begin : begin + size]
-        if len(content) != size or length < 2:
+        if len(content) != size or len(data) < begin or length < 2:
             raise ValueError("cut off")
         place = begin + size + -size % 4
-        if name == "TRAILER!!!":
+        ended = name == "TRAILER!!!"
+        if ended:
             if any(linked.values()):
                 raise ValueError("a link without its file")
             continue
@@ -282,6 +289,8 @@ def archives(data: bytes) -> Iterator[list[object]]:
             for other in linked.pop(inode, []) if links > 1 else []:
                 yield [*other[:3], *row[3:]]
         yield row
+    if not ended:
+        raise ValueError("an archive without an end")
 
 
 def decompressed(data: bytes) -> bytes:
@@ -301,6 +310,9 @@ def made_again(files: list[list[object]]) -> dict[str, str]:
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         if GRUB_SETTINGS in paths:
             found[GRUB_SETTINGS] = hashlib.sha256(command("/usr/sbin/grub-mkconfig").encode()).hexdigest()
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        if HARDWARE in paths:
+            found[HARDWARE] = command("unshare", "--mount", "sh", "-ec", HARDWARE_AGAIN).split()[0]
     for kernel in sorted({match.group(1) for path in paths if (match := MODULE_INDEX.match(path))}):
         with (
             contextlib.suppress(OSError, subprocess.CalledProcessError),
@@ -404,16 +416,22 @@ def command(*words: str) -> str:
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
-def survey() -> dict[str, object]:
-    """Return files, packages, units, processes, mounts, kernel modules, sockets, accounts, and what could not be read."""
+def listed() -> Walk:
+    """Return all files, with the digests of those that Debian's programs make again."""
     walk = Walk()
     walk.add("/", os.lstat("/"))
     walk.go("/")
-    running = processes(walk.errors)
     again = made_again(walk.files)
     for row in walk.files:
         if row[0] in again:
             row[7:] = [{**(row[7] if len(row) > 7 else {}), "made": again[str(row[0])]}]  # type: ignore[dict-item]
+    return walk
+
+
+def survey() -> dict[str, object]:
+    """Return files, packages, units, processes, mounts, kernel modules, sockets, accounts, and what could not be read."""
+    walk = listed()
+    running = processes(walk.errors)
     return {
         "format": 1,
         "files": walk.files,

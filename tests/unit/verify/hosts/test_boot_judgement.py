@@ -70,7 +70,7 @@ def initrd(data: bytes, path: str = "/boot/initrd.img-6.12", **changes: object) 
 
 
 BOOT = BootFiles(
-    {path: sha(content) for path, content in PACKAGED.items()}, lambda path: path in PACKAGED, loader_entries
+    {}, {path: sha(content) for path, content in PACKAGED.items()}, lambda path: path in PACKAGED, loader_entries
 )
 
 
