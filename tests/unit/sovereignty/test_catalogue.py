@@ -66,9 +66,9 @@ def test_enough_clouds_enough_complete_enough_allowed() -> None:
         for cloud in clouds
         if any(judge(cloud, region.name, Policy(), READ).verdict == "allowed" for region in cloud.regions)
     ]
-    assert len(clouds) >= 63
-    assert sum(cloud.complete for cloud in clouds) >= 14
-    assert len(allowed) >= 10
+    assert len(clouds) >= 66
+    assert sum(cloud.complete for cloud in clouds) >= 20
+    assert len(allowed) >= 16
 
 
 def test_every_region_is_found_by_its_own_name_and_no_name_names_two() -> None:
