@@ -244,6 +244,12 @@ class Candidate(Record):
     missing: str = Field(min_length=10)
 
 
+class Candidates(Record):
+    """The file of clouds that have no entry."""
+
+    candidates: tuple[Candidate, ...]
+
+
 class Catalogue(Record):
     """All clouds of the catalogue, by name."""
 
@@ -287,12 +293,9 @@ def load_catalogue(folder: Path = DATA / "clouds") -> Catalogue:
 
 @functools.cache
 def load_candidates(path: Path = DATA / "candidates.yaml") -> tuple[Candidate, ...]:
-    """Return the clouds that have no entry, by name; ClassroomError naming file and key if the file is unreadable."""
-    data = read_yaml(path)
-    if not isinstance(data, dict) or not isinstance(data.get("candidates"), list):
-        raise ClassroomError(f"{path.name} lists no candidates: write the key candidates, with name and missing in each row")
+    """Return the clouds that have no entry, by name; ClassroomError naming file and key if the file is not as it should be."""
     try:
-        found = tuple(Candidate.model_validate(row) for row in data["candidates"])
+        found = Candidates.model_validate(read_yaml(path)).candidates
     except ValidationError as error:
         raise ClassroomError(first_error(path.name, error)) from None
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
