@@ -237,6 +237,19 @@ def read_cloud(path: Path) -> Cloud:
         raise ClassroomError(first_error(path.name, error)) from None
 
 
+class Candidate(Record):
+    """A cloud that has no entry, as no page that can be named states a fact about it; `missing` says what was found."""
+
+    name: str = Field(min_length=2)
+    missing: str = Field(min_length=10)
+
+
+class Candidates(Record):
+    """The file of clouds that have no entry."""
+
+    candidates: tuple[Candidate, ...]
+
+
 class Catalogue(Record):
     """All clouds of the catalogue, by name."""
 
@@ -276,6 +289,16 @@ def load_catalogue(folder: Path = DATA / "clouds") -> Catalogue:
         return Catalogue(clouds=tuple(read_cloud(path) for path in paths))
     except ValidationError as error:
         raise ClassroomError(first_error(folder.name, error)) from None
+
+
+@functools.cache
+def load_candidates(path: Path = DATA / "candidates.yaml") -> tuple[Candidate, ...]:
+    """Return the clouds that have no entry, by name; ClassroomError naming file and key if the file is not as it should be."""
+    try:
+        found = Candidates.model_validate(read_yaml(path)).candidates
+    except ValidationError as error:
+        raise ClassroomError(first_error(path.name, error)) from None
+    return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
 def expired(clouds: Iterable[Cloud], as_of: datetime.date, ages: Ages) -> list[tuple[str, str, Source]]:

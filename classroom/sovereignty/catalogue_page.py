@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterable, Iterator
 
 from classroom.sovereignty import countries, owners, presets
-from classroom.sovereignty.catalogue import EVERY, Cloud, Fact, Party, load_catalogue
+from classroom.sovereignty.catalogue import EVERY, Cloud, Fact, Party, load_candidates, load_catalogue
 from classroom.sovereignty.facts import KINDS, MAX_AGE_MONTHS, MAX_STATEMENT_MONTHS, Source, outdated
 from classroom.sovereignty.operators import Operators, load_services
 from classroom.sovereignty.policy import Policy, judge
@@ -57,7 +57,7 @@ def page() -> str:
     ]
     for cloud in sorted(clouds, key=lambda one: one.name.casefold()):
         lines += ["", f"### {cloud.name}", "", *_cloud(cloud, day)]
-    lines += ["", "## Owners of networks", ""]
+    lines += ["", *_not_established(clouds, day), "", "## Owners of networks", ""]
     for owner in owners.load().owners:
         numbers = ", ".join(f"AS{number}" for number in owner.networks)
         what = f"as the cloud {owner.cloud}" if owner.cloud else ""
@@ -85,6 +85,37 @@ def page() -> str:
     for group in countries.load().groups:
         lines += [f"- **{group.class_}**: {', '.join(group.codes)}: {group.fact} ({_source(group.source)})"]
     return "\n".join(lines) + "\n"
+
+
+WANTED = ("operator", "parent", "keystone", "regions")
+"""What must be known of a cloud before it gets a verdict."""
+
+
+def _not_established(clouds: Iterable[Cloud], day: datetime.date) -> Iterator[str]:
+    yield from (
+        "## What could not be established",
+        "",
+        "No known fact refuses these clouds, but what is marked with a dash is not known, so that the default policy does not allow",
+        "them. Their entries above say what was looked for. A page that states such a fact, at an address that anyone can open, is",
+        "all that a correction needs.",
+        "",
+        f"| cloud | {' | '.join(WANTED)} |",
+        f"|---|{'---|' * len(WANTED)}",
+    )
+    for cloud in sorted(clouds, key=lambda one: one.name.casefold()):
+        if _waits(cloud, day):
+            known = ("known" if getattr(cloud, key) else "-" for key in WANTED)
+            yield f"| {cloud.name} | {' | '.join(known)} |"
+    yield from ("", "Clouds without an entry:", "")
+    yield from (f"- **{one.name}**: {one.missing}" for one in load_candidates())
+
+
+def _waits(cloud: Cloud, day: datetime.date) -> bool:
+    """Return whether facts are missing, and only they keep the default policy from allowing a cloud."""
+    countries_of = [party.country for party in (cloud.operator, cloud.parent) if party]
+    inside = all(countries.classify(code, day).verdict == "eu" for code in countries_of)
+    somewhere = not cloud.regions or any(countries.classify(one.country, day).verdict == "eu" for one in cloud.regions)
+    return not cloud.complete and inside and somewhere
 
 
 def _verdict(cloud: Cloud, region: str, day: datetime.date) -> str:

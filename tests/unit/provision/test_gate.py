@@ -218,7 +218,7 @@ NETWORK = {
             endpoint(operator="Cloudflare, Inc."),
             ["ntp 'time.example' of 'Cloudflare, Inc.'", "third country", "source:"],
         ),
-        (endpoint(operator="Leafcloud"), ["its parent is not known, and unknown is never allowed"]),
+        (endpoint(operator="CloudFerro"), ["its parent is not known, and unknown is never allowed"]),
         (endpoint(operator="Cleura"), ["its parent is not allowed", "parent: adequate}"]),
         (
             endpoint(operator="OVHcloud", addresses=["51.89.200.1"]),
@@ -700,7 +700,7 @@ def test_exceptions_are_reported_as_used_unused_or_ended(
     assert "ICG" not in message
     assert plan(endpoints=[hosted], exceptions=[exception("Cleura"), exception("amazon")])
     # Exceptions do not cover unknown facts.
-    assert "unknown" in refusal(plan, endpoints=[endpoint(operator="Leafcloud")], exceptions=[exception("Leafcloud")])
+    assert "unknown" in refusal(plan, endpoints=[endpoint(operator="CloudFerro")], exceptions=[exception("CloudFerro")])
 
 
 def test_an_overlay_needs_a_rehearsal(make: Make, plan: Callable[..., list[str]]) -> None:

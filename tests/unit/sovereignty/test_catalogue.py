@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from classroom.common.errors import ClassroomError, WrongUseError
-from classroom.sovereignty.catalogue import Cloud, Fact, expired, load_catalogue, read_cloud
+from classroom.sovereignty.catalogue import Cloud, Fact, expired, load_candidates, load_catalogue, read_cloud
 from classroom.sovereignty.countries import classify, load
 from classroom.sovereignty.facts import DATA, KINDS, MIRRORS, UNDATED, Ages, Source, outdated, too_old
 from classroom.sovereignty.policy import Policy, judge
@@ -66,9 +66,9 @@ def test_enough_clouds_enough_complete_enough_allowed() -> None:
         for cloud in clouds
         if any(judge(cloud, region.name, Policy(), READ).verdict == "allowed" for region in cloud.regions)
     ]
-    assert len(clouds) >= 63
-    assert sum(cloud.complete for cloud in clouds) >= 14
-    assert len(allowed) >= 10
+    assert len(clouds) >= 66
+    assert sum(cloud.complete for cloud in clouds) >= 24
+    assert len(allowed) >= 19
 
 
 def test_every_region_is_found_by_its_own_name_and_no_name_names_two() -> None:
@@ -259,6 +259,21 @@ def test_an_unreadable_or_empty_catalogue_is_one_clear_sentence(tmp_path: Path) 
     (tmp_path / "bad.yaml").write_text("", encoding="utf-8")
     with pytest.raises(ClassroomError, match=r"bad\.yaml describes no cloud"):
         load_catalogue(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("rows: []\n", "candidates.yaml: candidates: Field required"),
+        ("candidates: [{name: Some Cloud}]\n", "candidates.yaml: candidates.0.missing: Field required"),
+        ("candidates: [{name: Some Cloud, missing: no}]\n", "candidates.yaml: candidates.0.missing: "),
+    ],
+)
+def test_an_unreadable_list_of_candidates_is_one_clear_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "candidates.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ClassroomError, match=re.escape(sentence)):
+        load_candidates(path)
 
 
 def test_one_keystone_in_two_entries_is_refused(tmp_path: Path) -> None:

@@ -132,10 +132,10 @@ def test_an_unknown_cloud_never_passes() -> None:
 
 
 def test_a_cloud_with_an_unknown_owner_never_passes() -> None:
-    cloud = load_catalogue().named("Leafcloud")
+    cloud = load_catalogue().named("SysEleven OpenStack Cloud")
     assert cloud
     assert cloud.parent is None
-    result = judge(cloud, "europe-nl", Policy.of("adequate"), DAY)
+    result = judge(cloud, "dus2", Policy.of("adequate"), DAY)
     assert verdicts(result) == {"soil": "allowed", "operator": "allowed", "parent": "unknown"}
     assert result.verdict == "unknown"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from classroom.common.errors import ClassroomError
-from classroom.config.endpoints import Endpoint, rows_for
+from classroom.config.endpoints import Endpoint, host_services, rows_for
 from classroom.sovereignty import presets
 from classroom.sovereignty.facts import KINDS
 from classroom.sovereignty.operators import Operators
@@ -172,3 +172,12 @@ def test_time_servers_and_authorities_are_listed_with_their_verdicts() -> None:
     assert (
         "actalis-ca: ca, actalis, acme-api.actalis.com (add its addresses), needs an external account binding" in lines
     )
+
+
+def test_a_debian_mirror_of_an_allowed_cloud_brings_its_security_archive() -> None:
+    one = row(use="packages", preset="garr-packages", addresses=["192.0.2.80"])
+    services = host_services([one])
+    (listed,) = [preset for preset in presets.load().presets if preset.id == "garr-packages"]
+    assert (one.operator, listed.cloud) == ("garr", "garr")
+    assert services["mirror"] == "https://debian.mirror.garr.it/debian"
+    assert services["security"] == "https://debian.mirror.garr.it/debian-security"

@@ -3,6 +3,7 @@
 import collections
 import csv
 import datetime
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,61 @@ def test_places_that_operators_of_resolvers_state(capsys):
     assert len(hit) >= 0.85 * len(
         union
     )  # the others are leased from abroad, and the tables disagree: unknown, never wrong
+
+
+def test_places_that_operators_of_relays_state(capsys):
+    """A fourth set, of other origin: servers in rented racks, with the country that their operators state for each.
+
+    From the lists of IVPN and Mullvad (labelled_sources.yaml): the first server of each country, with IPv4 and, where listed,
+    IPv6. Their addresses are leased: those that are missed are registered to a company of another country than the place, so that
+    the two tables disagree and the verdict is unknown.
+    """
+    rows = _rows("labelled_relays.csv")
+    wanted = {row["address"]: classify(row["soil"], DAY).verdict for row in rows}
+    judge = Judge(DAY)
+    found = {address: judge.judge(address).soil for address in wanted}
+    union = [address for address, verdict in wanted.items() if verdict == "eu"]
+    missed = [address for address in union if found[address].verdict != "eu"]
+    false = [address for address, soil in found.items() if soil.verdict == "eu" and wanted[address] != "eu"]
+    four = [address for address in union if "." in address]
+    with capsys.disabled():
+        print(
+            f"\nsoil, relays: in the Union {len(union)}, found {len(union) - len(missed)}, of {len(four)} with IPv4 "
+            f"{len(set(four) - set(missed))}; outside {len(wanted) - len(union)}, false {len(false)}"
+        )
+    sources = yaml.safe_load((HERE / "labelled_sources.yaml").read_text(encoding="utf-8"))
+    assert all(row["source"] in sources for row in rows)
+    assert not false
+    assert len(union) >= 65 and len(wanted) - len(union) >= 70
+    assert len(set(four) - set(missed)) >= 0.9 * len(four)
+    assert len(missed) <= 13
+    for address in missed:
+        assert "the tables disagree" in (found[address].reason or ""), address
+        assert classify(judge.data.country(addresses.DBIP, ipaddress.ip_address(address)), DAY).verdict == "eu", address
+
+
+def test_neither_table_alone_would_do(capsys):
+    """Either table alone places labelled addresses inside the Union that are outside of it; both together place none.
+
+    So an address on which they disagree stays unknown, although most of those in the Union would be right by one table.
+    """
+    judge = Judge(DAY)
+    outside, alone = 0, collections.Counter()
+    for name in ("labelled.csv", "labelled_places.csv", "labelled_sites.csv", "labelled_relays.csv"):
+        for row in _rows(name):
+            if row["soil"] in ("", "*") or classify(row["soil"], DAY).verdict == "eu":
+                continue
+            outside += 1
+            assert judge.judge(row["address"]).soil.verdict != "eu", row
+            for table in (addresses.DBIP, addresses.REGISTRY):
+                code = judge.data.country(table, ipaddress.ip_address(row["address"]))
+                alone[table] += classify(code, DAY).verdict == "eu"
+    with capsys.disabled():
+        print(f"\nsoil, all sets: outside {outside}, false 0; by one table alone {dict(alone)}")
+    assert outside >= 500
+    assert all(alone[table] >= 10 for table in (addresses.DBIP, addresses.REGISTRY))
+
+
+def _rows(name):
+    with (HERE / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
