@@ -105,7 +105,7 @@ drills: no-open-rehearsal install machine ## run the long tests: all roles on on
 	+@$(VENV)/python -m tests.budget --drills all-drills
 
 all-drills:
-	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_host.py tests/roles/test_acme.py \
+	@$(VENV)/pytest -v -o console_output_style=times tests/roles/test_host.py tests/roles/test_acme.py tests/roles/test_start.py \
 	  tests/roles/test_single.py tests/roles/test_split.py
 	@$(VENV)/pytest -v -s -o console_output_style=times -m drill tests/rehearsal
 

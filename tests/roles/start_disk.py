@@ -1,7 +1,7 @@
 """A disk in memory from which a machine could start, with Debian's kernel, initial file system and GRUB, and surveys of it.
 
-Run as a program in a mount namespace of its own: it gets a root file system, an empty folder, and on standard input a list of shell scripts that
-change the disk, as JSON. It prints the survey of the sound disk, and that with all changes, one line each.
+Run as a program in a mount namespace of its own: it gets a root file system, an empty folder, and on standard input a list
+of shell scripts that change the disk, as JSON. It prints the survey of the sound disk, and that with all changes, one line each.
 """
 
 import contextlib
@@ -18,41 +18,14 @@ from classroom.verify.hosts.accounting import SOURCE
 from rehearsal.folders import LOGS
 from rehearsal.rootfs import bootstrap, guest_manifest
 
-PACKAGES = [
-    "linux-image-cloud-amd64",
-    "grub-cloud-amd64",
-    "grub-efi-amd64-signed",
-    "shim-signed",
-    "initramfs-tools",
-    "zstd",
-    "cloud-initramfs-growroot",
-    "cloud-guest-utils",
-    "netplan.io",
-    "libnss-resolve",
-    "libnss-myhostname",
-    "apparmor",
-    "locales",
-    "man-db",
-    "polkitd",
-    "uuid-runtime",
-    "tcpdump",
-    "dhcpcd-base",
-    "bash-completion",
-    "vim",
-    "nano",
-    "wget",
-    "screen",
-    "tmux",
-    "socat",
-    "file",
-    "dosfstools",
-    "fdisk",
-    "ethtool",
-    "pciutils",
-    "bind9-host",
-    "logrotate",
-    "qemu-guest-agent",
-]
+PACKAGES = (
+    "linux-image-cloud-amd64", "grub-cloud-amd64", "grub-efi-amd64-signed", "shim-signed", "initramfs-tools", "zstd",
+    "cloud-initramfs-growroot", "cloud-guest-utils", "netplan.io", "libnss-resolve", "libnss-myhostname", "apparmor",
+    "locales", "man-db", "polkitd", "uuid-runtime", "tcpdump", "dhcpcd-base",
+    "bash-completion", "vim", "nano", "wget", "screen", "tmux",
+    "socat", "file", "dosfstools", "fdisk", "ethtool", "pciutils",
+    "bind9-host", "logrotate", "qemu-guest-agent",
+)  # fmt: skip
 """Packages that Debian's images for clouds have besides those of the rehearsal's guest: of the start, of networks, and tools."""
 CONTROL = Path("/sys/class/zram-control")
 SIZE = "3G"

@@ -235,7 +235,7 @@ def left_of_the_client(case: Case) -> list[str]:
     """Return what no test accounts for on the host, of all that is the client's or the certificate's."""
     found = AccountedHost.of(case.play).findings()
     lines = [line for kind in ("files", "units", "accounts") for line in found[kind]]
-    return [line for line in lines if re.search("acme|certbot|letsencrypt|/tls", line)]
+    return sorted(line for line in lines if re.search("acme|certbot|letsencrypt|/tls", line))
 
 
 def test_everything_that_the_client_writes_is_accounted_for(case: Case) -> None:

@@ -253,7 +253,7 @@ def test_a_new_certificate_disconnects_no_participant(play: Play, host: Any) -> 
 @pytest.mark.parametrize(
     ("names", "days", "message"),
     [
-        ([DOMAIN], 90, f"certificate: it is for {DOMAIN} and not for {TURN}"),
+        ([DOMAIN], 90, f"certificate: is issued for {DOMAIN}, but not for {TURN}"),
         ([DOMAIN, TURN], -2, "expired on"),
     ],
 )

@@ -39,11 +39,13 @@ CHANGES = {
         {
             "/boot/initrd.img-{kernel}: has the member scripts/init-top/more",
             "/etc/initramfs-tools/scripts/init-top/more: no package",
+            "/initrd.img: leads",
+            "/initrd.img.old: leads",
         },
     ),
     "a module that no package brings": (
         "cp $(find /usr/lib/modules -name '*.ko*' | sort | head -1) /usr/lib/modules/{kernel}/more.ko.xz",
-        {"/usr/lib/modules/{kernel}/more.ko.xz: no package"},
+        {"/usr/lib/modules/{kernel}/more.ko.xz: no package", "/usr/lib/modules/{kernel}/modules."},
     ),
     "another index of modules": (
         "echo x >> /usr/lib/modules/{kernel}/modules.softdep",
