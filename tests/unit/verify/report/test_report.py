@@ -16,6 +16,7 @@ from classroom.sovereignty.addresses import CREDITS
 from classroom.verify.controls import host_connections, page_requests, telemetry, time
 from classroom.verify.controls.control_catalogue import load_controls
 from classroom.verify.controls.evidence import Proof
+from classroom.verify.controls.issuers import CertificateDates
 from classroom.verify.deployment import Deployment
 from classroom.verify.network.nftables import Drop
 from classroom.verify.pytest_plugin import Result, Verification
@@ -69,6 +70,9 @@ def record(
     done = Verification(Deployment(given), tmp_path / "none", without, print, DAY)
     done._containers = {"class": "lxc"}
     done.class_seconds = 61.4
+    begin = datetime.datetime(2026, 10, 1, tzinfo=datetime.UTC)
+    ends = datetime.timedelta(days=90)
+    done.certificates = [CertificateDates(names=("class.example",), begin=begin, end=begin + ends)]
     for proof in proofs(bad):
         outcome = "failed" if proof.state == "failed" else "passed"
         message = ""
