@@ -44,6 +44,14 @@ def failed(found: dict[str, str]) -> set[str]:
     return {test for test, outcome in found.items() if outcome == "failed"}
 
 
+def assert_sound(inventory: Path, env: dict[str, str] | None = None) -> dict[str, str]:
+    """Assert that no test of the quick check fails; return the outcomes, and show the end of each failure's message otherwise."""
+    found = details(inventory, env)
+    failures = [f"{test}: …{message[-1500:]}" for test, (outcome, message) in found.items() if outcome == "failed"]
+    assert not failures, "\n".join(failures)
+    return {test: outcome for test, (outcome, _) in found.items()}
+
+
 def _run_outside(*words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run this file as a program on the outside network."""
     answer = as_client(sys.executable, "-m", "tests.rehearsal.quick_check", *words, env=env)

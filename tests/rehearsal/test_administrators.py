@@ -19,7 +19,7 @@ from classroom.verify.deployment import ACCOUNT, Deployment
 from rehearsal import stack
 from rehearsal.folders import STACK
 from tests.rehearsal.command import as_client
-from tests.rehearsal.quick_check import failed, outcomes
+from tests.rehearsal.quick_check import assert_sound
 from tests.rehearsal.test_bad_input import changed, class_survives, up
 
 __all__ = ["class_survives"]
@@ -101,8 +101,8 @@ def test_the_first_administrator_is_replaced(inventory: Path, tmp_path: Path, fi
             assert {account for account, accepts in found.items() if accepts} == {second.name, ACCOUNT}, machine
         after = tmp_path / "inventory.json"
         after.write_text(json.dumps(stack.output("inventory")))
-        assert failed(outcomes(after, env={"CLASSROOM_SSH_KEY": str(second.key)})) == set()
-    assert failed(outcomes(inventory)) == set()
+        assert_sound(after, env={"CLASSROOM_SSH_KEY": str(second.key)})
+    assert_sound(inventory)
 
 
 def accepts(config: Path, machine: str, account: str) -> bool:

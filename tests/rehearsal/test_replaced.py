@@ -8,7 +8,7 @@ import pytest
 
 from rehearsal import outside_network, stack
 from tests.rehearsal.command import as_client, in_cloud
-from tests.rehearsal.quick_check import failed, outcomes
+from tests.rehearsal.quick_check import assert_sound
 from tests.rehearsal.test_bad_input import UP, class_survives, up
 
 __all__ = ["class_survives"]
@@ -43,9 +43,10 @@ def test_a_machine_that_the_cloud_leaves_in_error_is_replaced(tmp_path: Path) ->
     outside_network.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]
     inventory = tmp_path / "inventory.json"
     inventory.write_text(json.dumps(stack.output("inventory")))
-    found = outcomes(inventory)
+    found = assert_sound(inventory)
     assert any("media2" in test for test in found)
-    assert failed(found) == set()
     answer = as_client(*UP)
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr
     outside_network.publish_dns(stack.output("dns_records"))  # type: ignore[arg-type]
+    inventory.write_text(json.dumps(stack.output("inventory")))
+    assert not any("media2" in test for test in assert_sound(inventory)), "nothing of the second media machine is left"

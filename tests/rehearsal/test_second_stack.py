@@ -14,7 +14,7 @@ from rehearsal import authority, outside_network, stack
 from rehearsal.cloud_config import CLIENT4, ENDPOINTS
 from rehearsal.folders import STACK
 from tests.rehearsal.command import as_client
-from tests.rehearsal.quick_check import failed, outcomes
+from tests.rehearsal.quick_check import assert_sound
 from tests.rehearsal.test_bad_input import class_survives
 from tests.unit.config.spellings import TEXTS, rfc4716
 
@@ -113,7 +113,7 @@ def test_a_stack_of_another_shape_with_settings_as_people_write_them(settings: d
     outside_network.publish_dns([*stack.output("dns_records"), *records])  # type: ignore[misc]
     inventory = tmp_path / "inventory.json"
     inventory.write_text(pulumi("stack", "output", "--json", "inventory").stdout)
-    assert failed(outcomes(inventory)) == set()
+    assert_sound(inventory)
     listed = as_client("classroom", "classes", "--stack", NAME, "--json")
     assert [entry["name"] for entry in json.loads(listed.stdout)] == CLASSES, listed.stderr
     # Nothing changes: with the same file, as the cloud stores it, and in the usual spelling.

@@ -381,5 +381,7 @@ def check_valkey(play: Play, host: Any) -> None:
     # With a single media host, Valkey is stopped.
     assert play.run("valkey", valkey_wanted=False).good().changed
     assert listens(host, "valkey-server") == set()
+    assert not host.package("valkey-server").is_installed and not host.user("valkey").exists
+    assert host.check_output("find / -xdev -name '*valkey*' -path '/[ev][ta][cr]/*' -not -path '/var/[clb]*'") == ""
     assert not secret.exists
     assert play.run("valkey", valkey_wanted=False).good().changed == 0
