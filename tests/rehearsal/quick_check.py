@@ -18,16 +18,11 @@ AREAS = ("every", "front", "media", "outside/test_page.py")
 WITHOUT = frozenset({"inside"})
 
 
-def outcomes(inventory: Path, env: dict[str, str] | None = None) -> dict[str, str]:
-    """Run the quick check on the outside network; return the outcome of every test by its name.
+def details(inventory: Path, env: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
+    """Run the quick check on the outside network; return outcome and message of every test by its name.
 
     `env` precedes the member's own variables.
     """
-    return {test: outcome for test, (outcome, _) in details(inventory, env).items()}
-
-
-def details(inventory: Path, env: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
-    """Run the quick check as `outcomes` does; return outcome and message of every test by its name."""
     answer = json.loads(_run_outside("check", inventory, env=env).stdout.splitlines()[-1])
     found = {test: (outcome, message) for test, (outcome, message) in answer.items()}
     assert len(found) > 40
