@@ -119,8 +119,9 @@ def command(
     language, today = language_of(lang), day(as_of)
     one = load(stack)
     _show(one, language)
+    console = Console(highlight=False, soft_wrap=True)
     for warning in one.ending(today, language):
-        Console(highlight=False, soft_wrap=True).print(f"[bold yellow]{escape(warning.text(language))}[/]")
+        console.print(f"[bold yellow]{escape(warning.text(language))}[/]")
     if json_file:
         _write(json_file, json.dumps(as_json(one, today), indent=2, ensure_ascii=False) + "\n")
     if junit:

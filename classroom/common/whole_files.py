@@ -8,15 +8,18 @@ from pathlib import Path
 from classroom.common.errors import ClassroomError
 
 
-def write_whole(path: Path, data: str | bytes) -> None:
-    """Replace a file, whose rights it keeps, or create it for this account alone; ClassroomError if that is not possible."""
+def write_whole(path: Path, data: str | bytes, *, private: bool = False) -> None:
+    """Replace a file, or create it for this account alone; ClassroomError if that is not possible.
+
+    The new file has the rights and times of the former one; if it is `private`, it is for this account alone in any case.
+    """
     new = data.encode() if isinstance(data, str) else data
     temporary = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "wb") as file:
             file.write(new)
-        if path.exists():
+        if not private and path.exists():
             shutil.copystat(path, temporary)
         Path(temporary).replace(path)
     except BaseException as error:

@@ -99,5 +99,5 @@ def keep(record: dict[str, Any]) -> Path:
     path = last_path(record["stack"])
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.chmod(0o700)
-    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False))
+    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False), private=True)
     return path

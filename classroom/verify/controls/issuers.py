@@ -31,6 +31,10 @@ class CertificateDates(Record):
     begin: datetime.datetime
     end: datetime.datetime
 
+    def days_left(self, day: datetime.date) -> int:
+        """Return the days from `day` to the day of its end; negative if that is past."""
+        return (self.end.date() - day).days
+
 
 def dates(served: Iterable[Served]) -> list[CertificateDates]:
     """Return the dates of each served certificate once, the first to end first."""

@@ -73,7 +73,7 @@ class BootFiles:
             return None if leads else f"leads to {file.content}"
         for fits, judge in judges:
             if fits and file.kind != "d":
-                if file.kind != "f" or file.uid or file.mode & 0o7022:
+                if not file.only_root_writes:
                     return "is no file that root alone can write"
                 return judge(file)
         return ""
@@ -88,11 +88,8 @@ class BootFiles:
         return None if file.content in self.copied else "is no copy of a packaged file"
 
     def _efi_settings(self, file: SurveyedFile) -> str | None:
-        text = bytes.fromhex(str(file.more.get("hex", ""))).decode(errors="replace")
-        odd = next((line for line in text.splitlines() if line.strip() and not EFI_LINE.fullmatch(line.strip())), None)
-        if not text or odd:
-            return f"has the line '{odd[:60]}'" if odd else "cannot be read"
-        return None
+        text = bytes.fromhex(str(file.more.get("hex", "")))
+        return (odd_line(text, EFI_LINE) or None) if text else "cannot be read"
 
     @cached_property
     def copied(self) -> frozenset[str]:
@@ -105,6 +102,8 @@ class BootFiles:
         if not members:
             return "cannot be read as the initial file system of a kernel"
         paths = {str(member[0]) for member in members}
+        # Links at the top of the file system lead to the folders in /usr.
+        paths |= {path.removeprefix("usr/") for path in paths}
         for member in members:
             if fault := self._member(paths, *member):
                 return f"has the member {member[0]}, which {fault}"
@@ -131,18 +130,18 @@ class BootFiles:
         text = bytes.fromhex(composed)
         if path == "etc/ld.so.cache":
             try:
-                outside = [to for _, to in self.entries(text) if to.lstrip("/") not in paths | merged(paths)]
+                outside = [to for _, to in self.entries(text) if to.lstrip("/") not in paths]
             except (ValueError, IndexError):
                 return "cannot be read as the loader's cache"
             return f"leads to {outside[0]}" if outside else ""
         for pattern, line in COMPOSED.items():
             if re.fullmatch(pattern, path):
-                lines = filter(None, map(str.strip, text.decode(errors="replace").splitlines()))
-                odd = next((one for one in lines if not re.fullmatch(line, one)), None)
-                return f"has the line '{odd[:60]}'" if odd else ""
+                return odd_line(text, line)
         return "is no file of a package"
 
 
-def merged(paths: Iterable[str]) -> set[str]:
-    """Return the paths below /usr as they are without it, by links at the top of the file system."""
-    return {path.removeprefix("usr/") for path in paths if path.startswith("usr/")}
+def odd_line(data: bytes, pattern: str | re.Pattern[str]) -> str:
+    """Return a fault that shows the first line of a text that is neither empty nor matches a pattern; empty if there is none."""
+    lines = filter(None, map(str.strip, data.decode(errors="replace").splitlines()))
+    odd = next((line for line in lines if not re.fullmatch(pattern, line)), None)
+    return f"has the line '{odd[:60]}'" if odd else ""

@@ -392,4 +392,4 @@ def _kept_versions(key: PackageKey) -> list[Path]:
 
 def _keep(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, data)
+    write_whole(path, data, private=True)

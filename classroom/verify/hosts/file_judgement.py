@@ -265,7 +265,7 @@ class _FileJudge:
     def _bytecode(self, file: SurveyedFile) -> str | None:
         if not file.path.endswith(".pyc") or file.path in self.known.packaged:
             return ""
-        if file.kind != "f" or file.uid or file.mode & 0o7022:
+        if not file.only_root_writes:
             return "is bytecode that others can write"
         source = file.more.get("source", "")
         expected = re.sub(r"/__pycache__/([^/]+)\.cpython-\d+(\.opt-[12])?\.pyc$", r"/\1.py", file.path)
@@ -301,7 +301,7 @@ class _FileJudge:
         wanted = contents.control.get(kind)
         if wanted is None:
             return "is no control file of its package"
-        if file.kind != "f" or file.uid or file.mode & 0o7022:
+        if not file.only_root_writes:
             return "is a control file that others can write"
         return None if file.content == wanted else "is not the control file of its package"
 

@@ -34,6 +34,11 @@ class SurveyedFile(NamedTuple):
     content: str
     more: Mapping[str, Any] = {}
 
+    @property
+    def only_root_writes(self) -> bool:
+        """Whether it is a file, not a link or folder, that root alone can write, without setuid and the like."""
+        return self.kind == "f" and not self.uid and not self.mode & 0o7022
+
 
 class Process(BaseModel):
     """A process: its program, arguments, accounts (real, effective, saved, of files), control group and capabilities."""

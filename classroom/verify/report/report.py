@@ -112,7 +112,7 @@ class VerificationRecord(Record):
         """
         found = []
         for one in self.certificates:
-            left, life = (one.end.date() - day).days, (one.end - one.begin).days
+            left, life = one.days_left(day), (one.end - one.begin).days
             limit = next((days for days in WARNING_DAYS if left <= days), None)
             if limit is None or (left >= 0 and left > life / 3):
                 continue
@@ -197,8 +197,7 @@ def as_json(verification: VerificationRecord, day: datetime.date) -> dict[str, A
         "not_proven": [one.text() for one in verification.open],
         "stale": [one.text() for one in verification.stale(day)],
         "certificates": [
-            {**one.model_dump(mode="json"), "days_left": (one.end.date() - day).days}
-            for one in verification.certificates
+            {**one.model_dump(mode="json"), "days_left": one.days_left(day)} for one in verification.certificates
         ],
         "warnings": [one.text() for one in verification.ending(day)],
         "address_data": [

@@ -33,6 +33,8 @@ def test_rights_are_kept_and_new_files_are_private(tmp_path: Path) -> None:
     write_whole(tmp_path / "new", b"\xff")
     assert (tmp_path / "new").read_bytes() == b"\xff"
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o644
+    write_whole(tmp_path / "new", "text", private=True)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_full_disk_is_named_and_the_former_file_remains(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ def test_all_controls_pass(cache: Path, tmp_path: Path) -> None:
     path = keep(record(tmp_path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.chmod(0o644)
+    assert stat.S_IMODE(keep(record(tmp_path)).stat().st_mode) == 0o600
     output, error = run("--as-of", "2026-11-24")
     assert error is None
     assert f"{SUM} of {SUM} controls passed, 0 failed, 0 not proven." in output
